@@ -1,0 +1,349 @@
+//! One small trait per aggregate, and the conformance suite that every adapter passes.
+//!
+//! | trait | aggregate |
+//! | --- | --- |
+//! | [`Runs`] | runs, their limits and tags |
+//! | [`Examples`] | examples and their membership in a run |
+//! | [`Plans`] | steps, targets, candidates, tasks and their items: written by the planner |
+//! | [`Tasks`] | the outbox, dispatch, reports, rescue, the ledger |
+//! | [`Results`] | what the planner and the reports for people read |
+//!
+//! [`Store`] is all of them. Adapters: `store-sqlite` (and, for a cluster, `store-postgres`).
+//! Every write is one transaction; a write that was applied before changes nothing when applied again.
+//! Times are UTC microseconds and are passed in: no adapter reads a clock.
+
+pub mod conformance;
+
+use async_trait::async_trait;
+use domain::{
+    call::Reply,
+    candidate::{Candidate, Target, Verdict},
+    example::{Example, Split},
+    grade::Grade,
+    hash::Hash,
+    ids::{CandidateId, RunId, TaskId},
+    run::{Item, Limits, Member, Pair, RoundKind, RunKind, RunStatus, Spend, StepKey},
+};
+use serde::{Deserialize, Serialize};
+use wire::Report;
+
+/// A store: all aggregates behind one handle.
+pub trait Store: Runs + Examples + Plans + Tasks + Results {}
+impl<T: Runs + Examples + Plans + Tasks + Results> Store for T {}
+
+/// Why the store could not do it.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The database failed; nothing was written.
+    #[error("store: {0}")]
+    Backend(String),
+    /// A row that makes no sense.
+    #[error("store: table {table}, row {row}: {problem}")]
+    Corrupt {
+        /// Where.
+        table: &'static str,
+        /// Which.
+        row: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+}
+
+/// A result of the store.
+pub type Result<T, E = StoreError> = std::result::Result<T, E>;
+
+/// A run as stored.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Run {
+    /// Its id.
+    pub id: RunId,
+    /// Its name.
+    pub name: String,
+    /// Its tags.
+    pub tags: Vec<String>,
+    /// What it does.
+    pub kind: RunKind,
+    /// Where it stands.
+    pub status: RunStatus,
+    /// Why it stands there (a sentence), when paused or failed.
+    pub reason: Option<String>,
+    /// The spec as stored: canonical JSON, never changed.
+    pub spec: String,
+    /// The hash by which the same spec is found again.
+    pub spec_hash: Hash,
+    /// Final summary as JSON, once finished.
+    pub summary: Option<String>,
+    /// UTC microseconds.
+    pub created_at: i64,
+    /// UTC microseconds; `None` before the end.
+    pub finished_at: Option<i64>,
+}
+
+/// Runs, their limits and tags.
+#[async_trait]
+pub trait Runs: Send + Sync {
+    /// Stores a new run with its first limits row.
+    async fn create_run(&self, run: &Run, limits: &Limits) -> Result<()>;
+    /// One run.
+    async fn run(&self, id: RunId) -> Result<Option<Run>>;
+    /// All runs, newest first.
+    async fn runs(&self) -> Result<Vec<Run>>;
+    /// Changes the status if it is `from` now; returns whether it did. Sets `finished_at` when `to` is
+    /// finished or cancelled.
+    async fn set_status(&self, change: &StatusChange) -> Result<bool>;
+    /// Stores the final summary.
+    async fn set_summary(&self, id: RunId, summary: &str) -> Result<()>;
+    /// Appends a limits row; the newest one holds.
+    async fn add_limits(&self, id: RunId, limits: &Limits, now: i64) -> Result<()>;
+    /// The limits that hold.
+    async fn limits(&self, id: RunId) -> Result<Limits>;
+}
+
+/// A guarded change of a run's status.
+#[derive(Clone, Debug)]
+pub struct StatusChange {
+    /// The run.
+    pub run: RunId,
+    /// The status it must have.
+    pub from: RunStatus,
+    /// The status it gets.
+    pub to: RunStatus,
+    /// Why, in a sentence.
+    pub reason: Option<String>,
+    /// UTC microseconds.
+    pub now: i64,
+}
+
+/// Examples and their membership in a run.
+#[async_trait]
+pub trait Examples: Send + Sync {
+    /// Stores examples (by content hash, once) and their membership in the run, in the order given.
+    /// Returns how many memberships were new: an example twice in one dataset counts once.
+    async fn add_examples(&self, run: RunId, rows: &[(Member, Example)]) -> Result<u64>;
+    /// Members of a run in the order they were added, after `after` (exclusive), at most `limit`.
+    /// With a split, only that part. The number is the position to continue after.
+    async fn members(&self, page: &MemberPage) -> Result<Vec<(i64, Member, Example)>>;
+    /// Examples by id; missing ones are left out.
+    async fn examples(&self, ids: &[Hash]) -> Result<Vec<(Hash, Example)>>;
+    /// How many members each `(dataset, split)` has.
+    async fn member_counts(&self, run: RunId) -> Result<Vec<(String, Split, u64)>>;
+}
+
+/// A page of members.
+#[derive(Clone, Debug)]
+pub struct MemberPage {
+    /// The run.
+    pub run: RunId,
+    /// Only this dataset.
+    pub dataset: Option<String>,
+    /// Only this part.
+    pub split: Option<Split>,
+    /// Start after this position; 0 for the beginning (positions start at 1).
+    pub after: i64,
+    /// At most this many.
+    pub limit: u32,
+}
+
+/// A task to be stored with its items.
+#[derive(Clone, Debug)]
+pub struct NewTask {
+    /// Derived from its place in the plan.
+    pub id: TaskId,
+    /// The encoded `wire::Body`.
+    pub body: String,
+    /// Its items, in the order of the body. Their keys are looked up when the task is claimed.
+    pub items: Vec<Item>,
+    /// Upper bound of what it can use, reserved before dispatch.
+    pub worst: Spend,
+    /// Grader name and version, when its answers are graded.
+    pub grader: Option<(String, String)>,
+}
+
+/// Everything a step adds, written in one transaction through [`Plans::begin_step`].
+#[async_trait]
+pub trait StepWriter: Send {
+    /// Adds targets (those that exist stay as they are).
+    async fn targets(&mut self, targets: &[Target]) -> Result<()>;
+    /// Adds candidates.
+    async fn candidates(&mut self, candidates: &[Candidate]) -> Result<()>;
+    /// Decides on candidates that were proposed.
+    async fn verdicts(&mut self, verdicts: &[(CandidateId, Verdict)]) -> Result<()>;
+    /// Adds tasks with their items and an outbox row each.
+    async fn tasks(&mut self, tasks: &[NewTask]) -> Result<()>;
+    /// Adds items that need no task, because their answers (and grades) are stored or because an equal
+    /// item of this step asks the same question. `grader` is the one their grades are read under (each item of a
+    /// step remembers its grader: steps can mix graders; tasks bring theirs in [`NewTask::grader`]).
+    async fn items(&mut self, items: &[Item], grader: Option<&(String, String)>) -> Result<()>;
+    /// Commits; until then nothing of the step is visible.
+    async fn commit(self: Box<Self>) -> Result<()>;
+}
+
+/// What was asked about keys before a step is planned.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyQuery {
+    /// The answer key.
+    pub key: Hash,
+    /// The example whose grade is wanted.
+    pub example: Option<Hash>,
+}
+
+/// Steps, targets, candidates, tasks and items, written by the planner.
+#[async_trait]
+pub trait Plans: Send + Sync {
+    /// Opens the transaction of a step, or says `None` when the step was planned before.
+    async fn begin_step(
+        &self,
+        key: StepKey,
+        kind: RoundKind,
+        now: i64,
+    ) -> Result<Option<Box<dyn StepWriter>>>;
+    /// The last planned step of a run with its task counts.
+    async fn last_step(&self, run: RunId) -> Result<Option<StepStatus>>;
+    /// For each query: is the answer stored, and (with a grader) its grade too?
+    async fn stored(
+        &self,
+        queries: &[KeyQuery],
+        grader: Option<&(String, String)>,
+    ) -> Result<Vec<bool>>;
+    /// Adds the pairs of a finished run (once).
+    async fn add_pairs(&self, run: RunId, pairs: &[Pair]) -> Result<()>;
+}
+
+/// Where a step stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StepStatus {
+    /// The step.
+    pub key: StepKey,
+    /// What its round is for.
+    pub kind: RoundKind,
+    /// Items in all, and those that are done (their answers, and grades where graded, are stored).
+    pub items: u64,
+    /// Items done.
+    pub items_done: u64,
+    /// Tasks neither done nor dead.
+    pub open: u64,
+    /// Tasks that were given up.
+    pub dead: u64,
+}
+
+/// An attempt that was claimed for dispatch.
+#[derive(Clone, Debug)]
+pub struct Claimed {
+    /// The task.
+    pub task: TaskId,
+    /// Its epoch.
+    pub epoch: u32,
+    /// The encoded `wire::Body`.
+    pub body: String,
+    /// Places of items still open.
+    pub open: Vec<u32>,
+    /// Replies already stored, by place.
+    pub known: Vec<(u32, Reply)>,
+}
+
+/// What a claim brought.
+#[derive(Clone, Debug, Default)]
+pub struct Claim {
+    /// To be published, then marked with [`Tasks::dispatched`].
+    pub tasks: Vec<Claimed>,
+    /// The next task does not fit in the budget: limit name, cap, and what it would come to.
+    pub over_budget: Option<(String, u64, u64)>,
+    /// The earliest `not_before` among tasks that must wait, UTC microseconds.
+    pub next_at: Option<i64>,
+}
+
+/// How failed items are treated.
+#[derive(Clone, Copy, Debug)]
+pub struct RetryPolicy {
+    /// After this many attempts a task is dead.
+    pub max_attempts: u32,
+    /// First back-off, microseconds; doubled each attempt.
+    pub backoff: i64,
+    /// The longest back-off, microseconds.
+    pub max_backoff: i64,
+}
+
+/// What applying reports changed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Applied {
+    /// Reports accepted.
+    pub accepted: u64,
+    /// Reports of an older epoch or of a closed task: no state changed, what was paid is booked.
+    pub stale: u64,
+    /// Answers stored that were not stored before.
+    pub answers: u64,
+    /// Items done by this.
+    pub items_done: u64,
+    /// The first message that asks to stop each run.
+    pub stop: Vec<(RunId, String)>,
+    /// The first message of tasks that died, or have to wait, for people.
+    pub trouble: Vec<(RunId, String)>,
+}
+
+/// The outbox, dispatch, reports, rescue, the ledger.
+#[async_trait]
+pub trait Tasks: Send + Sync {
+    /// Claims up to `limit` planned tasks of the run whose time has come, oldest first, and reserves their worst
+    /// case in the ledger: all in one transaction, so that the cap holds. Items whose answers (and grades) are
+    /// stored meanwhile are not open; a task with no open item is closed as done here. A claim that is not
+    /// followed by [`Tasks::dispatched`] within `hold` microseconds can be claimed again (same epoch, no second
+    /// reservation).
+    async fn claim(&self, run: RunId, limit: u32, now: i64, hold: i64) -> Result<Claim>;
+    /// The queue has taken these: planned -> dispatched, and their outbox rows are gone.
+    async fn dispatched(&self, attempts: &[(TaskId, u32)], now: i64) -> Result<()>;
+    /// Applies a batch of reports in one transaction, fenced on `(task, epoch, open state)`: stores answers and
+    /// grades under their keys, closes items and tasks, sends failed items back (epoch + 1, attempts + 1,
+    /// `not_before`) or declares the task dead, settles the ledger. A stale report changes no state and no grade; an
+    /// answer in it is kept if its key has none, and its cost is booked.
+    async fn apply(&self, reports: &[Report], policy: RetryPolicy, now: i64) -> Result<Applied>;
+    /// Gives back what was lost: every dispatched task of the run, dispatched before `before`, gets epoch + 1 and an
+    /// outbox row; its old reservation stays charged (ledger row `expire`). Returns how many.
+    async fn rescue(&self, run: RunId, before: i64, now: i64) -> Result<u64>;
+    /// Dead tasks of the run are planned again with fresh attempts. Returns how many.
+    async fn revive(&self, run: RunId, now: i64) -> Result<u64>;
+    /// What the run has used, reservations included: the sum of its ledger.
+    async fn spend(&self, run: RunId) -> Result<Spend>;
+}
+
+/// One item with what came of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Outcome {
+    /// The item.
+    pub item: Item,
+    /// The stored reply, if any.
+    pub reply: Option<Reply>,
+    /// The stored grade under the item's grader, if any.
+    pub grade: Option<Grade>,
+}
+
+/// Numbers for the summary.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Totals {
+    /// What was used.
+    pub spend: Spend,
+    /// Tasks that died.
+    pub dead: u64,
+    /// Rejected candidates by reason.
+    pub rejected: Vec<(String, u64)>,
+}
+
+/// What the planner and the reports for people read.
+#[async_trait]
+pub trait Results: Send + Sync {
+    /// Outcomes of a step by ordinal, after `after` (`None` for the beginning), at most `limit`.
+    async fn outcomes(&self, key: StepKey, after: Option<u32>, limit: u32) -> Result<Vec<Outcome>>;
+    /// All targets of a run.
+    async fn targets(&self, run: RunId) -> Result<Vec<Target>>;
+    /// All candidates of a run, by round, target and ordinal.
+    async fn candidates(&self, run: RunId) -> Result<Vec<Candidate>>;
+    /// The pairs of a run.
+    async fn pairs(&self, run: RunId) -> Result<Vec<Pair>>;
+    /// The steps planned so far, oldest first.
+    async fn steps(&self, run: RunId) -> Result<Vec<StepStatus>>;
+    /// Numbers for the summary.
+    async fn totals(&self, run: RunId) -> Result<Totals>;
+    /// The projection by which two runs of the same spec are compared: one line per row, sorted, of runs (spec hash,
+    /// status), members, targets, candidates, items with their answers and grades, pairs; without ids of the run,
+    /// times, attempts, epochs, workers, ledger.
+    async fn projection(&self, run: RunId) -> Result<Vec<String>>;
+}

@@ -1,0 +1,211 @@
+//! Task and Report messages, versioned: the only serde on the bus.
+//!
+//! A task's body is made once, when it is planned, and travels unchanged; the envelope adds what is
+//! known at dispatch: the epoch, which items are still open, and replies that are already stored.
+
+use domain::{
+    call::{Answer, Call, Reply, Usage},
+    grade::{Grade, GradeInput, Grader},
+    hash::Hash,
+    ids::{RunId, TaskId},
+};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use std::collections::BTreeMap;
+
+/// The version of both messages. A reader refuses any other.
+pub const VERSION: u32 = 1;
+
+/// A task on its way to a worker.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Task {
+    /// [`VERSION`].
+    pub v: u32,
+    /// The task.
+    pub task: TaskId,
+    /// The attempt's epoch; the report carries it back.
+    pub epoch: u32,
+    /// Places (in [`Body::items`]) of the items still open.
+    pub open: Vec<u32>,
+    /// Replies already stored, by place: these are graded, not asked again.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub known: BTreeMap<u32, Reply>,
+    /// A [`Body`], as planned.
+    pub body: Box<RawValue>,
+}
+
+/// The unchanging part of a task.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Body {
+    /// The run, for logs and budgets.
+    pub run: RunId,
+    /// The model to ask: its name in the spec.
+    pub model: String,
+    /// How answers are graded; `None` where they are not (proposals, guard probes).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grader: Option<Grader>,
+    /// The block: asked together, so that a shared prefix is read once; reported item by item.
+    pub items: Vec<BodyItem>,
+}
+
+/// One item of a block.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BodyItem {
+    /// The answer key.
+    pub key: Hash,
+    /// The question.
+    pub call: Call,
+    /// What the grader needs, where the answer is graded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grade: Option<GradeInput>,
+}
+
+/// A worker's report on one attempt.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Report {
+    /// [`VERSION`].
+    pub v: u32,
+    /// The task.
+    pub task: TaskId,
+    /// The epoch of the attempt.
+    pub epoch: u32,
+    /// The worker (host and boot id).
+    pub worker: String,
+    /// One for each open item.
+    pub items: Vec<ReportItem>,
+}
+
+/// What became of one item.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReportItem {
+    /// Its place in the block.
+    pub place: u32,
+    /// Its answer key.
+    pub key: Hash,
+    /// The answer, when the model was asked and answered. Absent for a known reply.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answer: Option<Answer>,
+    /// The grade, when one was given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grade: Option<Grade>,
+    /// Why the item is not done. An answer may stand beside it (grading failed): it is kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<ItemError>,
+    /// What a failed call cost all the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paid: Option<Paid>,
+}
+
+/// What a failed call cost.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Paid {
+    /// Tokens.
+    pub usage: Usage,
+    /// Millionths of a US dollar.
+    pub cost_micros: u64,
+}
+
+/// Why an item is not done: an error of the infrastructure, never a wrong answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ItemError {
+    /// What to do about it.
+    pub action: Action,
+    /// One sentence.
+    pub message: String,
+}
+
+/// What the coordinator does about a failed item.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "do", rename_all = "snake_case")]
+pub enum Action {
+    /// Ask again, not before this many milliseconds from now.
+    Retry {
+        /// 0 leaves it to the coordinator's back-off.
+        after_ms: u64,
+    },
+    /// Give this item up.
+    GiveUp,
+    /// Nothing of this kind can work: stop the run.
+    StopRun,
+}
+
+/// A message that this version cannot read.
+#[derive(Debug, thiserror::Error)]
+pub enum WireError {
+    /// Not the expected JSON.
+    #[error("{what} message is malformed: {source}")]
+    Malformed {
+        /// `task` or `report`.
+        what: &'static str,
+        /// What serde says.
+        source: serde_json::Error,
+    },
+    /// Another version.
+    #[error(
+        "{what} message has version {found}, this program reads version {VERSION}: upgrade the older side"
+    )]
+    Version {
+        /// `task` or `report`.
+        what: &'static str,
+        /// The version found.
+        found: u32,
+    },
+}
+
+impl Task {
+    /// Encodes the message.
+    pub fn encode(&self) -> Vec<u8> {
+        serde_json::to_vec(self).unwrap_or_default()
+    }
+
+    /// Decodes envelope and body.
+    ///
+    /// # Errors
+    /// When it is no task, or one of another version.
+    pub fn decode(bytes: &[u8]) -> Result<(Self, Body), WireError> {
+        let bad = |source| WireError::Malformed {
+            what: "task",
+            source,
+        };
+        let task: Self = serde_json::from_slice(bytes).map_err(bad)?;
+        if task.v != VERSION {
+            return Err(WireError::Version {
+                what: "task",
+                found: task.v,
+            });
+        }
+        let body = serde_json::from_str(task.body.get()).map_err(bad)?;
+        Ok((task, body))
+    }
+}
+
+impl Report {
+    /// Encodes the message.
+    pub fn encode(&self) -> Vec<u8> {
+        serde_json::to_vec(self).unwrap_or_default()
+    }
+
+    /// Decodes the message.
+    ///
+    /// # Errors
+    /// When it is no report, or one of another version.
+    pub fn decode(bytes: &[u8]) -> Result<Self, WireError> {
+        let report: Self =
+            serde_json::from_slice(bytes).map_err(|source| WireError::Malformed {
+                what: "report",
+                source,
+            })?;
+        if report.v != VERSION {
+            return Err(WireError::Version {
+                what: "report",
+                found: report.v,
+            });
+        }
+        Ok(report)
+    }
+}
