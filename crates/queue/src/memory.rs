@@ -1,0 +1,318 @@
+//! The in-process adapter: four lanes of waiting messages behind a lock each.
+//!
+//! First in, first out per lane; what is given back goes to the front. Consumers of one lane share its
+//! messages, each message going to whoever asks first. [`Faults`] take the kindness away.
+//!
+//! Nothing here survives the process: the outbox in the store does, and publishes again.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+
+use crate::faults::{Dice, Faults};
+use crate::{Consumer, Delivery, Lane, Message, QueueError, Receipt, TaskQueue};
+
+/// A queue in memory. Clones share their messages.
+#[derive(Clone)]
+pub struct MemoryQueue {
+    lanes: [Arc<LaneQueue>; Lane::ALL.len()],
+}
+
+impl Default for MemoryQueue {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl MemoryQueue {
+    /// A queue without faults.
+    pub fn new() -> Self {
+        Self::with_faults(Faults::none())
+    }
+
+    /// A queue that behaves like a broker on a bad day.
+    pub fn with_faults(faults: Faults) -> Self {
+        Self {
+            lanes: Lane::ALL.map(|lane| Arc::new(LaneQueue::new(lane, faults))),
+        }
+    }
+
+    /// Closes every lane for good: consumers get `None`, publications fail. What still waits is not
+    /// delivered any more, so whoever needs all of it drains before closing.
+    pub fn close(&self) {
+        for lane in &self.lanes {
+            lane.line().closed = true;
+            lane.arrived.notify_waiters();
+            lane.closing.notify_waiters();
+        }
+    }
+
+    /// How many messages wait on a lane; those in the hands of consumers are not counted.
+    pub fn waiting(&self, lane: Lane) -> usize {
+        self.lane(lane).line().waiting.len()
+    }
+
+    fn lane(&self, lane: Lane) -> &Arc<LaneQueue> {
+        &self.lanes[lane as usize]
+    }
+}
+
+#[async_trait]
+impl TaskQueue for MemoryQueue {
+    async fn publish(&self, lane: Lane, messages: Vec<Message>) -> Result<(), QueueError> {
+        self.lane(lane).publish(messages)
+    }
+
+    async fn consume(&self, lane: Lane, prefetch: usize) -> Result<Box<dyn Consumer>, QueueError> {
+        let lane = Arc::clone(self.lane(lane));
+        if prefetch == 0 || prefetch > Semaphore::MAX_PERMITS {
+            return Err(lane.error(format!(
+                "cannot consume with prefetch {prefetch}: at least 1 and at most {} can be in hand",
+                Semaphore::MAX_PERMITS
+            )));
+        }
+        let hands = Arc::new(Hands {
+            lane,
+            held: Mutex::default(),
+        });
+        let free = Arc::new(Semaphore::new(prefetch));
+        Ok(Box::new(MemoryConsumer {
+            hands,
+            free,
+            next_tag: 0,
+        }))
+    }
+}
+
+/// One lane.
+struct LaneQueue {
+    lane: Lane,
+    line: Mutex<Line>,
+    /// One permit means "a message may wait"; who takes a message and leaves others passes it on.
+    arrived: Notify,
+    /// Wakes the consumers that have no hand free and so must not use up an arrival.
+    closing: Notify,
+}
+
+/// What a lane's lock guards.
+struct Line {
+    waiting: VecDeque<Waiting>,
+    dice: Dice,
+    closed: bool,
+}
+
+#[derive(Clone)]
+struct Waiting {
+    message: Message,
+    redelivered: bool,
+}
+
+impl LaneQueue {
+    fn new(lane: Lane, faults: Faults) -> Self {
+        let dice = Dice::new(faults, lane as u64);
+        let line = Mutex::new(Line {
+            waiting: VecDeque::new(),
+            dice,
+            closed: false,
+        });
+        Self {
+            lane,
+            line,
+            arrived: Notify::new(),
+            closing: Notify::new(),
+        }
+    }
+
+    fn line(&self) -> MutexGuard<'_, Line> {
+        unpoisoned(&self.line)
+    }
+
+    fn error(&self, message: impl Into<String>) -> QueueError {
+        QueueError {
+            lane: self.lane,
+            message: message.into(),
+        }
+    }
+
+    fn publish(&self, messages: Vec<Message>) -> Result<(), QueueError> {
+        let count = messages.len();
+        let refused = {
+            let mut line = self.line();
+            if line.closed {
+                return Err(self.error("the queue is closed and takes no more messages"));
+            }
+            let refused = line.dice.refuses(count);
+            for message in messages.into_iter().take(refused.unwrap_or(count)) {
+                line.add(message);
+            }
+            refused
+        };
+        self.arrived.notify_one();
+        match refused {
+            None => Ok(()),
+            Some(taken) => Err(self.error(format!(
+                "took {taken} of {count} messages, publish all again"
+            ))),
+        }
+    }
+
+    /// Puts messages back in front, the first of them first.
+    fn give_back(&self, messages: impl DoubleEndedIterator<Item = Message>) {
+        {
+            let mut line = self.line();
+            for message in messages.rev() {
+                line.waiting.push_front(Waiting {
+                    message,
+                    redelivered: true,
+                });
+            }
+        }
+        self.arrived.notify_one();
+    }
+
+    /// Waits for a message and takes it; `None` once the lane is closed.
+    async fn take(&self) -> Option<Waiting> {
+        loop {
+            // Made before looking: a change between the look and the wait is not slept through.
+            let arrived = self.arrived.notified();
+            {
+                let mut line = self.line();
+                if line.closed {
+                    return None;
+                }
+                if let Some(taken) = line.take() {
+                    if !line.waiting.is_empty() {
+                        self.arrived.notify_one();
+                    }
+                    return Some(taken);
+                }
+            }
+            arrived.await;
+        }
+    }
+
+    /// Waits until the lane is closed.
+    async fn closed(&self) {
+        let closing = self.closing.notified();
+        if !self.line().closed {
+            closing.await;
+        }
+    }
+}
+
+impl Line {
+    fn add(&mut self, message: Message) {
+        let waiting = Waiting {
+            message,
+            redelivered: false,
+        };
+        if self.dice.duplicates() {
+            self.waiting.push_back(waiting.clone());
+        }
+        self.waiting.push_back(waiting);
+    }
+
+    fn take(&mut self) -> Option<Waiting> {
+        let taken = self.waiting.remove(self.dice.pick(self.waiting.len()))?;
+        if self.dice.redelivers() {
+            self.waiting.push_back(Waiting {
+                redelivered: true,
+                ..taken.clone()
+            });
+        }
+        Some(taken)
+    }
+}
+
+/// What one consumer holds unacknowledged, by delivery tag, so oldest first. Each holds one of the
+/// consumer's permits, which comes free when the message leaves the hands.
+struct Hands {
+    lane: Arc<LaneQueue>,
+    held: Mutex<BTreeMap<u64, (Message, OwnedSemaphorePermit)>>,
+}
+
+impl Hands {
+    fn release(&self, tag: u64) -> Result<Message, QueueError> {
+        match unpoisoned(&self.held).remove(&tag) {
+            Some((message, _permit)) => Ok(message),
+            None => Err(self.lane.error(format!(
+                "delivery {tag} was given back when its consumer was dropped and comes again"
+            ))),
+        }
+    }
+}
+
+struct MemoryConsumer {
+    hands: Arc<Hands>,
+    free: Arc<Semaphore>,
+    next_tag: u64,
+}
+
+#[async_trait]
+impl Consumer for MemoryConsumer {
+    async fn next(&mut self) -> Option<Delivery> {
+        let permit = self.free_hand().await?;
+        let Waiting {
+            message,
+            redelivered,
+        } = self.hands.lane.take().await?;
+        // No await from here on: a delivery that was taken is a delivery that is handed over.
+        let tag = self.next_tag;
+        self.next_tag += 1;
+        unpoisoned(&self.hands.held).insert(tag, (message.clone(), permit));
+        let receipt = Box::new(MemoryReceipt {
+            hands: Arc::clone(&self.hands),
+            tag,
+        });
+        Some(Delivery {
+            message,
+            redelivered,
+            receipt,
+        })
+    }
+}
+
+impl MemoryConsumer {
+    /// Waits until less than the prefetch is in hand; `None` once the lane is closed.
+    async fn free_hand(&self) -> Option<OwnedSemaphorePermit> {
+        tokio::select! {
+            biased;
+            permit = Arc::clone(&self.free).acquire_owned() => permit.ok(),
+            () = self.hands.lane.closed() => None,
+        }
+    }
+}
+
+impl Drop for MemoryConsumer {
+    fn drop(&mut self) {
+        let held = std::mem::take(&mut *unpoisoned(&self.hands.held));
+        self.hands
+            .lane
+            .give_back(held.into_values().map(|(message, _permit)| message));
+    }
+}
+
+struct MemoryReceipt {
+    hands: Arc<Hands>,
+    tag: u64,
+}
+
+#[async_trait]
+impl Receipt for MemoryReceipt {
+    async fn ack(self: Box<Self>) -> Result<(), QueueError> {
+        self.hands.release(self.tag).map(drop)
+    }
+
+    async fn give_back(self: Box<Self>) -> Result<(), QueueError> {
+        let message = self.hands.release(self.tag)?;
+        self.hands.lane.give_back(std::iter::once(message));
+        Ok(())
+    }
+}
+
+/// A panic elsewhere leaves these maps whole: every change to them is a single call.
+fn unpoisoned<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
