@@ -76,6 +76,8 @@ impl Wire {
             .connect_timeout(options.connect_timeout.min(options.call_timeout))
             .timeout(options.call_timeout)
             .pool_max_idle_per_host(options.concurrency)
+            // Common servers hang up after 5 idle seconds; a call sent into that moment looks lost.
+            .pool_idle_timeout(Duration::from_secs(4))
             .tcp_nodelay(true)
             // The key goes to the server that was named and to no other.
             .redirect(Policy::none());

@@ -1,0 +1,117 @@
+//! The HTTP adapter's limits, seen from a real server process.
+
+mod support;
+
+use futures::future::join_all;
+use llm::{LanguageModel, http::HttpModel};
+use support::{Server, request, text};
+
+#[tokio::test]
+async fn no_more_calls_are_in_flight_than_allowed_whoever_calls() {
+    let server = Server::start();
+    let mut options = server.options();
+    options.concurrency = 4;
+    let model = HttpModel::new(options).unwrap();
+    let callers = (0..5).map(|c| {
+        let block = (0..12)
+            .map(|i| request(&format!("{c} {i} delay=0.02")))
+            .collect();
+        model.call(block)
+    });
+    let answers: Vec<_> = join_all(callers).await.into_iter().flatten().collect();
+    assert_eq!(answers.len(), 60);
+    assert!(answers.iter().all(Result::is_ok));
+    let stats = server.stats().await;
+    assert!((2..=4).contains(&stats.peak), "{} at once", stats.peak);
+    assert!(
+        stats.seen.values().all(|n| *n == 1),
+        "sent twice: {:?}",
+        stats.seen
+    );
+}
+
+#[tokio::test]
+async fn throttled_calls_are_all_answered_in_the_end() {
+    let server = Server::start();
+    let mut options = server.options();
+    options.concurrency = 8;
+    let model = HttpModel::new(options).unwrap();
+    let texts: Vec<_> = (0..40)
+        .map(|i| {
+            if i % 3 == 0 {
+                format!("{i} fault=429 times=1 after=0")
+            } else {
+                i.to_string()
+            }
+        })
+        .collect();
+    let answers = model.call(texts.iter().map(|t| request(t)).collect()).await;
+    assert!(answers.iter().all(Result::is_ok), "{answers:?}");
+    let stats = server.stats().await;
+    assert!(stats.peak <= 8, "{} at once", stats.peak);
+    assert!(
+        texts
+            .iter()
+            .enumerate()
+            .all(|(i, t)| stats.seen[t] == 1 + usize::from(i % 3 == 0))
+    );
+}
+
+#[tokio::test]
+async fn answers_come_in_the_order_of_their_calls_whatever_takes_longest() {
+    let server = Server::start();
+    let model = server.model();
+    let texts: Vec<_> = (0..30)
+        .map(|i| format!("{i} delay={}", (30 - i) as f64 / 300.0))
+        .collect();
+    let together = model.call(texts.iter().map(|t| request(t)).collect()).await;
+    for (t, answer) in texts.iter().zip(&together) {
+        let alone = model.call(vec![request(t)]).await.remove(0);
+        assert_eq!(text(answer), text(&alone), "{t}");
+    }
+}
+
+#[tokio::test]
+async fn a_block_longer_than_the_room_for_it_is_answered_whole() {
+    let server = Server::start();
+    let mut options = server.options();
+    options.concurrency = 2;
+    let model = HttpModel::new(options).unwrap();
+    // One hangs on to its place for a while; 99 others pass it by.
+    let texts: Vec<_> = (0..100)
+        .map(|i| format!("{i} delay={}", f64::from(i == 0) / 2.0))
+        .collect();
+    let answers = model.call(texts.iter().map(|t| request(t)).collect()).await;
+    assert_eq!(answers.iter().filter(|a| a.is_ok()).count(), 100);
+}
+
+#[tokio::test]
+async fn a_slow_rate_lets_the_first_call_go_at_once_and_answers_within_it() {
+    let server = Server::start();
+    let mut options = server.options();
+    (options.requests_per_minute, options.tokens_per_minute) = (Some(6000), Some(600_000));
+    let model = HttpModel::new(options).unwrap();
+    let callers =
+        (0..4).map(|c| model.call((0..10).map(|i| request(&format!("{c} {i}"))).collect()));
+    let answers = join_all(callers).await;
+    assert!(answers.iter().flatten().all(Result::is_ok));
+}
+
+#[tokio::test]
+async fn the_seed_is_that_of_the_key_unless_none_is_sent() {
+    let server = Server::start();
+    let mut options = server.options();
+    let seeded = HttpModel::new(options.clone()).unwrap();
+    options.send_seed = false;
+    let bare = HttpModel::new(options).unwrap();
+    let one = request("same text");
+    let mut other = one.clone();
+    other.key = domain::hash::Hash::of(["another repeat"]);
+    let block = vec![one.clone(), other.clone(), one];
+    let answers = seeded.call(block.clone()).await;
+    assert_eq!(text(&answers[0]), text(&answers[2]));
+    assert_ne!(text(&answers[0]), text(&answers[1]));
+    let answers = bare.call(block).await;
+    assert_eq!(text(&answers[0]), text(&answers[1]));
+    assert_ne!(seeded.identity(), bare.identity());
+}
