@@ -1,0 +1,192 @@
+//! The worker's loop: consume, handle, report, and only then acknowledge.
+//!
+//! A report is confirmed by the queue before its task is acknowledged, so a worker that dies at any
+//! point leaves the task to somebody else: work may be done twice, never lost. What an application
+//! error means is in the report; the loop itself knows three ends of a task only: reported, panicked
+//! (given back after a while, and after a few times handed to [`Handler::poisoned`]), dropped.
+
+use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::FutureExt;
+use queue::{Consumer, Delivery, Lane, Message, QueueError, Receipt, TaskQueue};
+use tokio::task::JoinSet;
+use tokio::time::sleep;
+
+use crate::shutdown::Shutdown;
+
+/// After the first failure to publish a report, how long until the next attempt; then ever twice as
+/// long.
+const FIRST_RETRY: Duration = Duration::from_millis(50);
+/// The longest wait between attempts to publish a report.
+const LONGEST_RETRY: Duration = Duration::from_secs(5);
+/// How long a task whose handler panicked is kept before it is given back. It keeps its place in the
+/// worker meanwhile, so a worker full of poison slows down instead of spinning.
+const PANIC_PAUSE: Duration = Duration::from_secs(1);
+/// How many times this worker lets a task panic before it calls it poison.
+const PANICS_ALLOWED: u32 = 3;
+
+/// What a worker does with a task.
+#[async_trait]
+pub trait Handler: Send + Sync {
+    /// Does the work and says what to report; `None` acknowledges the task without a report, for
+    /// bodies that nobody waits for. Dropped halfway on a stop: the task is then delivered again.
+    async fn handle(&self, body: Bytes) -> Option<Message>;
+
+    /// What to report of a task whose handling panicked every time; `None` acknowledges it silently.
+    fn poisoned(&self, body: Bytes) -> Option<Message>;
+}
+
+/// Why the loop ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// A drain was requested, and what was in hand is finished.
+    Drained,
+    /// A stop was requested, and what was in hand is given back.
+    Stopped,
+    /// The queue was closed for good, and what was in hand went with it.
+    QueueClosed,
+}
+
+/// Works on a lane until `shutdown` says otherwise, on at most `concurrency` tasks at once.
+///
+/// Reports go to [`Lane::Results`].
+///
+/// # Errors
+/// When the lane cannot be consumed.
+pub async fn run<H: Handler + 'static>(
+    queue: Arc<dyn TaskQueue>,
+    lane: Lane,
+    concurrency: usize,
+    handler: Arc<H>,
+    shutdown: Shutdown,
+) -> Result<Ended, QueueError> {
+    let mut consumer = queue.consume(lane, concurrency).await?;
+    let worker = Arc::new(Worker {
+        queue,
+        handler,
+        shutdown,
+        panics: Mutex::default(),
+    });
+    let mut in_hand = JoinSet::new();
+    let ended = take_and_spawn(&worker, &mut *consumer, &mut in_hand).await;
+    // Tasks hold receipts: they end before the consumer gives back what they left unacknowledged.
+    in_hand.shutdown().await;
+    drop(consumer);
+    Ok(ended)
+}
+
+/// Takes deliveries until told otherwise, then sees the tasks in hand to their end.
+async fn take_and_spawn<H: Handler + 'static>(
+    worker: &Arc<Worker<H>>,
+    consumer: &mut dyn Consumer,
+    in_hand: &mut JoinSet<()>,
+) -> Ended {
+    loop {
+        // The consumer's prefetch holds the number of tasks in hand at the concurrency.
+        tokio::select! {
+            biased;
+            () = worker.shutdown.drain_requested() => break,
+            Some(_) = in_hand.join_next() => {}
+            delivery = consumer.next() => match delivery {
+                Some(delivery) => { in_hand.spawn(Arc::clone(worker).attend(delivery)); }
+                None => return Ended::QueueClosed,
+            },
+        }
+    }
+    tokio::select! {
+        biased;
+        () = worker.shutdown.stop_requested() => Ended::Stopped,
+        () = async { while in_hand.join_next().await.is_some() {} } => Ended::Drained,
+    }
+}
+
+struct Worker<H> {
+    queue: Arc<dyn TaskQueue>,
+    handler: Arc<H>,
+    shutdown: Shutdown,
+    /// How often each task has panicked here, by message id, until it ends here. Tasks that were
+    /// given back and ended elsewhere stay: as many as there are tasks that panic, so few.
+    panics: Mutex<HashMap<String, u32>>,
+}
+
+impl<H: Handler> Worker<H> {
+    /// Sees one delivery to its end.
+    async fn attend(self: Arc<Self>, delivery: Delivery) {
+        let Delivery {
+            message: Message { id, body },
+            receipt,
+            ..
+        } = delivery;
+        let Some(report) = self.outcome(&id, body).await else {
+            self.give_back_later(&id, receipt).await;
+            return;
+        };
+        if let Some(report) = report {
+            self.publish(report).await;
+        }
+        // Only now: whoever dies before this line leaves the task to somebody else.
+        if let Err(error) = receipt.ack().await {
+            tracing::warn!(task = id, %error, "task is done but not acknowledged, it comes again");
+        }
+    }
+
+    /// What to report, if anything; `None` when handling panicked and may be tried again.
+    async fn outcome(&self, id: &str, body: Bytes) -> Option<Option<Message>> {
+        let handling = AssertUnwindSafe(self.handler.handle(body.clone())).catch_unwind();
+        if let Ok(report) = handling.await {
+            self.panics().remove(id);
+            return Some(report);
+        }
+        let panics = self.count_panic(id);
+        tracing::error!(task = id, panics, "task handler panicked");
+        if panics < PANICS_ALLOWED {
+            return None;
+        }
+        let poisoned = std::panic::catch_unwind(AssertUnwindSafe(|| self.handler.poisoned(body)));
+        if poisoned.is_ok() {
+            self.panics().remove(id);
+        }
+        poisoned.ok()
+    }
+
+    fn count_panic(&self, id: &str) -> u32 {
+        let mut panics = self.panics();
+        let count = panics.entry(id.to_owned()).or_default();
+        *count += 1;
+        *count
+    }
+
+    fn panics(&self) -> std::sync::MutexGuard<'_, HashMap<String, u32>> {
+        self.panics.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Keeps a task back for a while, or until the worker drains and its neighbours may have it.
+    async fn give_back_later(&self, id: &str, receipt: Box<dyn Receipt>) {
+        tokio::select! {
+            () = sleep(PANIC_PAUSE) => {}
+            () = self.shutdown.drain_requested() => {}
+        }
+        if let Err(error) = receipt.give_back().await {
+            tracing::warn!(task = id, %error, "task was given back already");
+        }
+    }
+
+    /// Publishes until the queue has taken the report; a stop drops this future.
+    async fn publish(&self, report: Message) {
+        let mut wait = FIRST_RETRY;
+        while let Err(error) = self
+            .queue
+            .publish(Lane::Results, vec![report.clone()])
+            .await
+        {
+            tracing::warn!(report = report.id, %error, "report not taken, trying again");
+            sleep(wait).await;
+            wait = LONGEST_RETRY.min(wait * 2);
+        }
+    }
+}
