@@ -59,10 +59,10 @@ const FAULTS: [(&str, ErrorKind, usize, bool, &str); 22] = [
 
 fn impatient(server: &Server) -> HttpModel {
     let mut options = server.options();
-    options.call_timeout = Duration::from_secs(1);
+    options.call_timeout = Duration::from_secs(3);
     options.retries = 1;
     options.max_body_bytes = 100_000;
-    HttpModel::new(options).unwrap()
+    HttpModel::new(options).expect("these options are good")
 }
 
 fn faulty(fault: &str) -> String {
@@ -117,7 +117,7 @@ fn no_secret(error: &ModelError) {
 async fn what_passes_is_sent_again_until_it_is_answered() {
     let server = Server::start();
     let mut options = server.options();
-    options.call_timeout = Duration::from_secs(1);
+    options.call_timeout = Duration::from_secs(3);
     options.broken_retries = 2;
     let model = HttpModel::new(options).unwrap();
     let faults = [

@@ -86,7 +86,7 @@ async fn a_block_longer_than_the_room_for_it_is_answered_whole() {
 }
 
 #[tokio::test]
-async fn a_slow_rate_lets_the_first_call_go_at_once_and_answers_within_it() {
+async fn calls_of_several_callers_within_the_rates_are_all_answered() {
     let server = Server::start();
     let mut options = server.options();
     (options.requests_per_minute, options.tokens_per_minute) = (Some(6000), Some(600_000));

@@ -22,8 +22,9 @@ pub struct HttpOptions {
     pub connect_timeout: Duration,
     /// Time for one sending, from connecting to the last byte (default 120 s).
     pub call_timeout: Duration,
-    /// Time for all sendings of one call and the back-offs between them (default 300 s). A server that
-    /// asks to be left alone for longer is not waited for. Waiting for one's own limits does not count.
+    /// Time for all sendings of one call and the back-offs between them (default 300 s): no sending begins
+    /// after it, and a server that asks to be left alone for longer is not waited for. Waiting for one's
+    /// own limits does not count.
     pub total_timeout: Duration,
     /// Sendings after the first (default 4).
     pub retries: u32,

@@ -1,6 +1,9 @@
 //! A real chat server process for tests, and calls for it.
 #![allow(dead_code, reason = "each test program uses a part of it")]
-#![allow(clippy::unwrap_used, reason = "a test that cannot start its server should panic")]
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that cannot start its server should panic"
+)]
 
 use domain::{
     call::{Answer, Call, Message, Reply, Sampling},
