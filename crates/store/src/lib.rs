@@ -12,7 +12,9 @@
 //! Every write is one transaction; a write that was applied before changes nothing when applied again.
 //! Times are UTC microseconds and are passed in: no adapter reads a clock.
 
+#[cfg(feature = "conformance")]
 pub mod conformance;
+pub mod projection;
 
 use async_trait::async_trait;
 use domain::{

@@ -1,0 +1,275 @@
+//! What the planner and the reports for people read.
+
+use crate::{
+    SqliteStore,
+    codec::{At, arm, db, reply},
+    ledger,
+    plans::StepRow,
+};
+use async_trait::async_trait;
+use domain::{
+    call::Reply,
+    candidate::{Candidate, Target, Verdict},
+    grade::Grade,
+    ids::RunId,
+    run::{Item, Pair, StepKey},
+};
+use sqlx::{query, query_as, query_scalar};
+use store::{Outcome, Result, Results, StepStatus, StoreError, Totals};
+
+struct OutcomeRow {
+    ordinal: i64,
+    target_id: String,
+    candidate_id: Option<String>,
+    example_id: Option<String>,
+    repeat: i64,
+    key: String,
+    reply_text: Option<String>,
+    reply_json: Option<String>,
+    value: Option<f64>,
+    raw: Option<f64>,
+    margin: Option<f64>,
+    feedback: Option<String>,
+}
+
+impl TryFrom<OutcomeRow> for Outcome {
+    type Error = StoreError;
+
+    fn try_from(row: OutcomeRow) -> Result<Self> {
+        let at = At("items", &row.key);
+        let item = Item {
+            ordinal: at.number(row.ordinal)?,
+            target: at.id(&row.target_id)?,
+            candidate: at.maybe_id(row.candidate_id.as_deref())?,
+            example: at.maybe_id(row.example_id.as_deref())?,
+            repeat: at.number(row.repeat)?,
+            key: at.id(&row.key)?,
+        };
+        let reply: Option<Reply> = reply(at, row.reply_text, row.reply_json.as_deref())?;
+        let grade = row.value.map(|value| Grade {
+            value,
+            raw: row.raw,
+            margin: row.margin,
+            feedback: row.feedback.unwrap_or_default(),
+        });
+        Ok(Self { item, reply, grade })
+    }
+}
+
+struct CandidateRow {
+    id: String,
+    target_id: String,
+    round: i64,
+    ordinal: i64,
+    arm: String,
+    operator: String,
+    author: String,
+    doc: String,
+    verdict: String,
+    reason: Option<String>,
+    detail: Option<String>,
+    parents: String,
+}
+
+impl TryFrom<CandidateRow> for Candidate {
+    type Error = StoreError;
+
+    fn try_from(row: CandidateRow) -> Result<Self> {
+        let at = At("candidates", &row.id);
+        let verdict = match row.verdict.as_str() {
+            "proposed" => Verdict::Proposed,
+            "accepted" => Verdict::Accepted,
+            "rejected" => Verdict::Rejected {
+                reason: row.reason.unwrap_or_default(),
+                detail: row.detail.unwrap_or_default(),
+            },
+            word => return Err(at.corrupt(format!("unknown word {word:?}"))),
+        };
+        Ok(Self {
+            id: at.id(&row.id)?,
+            target: at.id(&row.target_id)?,
+            round: at.number(row.round)?,
+            ordinal: at.number(row.ordinal)?,
+            arm: at.word(&row.arm, arm)?,
+            operator: row.operator,
+            author: row.author,
+            parents: at.json(&row.parents)?,
+            doc: at.json(&row.doc)?,
+            verdict,
+        })
+    }
+}
+
+struct PairRow {
+    target_id: String,
+    candidate_id: String,
+    original: String,
+    improved: String,
+    original_grade: f64,
+    improved_grade: f64,
+    grader: String,
+    operator: String,
+    round: i64,
+    p_value: f64,
+}
+
+impl TryFrom<PairRow> for Pair {
+    type Error = StoreError;
+
+    fn try_from(row: PairRow) -> Result<Self> {
+        let at = At("pairs", &row.candidate_id);
+        Ok(Self {
+            target: at.id(&row.target_id)?,
+            candidate: at.id(&row.candidate_id)?,
+            round: at.number(row.round)?,
+            original: row.original,
+            improved: row.improved,
+            original_grade: row.original_grade,
+            improved_grade: row.improved_grade,
+            grader: row.grader,
+            operator: row.operator,
+            p_value: row.p_value,
+        })
+    }
+}
+
+#[async_trait]
+impl Results for SqliteStore {
+    async fn outcomes(&self, key: StepKey, after: Option<u32>, limit: u32) -> Result<Vec<Outcome>> {
+        let run = key.run.to_string();
+        let step = key.step.as_str();
+        let after = after.map_or(-1, i64::from);
+        query_as!(
+            OutcomeRow,
+            r#"SELECT i.ordinal AS "ordinal!", i.target_id, i.candidate_id, i.example_id, i.repeat, i.key,
+                      a.reply_text, a.reply_json,
+                      g.value AS "value: f64", g.raw, g.margin, g.feedback AS "feedback: String"
+                 FROM items i
+                 LEFT JOIN answers a ON a.key = i.key
+                 LEFT JOIN grades g ON g.answer_key = i.key AND g.example_id = coalesce(i.example_id, '')
+                      AND g.grader = i.grader AND g.grader_version = i.grader_version
+                WHERE i.round_id = (SELECT id FROM rounds WHERE run_id = ?1 AND round = ?2 AND step = ?3)
+                  AND i.ordinal > ?4
+                ORDER BY i.ordinal LIMIT ?5"#,
+            run,
+            key.round,
+            step,
+            after,
+            limit
+        )
+        .fetch_all(&self.reader)
+        .await
+        .map_err(db)?
+        .into_iter()
+        .map(Outcome::try_from)
+        .collect()
+    }
+
+    async fn targets(&self, run: RunId) -> Result<Vec<Target>> {
+        let run = run.to_string();
+        query!(
+            "SELECT id, dataset, model, example_id FROM targets WHERE run_id = ?1 ORDER BY seq",
+            run
+        )
+        .fetch_all(&self.reader)
+        .await
+        .map_err(db)?
+        .into_iter()
+        .map(|row| {
+            let at = At("targets", &row.id);
+            Ok(Target {
+                id: at.id(&row.id)?,
+                example: at.maybe_id(row.example_id.as_deref())?,
+                dataset: row.dataset,
+                model: row.model,
+            })
+        })
+        .collect()
+    }
+
+    async fn candidates(&self, run: RunId) -> Result<Vec<Candidate>> {
+        let run = run.to_string();
+        query_as!(
+            CandidateRow,
+            r#"SELECT c.id, c.target_id, c.round, c.ordinal, c.arm, c.operator, c.author, c.doc, c.verdict,
+                      c.reason, c.detail,
+                      (SELECT json_group_array(parent_id) FROM (SELECT parent_id FROM candidate_parents
+                         WHERE candidate_id = c.id ORDER BY ordinal)) AS "parents!: String"
+                 FROM candidates c JOIN targets t ON t.id = c.target_id
+                WHERE c.run_id = ?1 ORDER BY c.round, t.seq, c.ordinal, c.arm, c.seq"#,
+            run
+        )
+        .fetch_all(&self.reader)
+        .await
+        .map_err(db)?
+        .into_iter()
+        .map(Candidate::try_from)
+        .collect()
+    }
+
+    async fn pairs(&self, run: RunId) -> Result<Vec<Pair>> {
+        let run = run.to_string();
+        query_as!(
+            PairRow,
+            "SELECT target_id, candidate_id, original, improved, original_grade, improved_grade, grader,
+                    operator, round, p_value
+               FROM pairs WHERE run_id = ?1 ORDER BY ordinal",
+            run
+        )
+        .fetch_all(&self.reader)
+        .await
+        .map_err(db)?
+        .into_iter()
+        .map(Pair::try_from)
+        .collect()
+    }
+
+    async fn steps(&self, run: RunId) -> Result<Vec<StepStatus>> {
+        let id = run.to_string();
+        query_as!(
+            StepRow,
+            "SELECT round, step, kind, items, items_done, tasks_open, tasks_dead FROM rounds
+              WHERE run_id = ?1 ORDER BY id",
+            id
+        )
+        .fetch_all(&self.reader)
+        .await
+        .map_err(db)?
+        .into_iter()
+        .map(|row| row.status(run))
+        .collect()
+    }
+
+    async fn totals(&self, run: RunId) -> Result<Totals> {
+        let run = run.to_string();
+        let at = At("rounds", &run);
+        let mut conn = self.reader.acquire().await.map_err(db)?;
+        let dead = query_scalar!(
+            r#"SELECT coalesce(sum(tasks_dead), 0) AS "n!: i64" FROM rounds WHERE run_id = ?1"#,
+            run
+        )
+        .fetch_one(&mut *conn)
+        .await
+        .map_err(db)?;
+        let rejected = query!(
+            r#"SELECT reason AS "reason!", count(*) AS "n!: i64" FROM candidates
+                WHERE run_id = ?1 AND verdict = 'rejected' GROUP BY reason ORDER BY reason"#,
+            run
+        )
+        .fetch_all(&mut *conn)
+        .await
+        .map_err(db)?;
+        Ok(Totals {
+            spend: ledger::spend(&mut conn, &run).await?,
+            dead: at.number(dead)?,
+            rejected: rejected
+                .into_iter()
+                .map(|row| Ok((row.reason, at.number(row.n)?)))
+                .collect::<Result<_>>()?,
+        })
+    }
+
+    async fn projection(&self, run: RunId) -> Result<Vec<String>> {
+        store::projection::lines(self, run).await
+    }
+}
