@@ -1,0 +1,194 @@
+//! `[[datasets]]`: names, options, files, graders, quotas.
+
+use super::Check;
+use crate::{
+    Purpose,
+    data::{Dataset, DatasetGrader, LaterGrader},
+    grader,
+    model::Model,
+    shape::nearest,
+    types::Spec,
+};
+use dataset::DatasetError;
+use domain::grade::Grader;
+
+pub(super) fn check(c: &mut Check<'_>, spec: &mut Spec) {
+    if spec.datasets.is_empty() {
+        c.report
+            .wrong("datasets", "missing: say [[datasets]] at least once");
+    }
+    let scores = c.scores(spec);
+    for i in 0..spec.datasets.len() {
+        let key = format!("datasets[{i}]");
+        names(c, spec, i);
+        let dataset = &spec.datasets[i];
+        files(c, &key, dataset);
+        let filled = match &dataset.grader {
+            Some(given) => {
+                fits(c, &key, dataset, given, scores);
+                Some(given.clone())
+            }
+            None => fill(c, &key, dataset, scores),
+        };
+        if let Some(DatasetGrader::Later(later)) = &filled {
+            wait(c, spec, &key, later);
+        }
+        spec.datasets[i].grader = filled;
+    }
+    if c.purpose == Purpose::Run {
+        quotas(c, spec);
+    }
+}
+
+fn names(c: &mut Check<'_>, spec: &Spec, i: usize) {
+    let name = &spec.datasets[i].name;
+    let key = format!("datasets[{i}].name");
+    if spec.datasets[..i]
+        .iter()
+        .any(|earlier| earlier.name == *name)
+    {
+        c.report.wrong(
+            &key,
+            "is the name of an earlier data set too: each name once",
+        );
+    }
+    if name.chars().any(char::is_control) || name.chars().count() > 100 {
+        c.report
+            .wrong(&key, "a name is one line of at most 100 characters");
+    }
+}
+
+fn files(c: &mut Check<'_>, key: &str, dataset: &Dataset) {
+    if c.report.is_tainted(key) {
+        return;
+    }
+    if let Err(DatasetError::Options {
+        option, problem, ..
+    }) = dataset.source(&dataset.path).check()
+    {
+        c.report.wrong(&format!("{key}.{option}"), problem);
+    }
+    let written = dataset.path.to_string_lossy();
+    if let Some((found, _)) = c.locate(&format!("{key}.path"), &written) {
+        c.paths.datasets.insert(dataset.name.clone(), found);
+    }
+    for (i, label) in dataset.labels.iter().enumerate() {
+        if dataset.labels[..i].contains(label) {
+            c.report
+                .wrong(&format!("{key}.labels"), format!("has {label:?} twice"));
+        }
+    }
+}
+
+fn fill(c: &mut Check<'_>, key: &str, dataset: &Dataset, scores: bool) -> Option<DatasetGrader> {
+    grader::default(dataset, scores)
+        .map_err(|message| c.report.wrong(&format!("{key}.grader"), message))
+        .ok()
+}
+
+/// Whether the grader has what it needs: choices, a reference, log-likelihoods, its own settings.
+fn fits(c: &mut Check<'_>, key: &str, dataset: &Dataset, given: &DatasetGrader, scores: bool) {
+    let has = grader::has(dataset);
+    let kind = grader::kind(given);
+    let kind_key = format!("{key}.grader.kind");
+    if !grader::usable(has, true).contains(&kind) {
+        let why = match kind {
+            "choice_letter" | "choice_loglik" => "choices",
+            "code" => "tests",
+            _ => "a reference",
+        };
+        let can = grader::usable(has, scores).join(", ");
+        let format = dataset.format.name();
+        let message = format!("needs {why}, which this {format} data set lacks: use one of {can}");
+        c.report.wrong(&kind_key, message);
+    } else if !grader::usable(has, scores).contains(&kind) {
+        let can = grader::usable(has, scores).join(", ");
+        let message = format!(
+            "needs log-likelihoods, which not all answering models give (local ones do, http ones \
+             with score_endpoint = true): use one of {can}"
+        );
+        c.report.wrong(&kind_key, message);
+    }
+    if let DatasetGrader::Ready(grader) = given {
+        settings(c, &format!("{key}.grader"), grader);
+    }
+}
+
+fn settings(c: &mut Check<'_>, key: &str, grader: &Grader) {
+    match grader {
+        Grader::Label { labels } if labels.len() < 2 => {
+            let message = "needs at least two labels, here or as the data set's labels";
+            c.report.wrong(&format!("{key}.labels"), message);
+        }
+        Grader::Regex { pattern } => {
+            // Any escaped reference is a valid expression where a letter is.
+            if let Err(e) = regex::Regex::new(&pattern.replace("{reference}", "x")) {
+                let last = e.to_string().lines().last().unwrap_or_default().to_owned();
+                let message = format!("is no regular expression: {last}");
+                c.report.wrong(&format!("{key}.pattern"), message);
+            }
+        }
+        Grader::Program { command, .. } if command.is_empty() => {
+            let message = "is empty: give a program and its arguments";
+            c.report.wrong(&format!("{key}.command"), message);
+        }
+        Grader::Http { url, token_env, .. } => {
+            c.url(&format!("{key}.url"), url);
+            if let Some(variable) = token_env {
+                c.secret_variable(&format!("{key}.token_env"), variable, "");
+            }
+        }
+        _ => {}
+    }
+}
+
+/// A grader that is known but not available yet.
+fn wait(c: &mut Check<'_>, spec: &Spec, key: &str, later: &LaterGrader) {
+    match later {
+        LaterGrader::Code => c.missing_parts.push(format!(
+            "code grading: needs the sandbox, with which code runs arrive (asked for by {key})"
+        )),
+        LaterGrader::Reward { model } => match spec.models.get(model) {
+            Some(Model::Reward(_)) => {}
+            other => {
+                let rewards = spec
+                    .models
+                    .iter()
+                    .filter(|(_, m)| matches!(m, Model::Reward(_)));
+                let names: Vec<&str> = rewards.map(|(name, _)| name.as_str()).collect();
+                let guess = nearest(model, names.into_iter());
+                let hint = guess
+                    .map(|g| format!(", did you mean \"{g}\"?"))
+                    .unwrap_or_default();
+                let what = if other.is_some() {
+                    "is no reward model"
+                } else {
+                    "is no model"
+                };
+                let message = format!("{what}{hint} (say [models.{model}] with kind = \"reward\")");
+                c.report.wrong(&format!("{key}.grader.model"), message);
+            }
+        },
+    }
+}
+
+fn quotas(c: &mut Check<'_>, spec: &Spec) {
+    let taken: usize = spec.datasets.iter().filter_map(|d| d.hardest).sum();
+    let sharing = spec.datasets.iter().any(|d| d.hardest.is_none());
+    let hardest = spec.search.hardest;
+    let given = c.report.is_given("search.hardest");
+    if sharing && taken >= hardest {
+        let message = format!(
+            "the data sets' own quotas already take {taken} of {hardest}, nothing is left for those \
+             without one: raise it, or give each data set its hardest"
+        );
+        c.report.wrong("search.hardest", message);
+    } else if !sharing && given && taken != hardest && !spec.datasets.is_empty() {
+        let message = format!("has no effect: the data sets' own quotas sum to {taken}");
+        c.report.warn("search.hardest", message);
+    }
+    if !spec.datasets.is_empty() && !sharing && taken == 0 {
+        let message = "every data set's hardest is 0: there would be nothing to work on";
+        c.report.wrong("datasets[0].hardest", message);
+    }
+}

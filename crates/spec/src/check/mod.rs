@@ -1,0 +1,135 @@
+//! The checks that look at more than one key, or at the world: one file a section.
+
+mod budget;
+mod datasets;
+mod eval;
+mod models;
+mod run;
+
+use crate::{
+    Paths, Purpose,
+    env::{Environment, Found},
+    model::Model,
+    report::Report,
+    types::{PROPOSER, Spec, TARGET},
+};
+use std::path::{Path, PathBuf};
+
+/// What the checks read and what they find.
+pub(crate) struct Check<'a> {
+    pub(crate) purpose: Purpose,
+    pub(crate) env: &'a dyn Environment,
+    /// The folder of the spec file.
+    pub(crate) folder: &'a Path,
+    pub(crate) report: Report<'a>,
+    pub(crate) paths: Paths,
+    pub(crate) missing_parts: Vec<String>,
+}
+
+impl Check<'_> {
+    /// Runs every check, and fills in the graders.
+    pub(crate) fn all(&mut self, spec: &mut Spec) {
+        run::check(self, spec);
+        models::check(self, spec);
+        datasets::check(self, spec);
+        budget::check(self, spec);
+        eval::check(self, spec);
+    }
+
+    /// The names of the models whose answers are graded.
+    fn answering<'s>(&self, spec: &'s Spec) -> Vec<&'s str> {
+        match self.purpose {
+            Purpose::Run => vec![TARGET],
+            Purpose::Eval => spec.eval.models.iter().map(String::as_str).collect(),
+        }
+    }
+
+    /// The names of the models that will be called.
+    fn called<'s>(&self, spec: &'s Spec) -> Vec<&'s str> {
+        let mut names = self.answering(spec);
+        if self.purpose == Purpose::Run {
+            names.push(PROPOSER);
+        }
+        names
+    }
+
+    /// Whether every answering model gives log-likelihoods.
+    fn scores(&self, spec: &Spec) -> bool {
+        let models = self
+            .answering(spec)
+            .into_iter()
+            .filter_map(|name| spec.models.get(name));
+        crate::grader::all_score(models.filter(|m| !matches!(m, Model::Reward(_))))
+    }
+
+    /// Where a path of the spec leads: beside the spec file first, then in the current directory.
+    fn locate(&mut self, key: &str, written: &str) -> Option<(PathBuf, Found)> {
+        let here = self.env.current_dir();
+        let beside = absolute(&here, self.folder).join(written);
+        let in_cwd = here.join(written);
+        for place in [&beside, &in_cwd] {
+            match self.env.find(place) {
+                Found::Missing => {}
+                Found::Unreadable => {
+                    let shown = place.display();
+                    self.report
+                        .wrong(key, format!("{shown} may not be read by this user"));
+                    return None;
+                }
+                found => return Some((place.clone(), found)),
+            }
+        }
+        let looked = match beside == in_cwd {
+            true => beside.display().to_string(),
+            false => format!("{} and {}", beside.display(), in_cwd.display()),
+        };
+        self.report
+            .wrong(key, format!("no such file or folder (looked for {looked})"));
+        None
+    }
+
+    /// A URL to post to: its scheme, and no password in it. Such a value is never shown.
+    fn url(&mut self, key: &str, url: &str) {
+        let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+        let host = rest.split(['/', '?', '#']).next().unwrap_or(rest);
+        if host.contains('@') {
+            let message = "holds a user name or password (not shown): put the secret into an \
+                           environment variable and name that";
+            self.report.wrong_hidden(key, message);
+        } else if !url.starts_with("http://") && !url.starts_with("https://") {
+            self.report
+                .wrong(key, "is no URL: it starts with http:// or https://");
+        } else if host.is_empty() {
+            self.report.wrong(key, "names no host");
+        }
+    }
+
+    /// An environment variable that holds a secret.
+    fn secret_variable(&mut self, key: &str, name: &str, instead: &str) {
+        let word = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
+        let plain = name.chars().all(word) && !name.starts_with(|c: char| c.is_ascii_digit());
+        if self.env.is_set(name) {
+            return;
+        }
+        if plain {
+            self.report.wrong(
+                key,
+                format!(
+                    "environment variable {name}, named by {key}, is not set: export it{instead}"
+                ),
+            );
+        } else {
+            let message = "names no environment variable that is set (value not shown, it might be \
+                           the secret itself): give the name of the variable, such as OPENAI_API_KEY";
+            self.report.wrong_hidden(key, message);
+        }
+    }
+}
+
+fn absolute(here: &Path, folder: &Path) -> PathBuf {
+    if folder.as_os_str().is_empty() {
+        here.to_owned()
+    } else {
+        here.join(folder)
+    }
+}

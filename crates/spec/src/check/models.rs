@@ -1,0 +1,152 @@
+//! `[models]`: who is there, where their files and keys are.
+
+use super::Check;
+use crate::{
+    env::Found,
+    model::{Http, Local, Model},
+    shape::nearest,
+    types::{PROPOSER, Spec, TARGET},
+};
+
+pub(super) fn check(c: &mut Check<'_>, spec: &Spec) {
+    // Of an evaluation, [eval].models says who is needed.
+    let needs_target = c.answering(spec).contains(&TARGET);
+    if needs_target && !spec.models.contains_key(TARGET) && !c.report.is_tainted("models.target") {
+        let message = "missing: say [models.target], whose answers are graded";
+        c.report.wrong("models.target", message);
+    }
+    for (name, model) in &spec.models {
+        let key = format!("models.{name}");
+        // A proposer without a kind is the target once more.
+        let own = c.report.is_given(&format!("{key}.kind"));
+        let called = c.called(spec).contains(&name.as_str());
+        if own || name == PROPOSER {
+            one(c, name, model, called, own);
+        }
+        if own && !called && !is_named(spec, name) {
+            c.report
+                .warn(&key, "is named by nothing and will not be called");
+        }
+    }
+}
+
+/// Whether some part of the spec speaks of this model, even if this command does not call it.
+fn is_named(spec: &Spec, name: &str) -> bool {
+    use crate::data::{DatasetGrader::Later, LaterGrader::Reward};
+    let grades =
+        |d: &crate::Dataset| matches!(&d.grader, Some(Later(Reward { model })) if model == name);
+    let known = [TARGET, PROPOSER].contains(&name) || spec.eval.models.iter().any(|m| m == name);
+    known || spec.datasets.iter().any(grades)
+}
+
+fn one(c: &mut Check<'_>, name: &str, model: &Model, called: bool, own: bool) {
+    let key = format!("models.{name}");
+    match model {
+        Model::Local(model) => local(c, name, model, own),
+        Model::Http(model) => {
+            if own {
+                http(c, &key, model);
+            }
+            if called {
+                secrets(c, name, model, own);
+            }
+        }
+        Model::Reward(_) if called => {
+            let message = "a reward model writes no text: use kind = \"local\" or \"http\"";
+            c.report.wrong(&format!("{key}.kind"), message);
+        }
+        Model::Reward(_) => c
+            .missing_parts
+            .push("reward model: needs worker-score".to_owned()),
+    }
+}
+
+fn local(c: &mut Check<'_>, name: &str, model: &Local, own: bool) {
+    if !own {
+        // The inherited path was looked for, and complained of, under the target's name.
+        if let Some(found) = c.paths.models.get(TARGET).cloned() {
+            c.paths.models.insert(name.to_owned(), found);
+        }
+        return;
+    }
+    let key = format!("models.{name}.model");
+    if model.is_path() {
+        if !c.report.is_tainted(&key)
+            && let Some((found, _)) = c.locate(&key, &model.model)
+        {
+            c.paths.models.insert(name.to_owned(), found);
+        }
+        return;
+    }
+    let catalogue = c.env.catalogue();
+    if !catalogue.contains(&model.model.as_str()) {
+        let guess = nearest(&model.model, catalogue.iter().copied());
+        let hint = guess
+            .map(|g| format!(", did you mean \"{g}\"?"))
+            .unwrap_or_default();
+        let message = format!(
+            "no model of this name in the catalogue{hint} (it has {}); a path has a / in it or ends \
+             with .gguf or .safetensors",
+            catalogue.join(", ")
+        );
+        c.report.wrong(&key, message);
+    }
+}
+
+fn http(c: &mut Check<'_>, key: &str, model: &Http) {
+    let url_key = format!("{key}.base_url");
+    c.url(&url_key, &model.base_url);
+    if model
+        .base_url
+        .trim_end_matches('/')
+        .ends_with("/chat/completions")
+    {
+        let message = "goes up to the version only, /chat/completions is added: end it with /v1";
+        c.report.wrong(&url_key, message);
+    }
+    if model.api_key_env.is_some() && model.api_key_file.is_some() {
+        let message = "api_key_env is given too: keep one of the two";
+        c.report
+            .wrong_hidden(&format!("{key}.api_key_file"), message);
+    }
+    if model.connect_timeout_seconds > model.call_timeout_seconds {
+        let whole = model.call_timeout_seconds;
+        let message = format!("is longer than the whole call's limit of {whole} seconds");
+        c.report
+            .wrong(&format!("{key}.connect_timeout_seconds"), message);
+    }
+}
+
+fn secrets(c: &mut Check<'_>, name: &str, model: &Http, own: bool) {
+    if !own {
+        if let Some(found) = c.paths.key_files.get(TARGET).cloned() {
+            c.paths.key_files.insert(name.to_owned(), found);
+        }
+        return;
+    }
+    if let Some(variable) = &model.api_key_env {
+        let key = format!("models.{name}.api_key_env");
+        c.secret_variable(&key, variable, " or use api_key_file");
+    }
+    let key = format!("models.{name}.api_key_file");
+    let Some(file) = &model.api_key_file else {
+        return;
+    };
+    if looks_like_a_key(file) {
+        let message = "names no file (value not shown, it might be the key itself): give a path";
+        c.report.wrong_hidden(&key, message);
+    } else if !c.report.is_tainted(&key)
+        && let Some((found, state)) = c.locate(&key, file)
+    {
+        if state == (Found::Readable { by_everyone: true }) {
+            let message = "every user of this machine may read it: chmod 600 it";
+            c.report.warn(&key, message);
+        }
+        c.paths.key_files.insert(name.to_owned(), found);
+    }
+}
+
+/// Long, and neither a folder nor an ending in it.
+fn looks_like_a_key(file: &str) -> bool {
+    file.len() >= 20 && !file.contains(['/', '\\', '.'])
+}

@@ -1,0 +1,65 @@
+//! `[run]`, `[splits]`, `[search]`, `[confirm]`, `[leak]`, `[train]`.
+
+use super::Check;
+use crate::{
+    Purpose,
+    types::{CLAIM_REPEATS, Feedback, Mode, Spec},
+};
+
+/// How far the split shares may be from 1 in sum: decimals are not exact in binary.
+const SUM_TOLERANCE: f64 = 1e-6;
+
+pub(super) fn check(c: &mut Check<'_>, spec: &Spec) {
+    if spec.run.name.chars().any(char::is_control) || spec.run.name.chars().count() > 100 {
+        c.report
+            .wrong("run.name", "a name is one line of at most 100 characters");
+    }
+    if spec.run.mode == Mode::Instruct {
+        let message = "is not available yet, it arrives with the search work: use \"rewrite\"";
+        c.report.wrong("run.mode", message);
+    }
+    splits(c, spec);
+    if c.purpose == Purpose::Run {
+        claims(c, spec);
+    }
+    if spec.train.is_some() {
+        c.missing_parts
+            .push("[train]: needs worker-train".to_owned());
+    }
+}
+
+fn splits(c: &mut Check<'_>, spec: &Spec) {
+    let s = &spec.splits;
+    let sum = s.train + s.validation + s.test;
+    if (sum - 1.0).abs() > SUM_TOLERANCE {
+        let message = format!(
+            "train {} + validation {} + test {} is {}, and shares sum to 1",
+            s.train,
+            s.validation,
+            s.test,
+            (sum * 1e6).round() / 1e6
+        );
+        c.report.wrong("splits", message);
+    }
+}
+
+/// What keeps the run from claiming a gain, or marks it.
+fn claims(c: &mut Check<'_>, spec: &Spec) {
+    if spec.confirm.repeats < CLAIM_REPEATS {
+        let message = format!("fewer than {CLAIM_REPEATS} support no claim: the run is marked");
+        c.report.warn("confirm.repeats", message);
+    }
+    if !spec.confirm.placebo {
+        let message = "without a placebo arm no gain can be claimed: the run is marked";
+        c.report.warn("confirm.placebo", message);
+    }
+    if spec.search.feedback == Feedback::Reference {
+        let message = "the proposer sees the references: the run is marked";
+        c.report.warn("search.feedback", message);
+    }
+    if spec.leak.probe && !c.scores(spec) {
+        let message = "needs log-likelihoods, which the target does not give: only the text rules \
+                       look for leaks";
+        c.report.warn("leak.probe", message);
+    }
+}
