@@ -1,0 +1,43 @@
+//! Language models in this process: the only crate that names candle.
+//!
+//! ```text
+//! catalogue ──► file or directory ──► Engine ──► generate(block), loglik(block)
+//!                gguf │ safetensors      │
+//!                     ▼                  ├── tokeniser, chat: words to tokens
+//!              config, weights ─► llama ─┤
+//!                                        └── generate, loglik: what to read and write
+//! ```
+//!
+//! An [`Engine`] computes one block at a time. The same block gives the same bits whatever else the
+//! machine does and however many threads it has; a text may get other bits in another block, because
+//! matrix products of another height are added up in another order.
+
+mod attention;
+mod block;
+mod cache;
+pub mod catalogue;
+mod chat;
+mod config;
+mod digest;
+mod engine;
+mod error;
+mod fetch;
+mod generate;
+mod gguf;
+mod kernels;
+mod linear;
+mod llama;
+mod loglik;
+mod safetensors;
+mod sample;
+mod sentencepiece;
+mod tokeniser;
+mod weights;
+
+pub use chat::Turn;
+pub use engine::{Description, Engine, Options};
+pub use error::{Error, Result};
+pub use generate::{Finish, GenerateJob, Generated};
+pub use linear::Precision;
+pub use loglik::{LoglikJob, Scored, Weighed};
+pub use tokeniser::Tokeniser;

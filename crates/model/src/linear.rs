@@ -1,0 +1,205 @@
+//! Matrix products with constant weights: the place where nearly all the time goes.
+
+use crate::{
+    error::{Error, Result},
+    weights::Weight,
+};
+use candle_core::{
+    Device, Module, Tensor,
+    quantized::{GgmlDType, QMatMul, QTensor},
+};
+use std::{fmt, str::FromStr};
+
+/// How weights are kept in memory.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Precision {
+    /// [`Precision::F32`] for models of at most 2 GiB in f32, else [`Precision::Mixed`].
+    #[default]
+    Auto,
+    /// Plain numbers: the quickest for reading and for writing several texts at once.
+    F32,
+    /// All matrices in 8-bit blocks: a quarter of the memory.
+    Q8_0,
+    /// As the file has them. Q4_1, Q5_0 and Q5_1 are very slow on x86: candle has no kernels for them.
+    Native,
+    /// As the file has them, but the slow types in 8-bit blocks.
+    Mixed,
+}
+
+const NAMES: [(Precision, &str); 5] = [
+    (Precision::Auto, "auto"),
+    (Precision::F32, "f32"),
+    (Precision::Q8_0, "q8_0"),
+    (Precision::Native, "native"),
+    (Precision::Mixed, "mixed"),
+];
+
+impl fmt::Display for Precision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = NAMES
+            .iter()
+            .find(|(p, _)| p == self)
+            .map_or("", |(_, name)| name);
+        f.write_str(name)
+    }
+}
+
+impl FromStr for Precision {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self> {
+        NAMES
+            .iter()
+            .find(|(_, n)| *n == name)
+            .map(|(p, _)| *p)
+            .ok_or_else(|| {
+                let known: Vec<_> = NAMES.iter().map(|(_, n)| *n).collect();
+                Error::load(format!(
+                    "unknown precision {name:?}; it is one of {}",
+                    known.join(", ")
+                ))
+            })
+    }
+}
+
+/// The largest model that [`Precision::Auto`] keeps in f32, in bytes.
+const F32_LIMIT: usize = 2 << 30;
+
+impl Precision {
+    /// What [`Precision::Auto`] means for a model of `elements` numbers.
+    pub(crate) fn resolve(self, elements: usize) -> Self {
+        match self {
+            Self::Auto if elements.saturating_mul(4) <= F32_LIMIT => Self::F32,
+            Self::Auto => Self::Mixed,
+            other => other,
+        }
+    }
+
+    /// The block type that a matrix of type `found` with rows of `columns` is kept in; `None` is f32.
+    fn block_type(self, found: GgmlDType, columns: usize) -> Option<GgmlDType> {
+        use GgmlDType::{BF16, F16, F32, Q4_1, Q5_0, Q5_1, Q8_0};
+        let slow = matches!(found, Q4_1 | Q5_0 | Q5_1);
+        let plain = matches!(found, F32 | F16 | BF16);
+        let wanted = match self {
+            Self::Auto | Self::F32 => None,
+            Self::Q8_0 => Some(Q8_0),
+            Self::Mixed if slow || plain => Some(Q8_0),
+            Self::Native if plain => None,
+            Self::Native | Self::Mixed => Some(found),
+        };
+        wanted.filter(|t| columns.is_multiple_of(t.block_size()))
+    }
+}
+
+/// y = x W^T for one or several matrices W that read the same x; their outputs lie side by side.
+pub(crate) struct Linear {
+    parts: Vec<Matrix>,
+    columns: usize,
+    rows: usize,
+}
+
+enum Matrix {
+    /// W^T, `[columns, rows]`: laid out as the product reads it, so that nothing is repacked per call.
+    Dense(Tensor),
+    Blocks(QMatMul),
+}
+
+impl Linear {
+    /// Prepares weights of `[rows, columns]` each, all with the same columns.
+    pub(crate) fn new(weights: Vec<Weight>, precision: Precision) -> candle_core::Result<Self> {
+        let (mut dense, mut parts, mut rows, mut columns) = (Vec::new(), Vec::new(), 0, 0);
+        for weight in weights {
+            let (r, c) = weight.dims2()?;
+            (rows, columns) = (rows + r, c);
+            match weight.into_blocks(precision)? {
+                Weight::Dense(tensor) if parts.is_empty() => dense.push(tensor),
+                Weight::Dense(tensor) => parts.push(Matrix::Dense(tensor.t()?.contiguous()?)),
+                Weight::Blocks(blocks) => {
+                    parts.push(Matrix::Blocks(QMatMul::from_qtensor(blocks)?))
+                }
+            }
+        }
+        if !dense.is_empty() {
+            let together = Tensor::cat(&dense, 0)?.t()?.contiguous()?;
+            parts.insert(0, Matrix::Dense(together));
+        }
+        Ok(Self {
+            parts,
+            columns,
+            rows,
+        })
+    }
+
+    /// `x` is `[n, columns]`, the result `[n, rows]`.
+    pub(crate) fn forward(&self, x: Vec<f32>) -> candle_core::Result<Vec<f32>> {
+        let n = x.len() / self.columns;
+        let x = Tensor::from_vec(x, (n, self.columns), &Device::Cpu)?;
+        if let [only] = self.parts.as_slice() {
+            return take(only.forward(&x)?);
+        }
+        let outputs: Vec<_> = self
+            .parts
+            .iter()
+            .map(|part| part.forward(&x))
+            .collect::<Result<_, _>>()?;
+        take(Tensor::cat(&outputs, 1)?)
+    }
+
+    /// Width of the output.
+    pub(crate) fn rows(&self) -> usize {
+        self.rows
+    }
+}
+
+impl Matrix {
+    fn forward(&self, x: &Tensor) -> candle_core::Result<Tensor> {
+        match self {
+            Self::Dense(transposed) => x.matmul(transposed),
+            Self::Blocks(blocks) => blocks.forward(x),
+        }
+    }
+}
+
+/// The numbers of a contiguous f32 tensor.
+fn take(tensor: Tensor) -> candle_core::Result<Vec<f32>> {
+    tensor.flatten_all()?.to_vec1()
+}
+
+impl Weight {
+    /// Turns the weight into what `precision` asks for: blocks, or plain numbers.
+    fn into_blocks(self, precision: Precision) -> candle_core::Result<Self> {
+        let (_, columns) = self.dims2()?;
+        let found = match &self {
+            Self::Dense(_) => GgmlDType::F32,
+            Self::Blocks(blocks) => blocks.dtype(),
+        };
+        Ok(match (precision.block_type(found, columns), self) {
+            (None, weight) => Self::Dense(weight.dense()?),
+            (Some(wanted), Self::Blocks(blocks)) if wanted == found => Self::Blocks(blocks),
+            (Some(wanted), weight) => Self::Blocks(QTensor::quantize(&weight.dense()?, wanted)?),
+        })
+    }
+}
+
+/// Rows of numbers looked up by token.
+pub(crate) struct Embedding {
+    weight: Weight,
+}
+
+impl Embedding {
+    /// Keeps the rows as `precision` says.
+    pub(crate) fn new(weight: Weight, precision: Precision) -> candle_core::Result<Self> {
+        Ok(Self {
+            weight: weight.into_blocks(precision)?,
+        })
+    }
+
+    /// The rows of `tokens`, `[n, width]`.
+    pub(crate) fn forward(&self, tokens: &[u32]) -> candle_core::Result<Vec<f32>> {
+        let ids = Tensor::new(tokens, &Device::Cpu)?;
+        match &self.weight {
+            Weight::Dense(rows) => take(rows.index_select(&ids, 0)?),
+            Weight::Blocks(blocks) => take(blocks.embedding(&ids)?),
+        }
+    }
+}
