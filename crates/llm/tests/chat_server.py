@@ -162,6 +162,7 @@ class Handler(BaseHTTPRequestHandler):
         key = self.headers.get("Authorization", "")
         if fault and fault.isdigit():
             headers = [("Retry-After", wanted["after"].replace("_", " "))] if "after" in wanted else []
+            headers += [("Location", "/v2/chat/completions")] if fault.startswith("3") else []
             self.send(int(fault), {"error": {"message": f"told to fail, {key}"}}, headers)
         elif fault == "hang":
             time.sleep(3600)

@@ -249,9 +249,11 @@ async fn a_server_that_is_gone_is_an_outage_with_its_address() {
 #[tokio::test]
 async fn redirects_are_not_followed_with_the_key() {
     let server = Server::start();
+    // Followed, it would come a second time and be answered.
+    let moved = "fault=307 times=1";
     let error = server
         .model()
-        .call(vec![request("fault=307")])
+        .call(vec![request(moved)])
         .await
         .remove(0)
         .unwrap_err();
@@ -260,6 +262,7 @@ async fn redirects_are_not_followed_with_the_key() {
         error.message.contains("307") && error.message.contains("base URL"),
         "{error}"
     );
+    assert_eq!(server.seen(moved).await, 1);
 }
 
 #[tokio::test]

@@ -58,6 +58,24 @@ async fn throttled_calls_are_all_answered_in_the_end() {
 }
 
 #[tokio::test]
+async fn a_429_narrows_what_is_in_flight() {
+    let server = Server::start();
+    let mut options = server.options();
+    (options.concurrency, options.retries) = (64, 0);
+    let model = HttpModel::new(options).unwrap();
+    for i in 0..6 {
+        assert!(model.call(vec![request(&format!("{i} fault=429"))]).await[0].is_err());
+    }
+    // Halved six times, one is left; six successes widen it to three at most.
+    let block = (0..6)
+        .map(|i| request(&format!("{i} delay=0.05")))
+        .collect();
+    assert!(model.call(block).await.iter().all(Result::is_ok));
+    let peak = server.stats().await.peak;
+    assert!(peak <= 3, "{peak} at once");
+}
+
+#[tokio::test]
 async fn answers_come_in_the_order_of_their_calls_whatever_takes_longest() {
     let server = Server::start();
     let model = server.model();

@@ -166,7 +166,16 @@ mod tests {
         }
         settled.settle(500, 50);
         assert!(settled.reserve(0, 10) < dear.reserve(0, 10));
-        assert_eq!(settled.reserve(0, 0), settled.last);
+    }
+
+    #[test]
+    fn what_is_given_back_lets_nobody_overtake() {
+        let mut rates = Rates::new(None, Some(600)).unwrap();
+        let times = [500, 500].map(|tokens| rates.reserve(0, tokens));
+        rates.settle(500, 0);
+        rates.settle(500, 0);
+        assert!(times[1] > 0);
+        assert_eq!(rates.reserve(0, 1), times[1]);
     }
 
     #[test]
