@@ -26,6 +26,25 @@ impl Hash {
         Self(out)
     }
 
+    /// The hash of everything a reader gives, without holding it in memory.
+    ///
+    /// # Errors
+    /// When reading fails.
+    pub fn of_reader(mut reader: impl std::io::Read) -> std::io::Result<Self> {
+        let mut sha = Sha256::new();
+        let mut buffer = vec![0; 1 << 16];
+        loop {
+            let n = reader.read(&mut buffer)?;
+            if n == 0 {
+                break;
+            }
+            sha.update(&buffer[..n]);
+        }
+        let mut out = [0; 16];
+        out.copy_from_slice(&sha.finalize()[..16]);
+        Ok(Self(out))
+    }
+
     /// A seed for a random generator: seeds derive from keys, never from clocks.
     pub fn seed(&self) -> u64 {
         let mut eight = [0; 8];

@@ -114,3 +114,10 @@ impl ModelError {
         }
     }
 }
+
+/// Makes ring the TLS implementation of this process, once: reqwest is built without one, because its default brings
+/// a C library that takes minutes to build.
+pub fn use_ring() {
+    // An error means that a provider is installed already, which is as good.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+}

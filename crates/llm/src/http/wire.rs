@@ -70,6 +70,7 @@ impl Wire {
             )
         };
         let headers = headers(options).map_err(|what| bad(what.to_owned()))?;
+        crate::use_ring();
         let mut builder = Client::builder()
             .default_headers(headers)
             // A connection that outlasts the call would look like a lost reply.

@@ -73,6 +73,7 @@ impl Server {
     }
 
     pub async fn stats(&self) -> Stats {
+        llm::use_ring();
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
         let url = format!("http://127.0.0.1:{}/stats", self.port);
         let reply = client.get(url).send().await.unwrap();
