@@ -9,7 +9,7 @@ use crate::{
     ledger::Settlement,
     tasks::close_done,
 };
-use domain::{hash::Hash, ids::RunId, run::TaskState};
+use domain::{call::Answer, grade::Grade, hash::Hash, ids::RunId, run::TaskState};
 use serde::Serialize;
 use sqlx::query;
 use std::collections::{HashMap, HashSet};
@@ -40,13 +40,13 @@ pub async fn apply(
         stale: (reports.len() - accepted.len()) as u64,
         ..Applied::default()
     };
-    store_replies(tx, &known, now, &mut applied).await?;
+    applied.answers = store_answers(tx, &known, now).await?;
+    store_grades(tx, &accepted, now).await?;
     close_items(tx, &accepted, &mut applied).await?;
-    let open = open_places(tx, &accepted).await?;
+    let mut open = open_places(tx, &accepted).await?;
     let mut done = Vec::new();
     for task in accepted {
-        let places = open.get(&task.seq).map_or(&[][..], Vec::as_slice);
-        let verdict = Verdict::of(task.report, places);
+        let verdict = Verdict::of(task.report, open.remove(&task.seq).unwrap_or_default());
         for (item, message) in &verdict.given_up {
             give_up(tx, task.seq, item, message).await?;
             trouble(&mut applied.trouble, task.run, message);
@@ -103,98 +103,109 @@ async fn fence<'a>(tx: &mut Tx, reports: &'a [Report]) -> Result<Vec<Known<'a>>>
     Ok(out)
 }
 
-/// One reported item: task, place, key, whether its grade counts; then answer and grade, if any.
+/// An answer: task, place, key; text, JSON; tokens read and written, cost, worker.
 #[derive(Serialize)]
-struct ReplyRow<'a>(
-    (i64, u32, Hash, bool),
-    Option<AnswerRow<'a>>,
-    Option<(f64, Option<f64>, Option<f64>, String)>,
+struct AnswerRow<'a>(
+    (i64, u32, Hash),
+    (Option<String>, Option<String>),
+    (i64, i64, i64, &'a str),
 );
 
-/// Text, JSON, tokens read and written, cost, worker.
-#[derive(Serialize)]
-struct AnswerRow<'a>(Option<String>, Option<String>, i64, i64, i64, &'a str);
-
-impl<'a> ReplyRow<'a> {
-    fn of(known: &Known<'a>, item: &ReportItem) -> Result<Self> {
-        let answer = match &item.answer {
-            None => None,
-            Some(a) => {
-                let (text, json) = reply_columns(&a.reply)?;
-                let (read, written) = (int(a.usage.prompt_tokens), int(a.usage.completion_tokens));
-                let cost = int(a.cost_micros);
-                Some(AnswerRow(
-                    text,
-                    json,
-                    read,
-                    written,
-                    cost,
-                    &known.report.worker,
-                ))
-            }
-        };
-        let grade = item.grade.as_ref();
+impl<'a> AnswerRow<'a> {
+    fn of(known: &Known<'a>, item: &ReportItem, answer: &Answer) -> Result<Self> {
+        let u = answer.usage;
+        let (read, written) = (int(u.prompt_tokens), int(u.completion_tokens));
         Ok(Self(
-            (known.seq, item.place, item.key, known.accepted),
-            answer,
-            grade.map(|g| (g.value, g.raw, g.margin, plain(&g.feedback))),
+            (known.seq, item.place, item.key),
+            reply_columns(&answer.reply)?,
+            (read, written, int(answer.cost_micros), &known.report.worker),
         ))
     }
 }
 
-/// Stores answers and grades, each once. An item is matched by task, place and key, so a report can only
-/// answer what was planned. A grade counts only for the answer that is stored: when another worker's
-/// answer to the same question came first, this report's grade is of another text and is left out (the
-/// item stays open, and the stored reply is graded in the next attempt).
-async fn store_replies(
-    tx: &mut Tx,
-    known: &[Known<'_>],
-    now: i64,
-    applied: &mut Applied,
-) -> Result<()> {
+/// Stores answers, each once. An item is matched by task, place and key, so that a report can only answer
+/// what was planned.
+async fn store_answers(tx: &mut Tx, known: &[Known<'_>], now: i64) -> Result<u64> {
     let mut batch = Vec::new();
     for k in known {
         for item in &k.report.items {
-            if item.answer.is_some() || item.grade.is_some() {
-                batch.push(ReplyRow::of(k, item)?);
+            if let Some(answer) = &item.answer {
+                batch.push(AnswerRow::of(k, item, answer)?);
             }
         }
     }
     let batch = rows(&batch)?;
-    applied.answers += query!(
+    let stored = query!(
         "INSERT INTO answers (key, model, reply_text, reply_json, prompt_tokens, completion_tokens,
                               cost_micros, worker, created_at)
-         SELECT i.key, t.model, e.value ->> '$[1][0]', e.value ->> '$[1][1]', e.value ->> '$[1][2]',
-                e.value ->> '$[1][3]', e.value ->> '$[1][4]', e.value ->> '$[1][5]', ?2
+         SELECT i.key, t.model, e.value ->> '$[1][0]', e.value ->> '$[1][1]', e.value ->> '$[2][0]',
+                e.value ->> '$[2][1]', e.value ->> '$[2][2]', e.value ->> '$[2][3]', ?2
            FROM jsonb_each(?1) e
            CROSS JOIN items i INDEXED BY items_task
                    ON i.task_seq = e.value ->> '$[0][0]' AND i.place = e.value ->> '$[0][1]'
            CROSS JOIN tasks t ON t.seq = i.task_seq
-          WHERE i.key = e.value ->> '$[0][2]' AND e.value ->> '$[1]' IS NOT NULL
+          WHERE i.key = e.value ->> '$[0][2]'
          ON CONFLICT (key) DO NOTHING",
         batch,
         now
     )
     .execute(&mut **tx)
     .await
-    .map_err(db)?
-    .rows_affected();
+    .map_err(db)?;
+    Ok(stored.rows_affected())
+}
+
+/// Stores the grades of accepted reports, each once; one by one, because a number in a batch's text would
+/// not come back to the last bit. A grade counts only for the answer that is stored: when another worker's
+/// answer to the same question came first, this report's grade is of another text and is left out (the
+/// item stays open, and the stored reply is graded in the next attempt).
+async fn store_grades(tx: &mut Tx, accepted: &[&Known<'_>], now: i64) -> Result<()> {
+    for k in accepted {
+        for item in &k.report.items {
+            if let Some(grade) = &item.grade {
+                let answer = item.answer.as_ref();
+                let reply = answer.map(|a| reply_columns(&a.reply)).transpose()?;
+                store_grade(tx, (k.seq, item), grade, reply, now).await?;
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn store_grade(
+    tx: &mut Tx,
+    (task_seq, item): (i64, &ReportItem),
+    grade: &Grade,
+    reply: Option<(Option<String>, Option<String>)>,
+    now: i64,
+) -> Result<()> {
+    let key = item.key.to_string();
+    let feedback = plain(&grade.feedback);
+    let asked = reply.is_some();
+    let (text, json) = reply.unwrap_or_default();
+    // A zero keeps no sign in the database.
+    let value = grade.value + 0.0;
+    let [raw, margin] = [grade.raw, grade.margin].map(|n| n.map(|n| n + 0.0));
     query!(
         "INSERT INTO grades (answer_key, example_id, grader, grader_version, value, raw, margin, feedback,
                              created_at)
-         SELECT i.key, coalesce(i.example_id, ''), i.grader, i.grader_version, e.value ->> '$[2][0]',
-                e.value ->> '$[2][1]', e.value ->> '$[2][2]', e.value ->> '$[2][3]', ?2
-           FROM jsonb_each(?1) e
-           CROSS JOIN items i INDEXED BY items_task
-                   ON i.task_seq = e.value ->> '$[0][0]' AND i.place = e.value ->> '$[0][1]'
+         SELECT i.key, coalesce(i.example_id, ''), i.grader, i.grader_version, ?4, ?5, ?6, ?7, ?8
+           FROM items i INDEXED BY items_task
            CROSS JOIN answers a ON a.key = i.key
-          WHERE e.value ->> '$[0][3]' AND e.value ->> '$[2][0]' IS NOT NULL
-            AND i.key = e.value ->> '$[0][2]' AND i.grader IS NOT NULL
-            AND (e.value ->> '$[1]' IS NULL OR (a.reply_text IS e.value ->> '$[1][0]'
-                                            AND a.reply_json IS e.value ->> '$[1][1]'))
+          WHERE i.task_seq = ?1 AND i.place = ?2 AND i.key = ?3 AND i.grader IS NOT NULL
+            AND (NOT ?9 OR (a.reply_text IS ?10 AND a.reply_json IS ?11))
          ON CONFLICT (answer_key, example_id, grader, grader_version) DO NOTHING",
-        batch,
-        now
+        task_seq,
+        item.place,
+        key,
+        value,
+        raw,
+        margin,
+        feedback,
+        now,
+        asked,
+        text,
+        json
     )
     .execute(&mut **tx)
     .await
@@ -223,11 +234,11 @@ async fn close_items(tx: &mut Tx, accepted: &[&Known<'_>], applied: &mut Applied
     Ok(())
 }
 
-/// Places of the items that are still open, by task.
-async fn open_places(tx: &mut Tx, accepted: &[&Known<'_>]) -> Result<HashMap<i64, Vec<u32>>> {
+/// Places and keys of the items that are still open, by task.
+async fn open_places(tx: &mut Tx, accepted: &[&Known<'_>]) -> Result<HashMap<i64, Places>> {
     let seqs = rows(&accepted.iter().map(|k| k.seq).collect::<Vec<_>>())?;
     let found = query!(
-        r#"SELECT i.task_seq AS "task_seq!: i64", i.place AS "place!: i64"
+        r#"SELECT i.task_seq AS "task_seq!: i64", i.place AS "place!: i64", i.key AS "key!"
              FROM json_each(?1) k CROSS JOIN items i INDEXED BY items_task ON i.task_seq = k.value
             WHERE i.state = 'open'"#,
         seqs
@@ -235,13 +246,18 @@ async fn open_places(tx: &mut Tx, accepted: &[&Known<'_>]) -> Result<HashMap<i64
     .fetch_all(&mut **tx)
     .await
     .map_err(db)?;
-    let mut out: HashMap<i64, Vec<u32>> = HashMap::new();
+    let mut out: HashMap<i64, Places> = HashMap::new();
     for row in found {
-        let place = At("items", &row.task_seq.to_string()).number(row.place)?;
-        out.entry(row.task_seq).or_default().push(place);
+        let name = row.task_seq.to_string();
+        let at = At("items", &name);
+        let places = out.entry(row.task_seq).or_default();
+        places.insert(at.number(row.place)?, at.id(&row.key)?);
     }
     Ok(out)
 }
+
+/// The key asked at each place.
+type Places = HashMap<u32, Hash>;
 
 /// What a report means for its task.
 struct Verdict<'a> {
@@ -262,48 +278,58 @@ enum Next<'a> {
 }
 
 impl<'a> Verdict<'a> {
-    fn of(report: &'a Report, open: &[u32]) -> Self {
+    /// `open` are the items that neither this report nor another one closed.
+    fn of(report: &'a Report, mut open: Places) -> Self {
         let mut given_up = Vec::new();
         let mut next = Next::Done;
-        let mut left: HashSet<u32> = open.iter().copied().collect();
         for item in &report.items {
-            if !left.remove(&item.place) {
+            let Some(key) = open.remove(&item.place) else {
                 continue;
-            }
-            let action = item.error.as_ref().map(|e| (e.action, e.message.as_str()));
-            next = match (action, next) {
-                (Some((Action::GiveUp, message)), next) => {
+            };
+            let error = item.error.as_ref();
+            next = match error.map(|e| (e.action, e.message.as_str())) {
+                Some((Action::GiveUp, message)) => {
                     given_up.push((item, message));
                     next
                 }
-                (_, Next::Stop { message }) => Next::Stop { message },
-                (Some((Action::StopRun, message)), _) => Next::Stop { message },
-                (Some((Action::Retry { after_ms }, message)), next) => {
-                    next.retry(after_ms, message)
-                }
-                (None, next) if item.answer.is_some() => next.regrade(),
-                (None, next) => next.retry(0, "a worker reported an item without answer or error"),
+                Some((Action::StopRun, message)) => next.stop(message),
+                Some((Action::Retry { after_ms }, message)) => next.retry(after_ms, message),
+                None if item.answer.is_some() && item.key == key => next.regrade(),
+                None => next.retry(
+                    0,
+                    "a worker reported an item that it was not asked, or no answer",
+                ),
             };
         }
-        if !left.is_empty() && !matches!(next, Next::Stop { .. }) {
+        if !open.is_empty() {
             next = next.retry(0, "a worker left an item out of its report");
         }
         Self { given_up, next }
     }
 }
 
+/// The gravest holds: stop, then retry, then regrade.
 impl<'a> Next<'a> {
+    /// The first message holds.
+    fn stop(self, message: &'a str) -> Self {
+        match self {
+            Next::Stop { message } => Next::Stop { message },
+            _ => Next::Stop { message },
+        }
+    }
+
     /// The longest wait and the first message hold.
     fn retry(self, after_ms: u64, message: &'a str) -> Self {
         match self {
+            Next::Stop { message } => Next::Stop { message },
             Next::Retry {
                 after_ms: other,
                 message,
-            } => {
-                let after_ms = after_ms.max(other);
-                Next::Retry { after_ms, message }
-            }
-            _ => Next::Retry { after_ms, message },
+            } => Next::Retry {
+                after_ms: after_ms.max(other),
+                message,
+            },
+            Next::Done | Next::Regrade => Next::Retry { after_ms, message },
         }
     }
 

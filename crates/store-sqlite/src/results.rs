@@ -143,7 +143,7 @@ impl Results for SqliteStore {
             OutcomeRow,
             r#"SELECT i.ordinal AS "ordinal!", i.target_id, i.candidate_id, i.example_id, i.repeat, i.key,
                       a.reply_text, a.reply_json,
-                      g.value AS "value: f64", g.raw, g.margin, g.feedback AS "feedback: String"
+                      g.value AS "value?", g.raw, g.margin, g.feedback AS "feedback?"
                  FROM items i
                  LEFT JOIN answers a ON a.key = i.key
                  LEFT JOIN grades g ON g.answer_key = i.key AND g.example_id = coalesce(i.example_id, '')

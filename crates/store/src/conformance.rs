@@ -1,1 +1,93 @@
 //! The suite every adapter passes.
+//!
+//! An adapter's tests say how to open a store by name (the same name opens the same data again, a new name
+//! an empty store) and get one test for each promise of the traits, and a randomised one:
+//!
+//! ```ignore
+//! async fn open(name: &str) -> MyStore { … }
+//! store::conformance_suite!(open);
+//! ```
+//!
+//! The randomised test ([`model`]) runs random operations, with reports that come twice, late or never and
+//! crashes in between, against a small model in memory.
+
+mod examples;
+mod ledger;
+pub mod model;
+mod plans;
+mod reports;
+mod results;
+mod runs;
+mod tasks;
+mod world;
+
+pub use examples::*;
+pub use ledger::*;
+pub use plans::*;
+pub use reports::*;
+pub use results::*;
+pub use runs::*;
+pub use tasks::*;
+
+/// One test for each promise: `$open` is an `async fn(&str) -> impl Store`. Needs tokio and proptest among
+/// the adapter's dev-dependencies.
+#[macro_export]
+macro_rules! conformance_suite {
+    ($open:path) => {
+        $crate::conformance_suite! {
+            $open:
+            a_run_is_stored_once
+            a_status_changes_only_from_the_one_named
+            the_newest_limits_hold
+            an_example_twice_in_one_dataset_counts_once
+            members_come_in_pages_and_parts
+            examples_come_back_as_they_were
+            a_step_is_planned_once
+            nothing_of_a_step_is_visible_before_its_commit
+            one_of_two_callers_plans_a_step
+            candidates_come_back_in_order
+            an_item_without_task_needs_a_twin_or_an_answer
+            a_claim_reserves_once
+            a_claim_stops_at_the_budget
+            tasks_are_claimed_oldest_first
+            stored_answers_are_not_asked_again
+            a_stored_answer_is_graded_not_asked
+            a_lost_task_is_given_back
+            a_dead_task_is_revived
+            a_report_is_applied_once
+            a_report_may_overtake_the_mark
+            a_late_report_keeps_its_answer_and_corrects_its_cost
+            a_report_of_an_unknown_task_changes_nothing
+            failed_items_are_asked_again_later
+            a_task_dies_after_its_attempts
+            items_given_up_do_not_hold_their_task
+            stopping_a_run_counts_no_attempt
+            equal_items_close_together
+            an_answer_is_only_graded_by_its_own_report
+            failed_calls_are_charged_when_they_were_billed
+            an_attempt_run_twice_is_charged_twice
+            grades_and_replies_come_back_to_the_bit
+            pairs_are_stored_once
+            two_runs_of_a_plan_have_one_projection
+        }
+
+        #[test]
+        fn random_operations_agree_with_the_model() {
+            use ::proptest::prelude::*;
+            let runtime = ::tokio::runtime::Runtime::new().expect("a runtime");
+            let cases = ::proptest::test_runner::Config::with_cases(48);
+            ::proptest::proptest!(cases, |(ops in $crate::conformance::model::operations())| {
+                runtime.block_on($crate::conformance::model::check(&$open, &ops));
+            });
+        }
+    };
+    ($open:path: $($name:ident)+) => {
+        $(
+            #[tokio::test]
+            async fn $name() {
+                let store = $open(stringify!($name)).await;
+                $crate::conformance::$name(&store).await;
+            }
+        )+
+    };
+}
