@@ -136,6 +136,19 @@ impl Engine {
         .assemble(&files, options)
     }
 
+    /// The tokeniser of a GGUF file alone, perhaps with another way (`pre`) of cutting text into words
+    /// than the file says: for checks against other tokenisers.
+    ///
+    /// # Errors
+    /// [`Error::Load`] when the file or the way is not supported.
+    pub fn tokeniser_of(path: &Path, pre: Option<&str>) -> Result<Tokeniser> {
+        let mut gguf = Gguf::open(path)?;
+        if let Some(pre) = pre {
+            gguf.header.set_text("tokenizer.ggml.pre", pre);
+        }
+        Tokeniser::from_gguf(&gguf.header)
+    }
+
     /// What was loaded.
     pub fn description(&self) -> &Description {
         &self.description

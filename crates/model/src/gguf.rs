@@ -105,6 +105,11 @@ impl Header {
         self.get(key, "a text", |v| v.to_string().ok().cloned())
     }
 
+    /// Puts another text in a key's place.
+    pub(crate) fn set_text(&mut self, key: &str, text: &str) {
+        self.content.metadata.insert(key.to_owned(), Value::String(text.to_owned()));
+    }
+
     /// Any kind of number.
     pub(crate) fn number(&self, key: &str) -> Result<f64> {
         self.get(key, "a number", number)

@@ -257,29 +257,40 @@ fn pre_tokeniser(header: &Header) -> Result<PreTokenizerWrapper> {
             r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{{L}}\p{{N}}]?\p{{L}}+|{digits}| ?[^\s\p{{L}}\p{{N}}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
         )
     };
-    let split = |pattern: String| {
-        let pattern = SplitPattern::Regex(pattern);
-        let split = Split::new(pattern, SplitDelimiterBehavior::Isolated, false)
-            .map_err(|e| Error::load(format!("the word pattern is refused: {e}")))?;
-        let bytes = ByteLevel::new(false, true, false);
-        Ok(Sequence::new(vec![split.into(), bytes.into()]).into())
-    };
-    let pre = header
-        .text("tokenizer.ggml.pre")
-        .unwrap_or_else(|_| "default".into());
+    let pre = header.text("tokenizer.ggml.pre").unwrap_or_else(|_| "default".into());
     match pre.as_str() {
         "gpt-2" => Ok(ByteLevel::new(false, true, true).into()),
         "smollm" => {
             let words = ByteLevel::new(false, true, true);
             Ok(Sequence::new(vec![Digits::new(true).into(), words.into()]).into())
         }
-        "llama-bpe" | "llama3" | "llama-v3" => split(modern(r"\p{N}{1,3}")),
-        "qwen2" => split(modern(r"\p{N}")),
+        "default" => {
+            let words = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)";
+            split(&[r"[\p{P}\$\+<=>\^~\|]+", words, r"\p{N}+", "[0-9][0-9][0-9]"])
+        }
+        "llama-bpe" | "llama3" | "llama-v3" => split(&[&modern(r"\p{N}{1,3}")]),
+        "qwen2" => split(&[&modern(r"\p{N}")]),
         other => {
-            let needed = "one of gpt-2, smollm, llama-bpe, qwen2";
+            let needed = "one of default, gpt-2, smollm, llama-bpe, qwen2";
             Err(header.unsupported("tokenizer.ggml.pre", format!("{other:?}"), needed))
         }
     }
+}
+
+/// Cuts by each pattern in turn, then turns the words into bytes.
+fn split(patterns: &[&str]) -> Result<PreTokenizerWrapper> {
+    let mut steps: Vec<PreTokenizerWrapper> = Vec::new();
+    for pattern in patterns {
+        let split = Split::new(
+            SplitPattern::Regex((*pattern).to_owned()),
+            SplitDelimiterBehavior::Isolated,
+            false,
+        );
+        let refused = |e| Error::load(format!("the word pattern {pattern:?} is refused: {e}"));
+        steps.push(split.map_err(refused)?.into());
+    }
+    steps.push(ByteLevel::new(false, true, false).into());
+    Ok(Sequence::new(steps).into())
 }
 
 /// Byte-level BPE (Radford et al. 2019) from the header's vocabulary and merges.

@@ -1,0 +1,95 @@
+//! The collector: reports become answers and grades.
+//!
+//! A batch of reports is applied in one transaction, and only after its commit are they acknowledged: a kill in
+//! between delivers them again, and the fence finds nothing left to change.
+
+use crate::{Config, CoordinatorError, Deps, Outcome, pulse::Pulse};
+use futures::FutureExt;
+use queue::{Consumer, Delivery, Lane};
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+use wire::Report;
+
+/// Reports applied at a time.
+const BATCH: usize = 256;
+/// Unacknowledged reports at a time.
+const PREFETCH: usize = 1_024;
+/// How often a failing store is asked before the run stops.
+const TRIES: u32 = 5;
+
+/// Collects until the queue is closed or `last_call` is cancelled and nothing is left.
+pub async fn run(
+    config: &Config,
+    deps: &Deps,
+    pulse: &Pulse,
+    last_call: &CancellationToken,
+) -> Result<(), CoordinatorError> {
+    let mut consumer = deps.queue.consume(Lane::Results, PREFETCH).await?;
+    while let Some(batch) = batch(consumer.as_mut(), last_call).await {
+        let reports: Vec<Report> = batch.iter().filter_map(decode).collect();
+        apply(config, deps, pulse, &reports).await?;
+        for delivery in batch {
+            delivery.receipt.ack().await?;
+        }
+    }
+    Ok(())
+}
+
+/// What is there, at least one; `None` at the end.
+async fn batch(
+    consumer: &mut dyn Consumer,
+    last_call: &CancellationToken,
+) -> Option<Vec<Delivery>> {
+    let first = tokio::select! {
+        biased;
+        delivery = consumer.next() => delivery?,
+        () = last_call.cancelled() => return None,
+    };
+    let mut batch = vec![first];
+    while batch.len() < BATCH {
+        match consumer.next().now_or_never() {
+            Some(Some(delivery)) => batch.push(delivery),
+            _ => break,
+        }
+    }
+    Some(batch)
+}
+
+fn decode(delivery: &Delivery) -> Option<Report> {
+    Report::decode(&delivery.message.body)
+        .inspect_err(|e| tracing::error!(id = delivery.message.id, error = %e, "report dropped"))
+        .ok()
+}
+
+async fn apply(
+    config: &Config,
+    deps: &Deps,
+    pulse: &Pulse,
+    reports: &[Report],
+) -> Result<(), CoordinatorError> {
+    let mut tried = 0;
+    let applied = loop {
+        match deps
+            .store
+            .apply(reports, config.retry, deps.clock.now_micros())
+            .await
+        {
+            Ok(applied) => break applied,
+            Err(e) if tried < TRIES => {
+                tried += 1;
+                tracing::warn!(error = %e, tried, "reports not applied, trying again");
+                tokio::time::sleep(Duration::from_millis(100 << tried)).await;
+            }
+            Err(e) => return Err(e.into()),
+        }
+    };
+    pulse.reported(reports.len());
+    for (_, message) in applied.trouble {
+        pulse.note_trouble(message);
+    }
+    if let Some((_, message)) = applied.stop.into_iter().find(|(run, _)| *run == config.run) {
+        pulse.stop(Outcome::Failed(message));
+    }
+    pulse.wake();
+    Ok(())
+}

@@ -1,0 +1,259 @@
+//! From questions to tasks: keys, look-up of what is stored, blocks.
+
+use crate::{CoordinatorError, ModelFacts};
+use domain::{
+    call::Call,
+    candidate::Target,
+    grade::{GradeInput, Grader},
+    hash::{Hash, answer_key},
+    ids::CandidateId,
+    run::{Item, Spend, StepKey},
+};
+use std::collections::{HashMap, HashSet};
+use store::{KeyQuery, NewTask, StepWriter, Store};
+use wire::{Body, BodyItem};
+
+/// One question of a step, before it has a key.
+pub struct Question {
+    /// What it is for.
+    pub target: domain::ids::TargetId,
+    /// The candidate tried.
+    pub candidate: Option<CandidateId>,
+    /// The example asked.
+    pub example: Option<Hash>,
+    /// Which repeat.
+    pub repeat: u32,
+    /// The model asked, by name.
+    pub model: String,
+    /// How the answer is graded, and with what.
+    pub grade: Option<(Grader, GradeInput)>,
+    /// The question itself.
+    pub call: Call,
+}
+
+impl Question {
+    /// A question about a target that is not graded.
+    pub fn ungraded(target: &Target, model: &str, call: Call, repeat: u32) -> Self {
+        Self {
+            target: target.id,
+            candidate: None,
+            example: target.example,
+            repeat,
+            model: model.to_owned(),
+            grade: None,
+            call,
+        }
+    }
+}
+
+/// A block that is not full yet.
+struct Filling {
+    model: String,
+    grader: Option<Grader>,
+    items: Vec<(Item, BodyItem)>,
+    worst: Spend,
+}
+
+/// Turns questions into items and tasks, in the order they come: the same questions give the same tasks.
+pub struct Blocks<'a> {
+    step: StepKey,
+    size: usize,
+    facts: &'a HashMap<String, ModelFacts>,
+    next_item: u32,
+    next_task: u32,
+    asked: HashSet<(Hash, Option<Hash>)>,
+    filling: Vec<Filling>,
+}
+
+impl<'a> Blocks<'a> {
+    /// No questions yet.
+    pub fn new(step: StepKey, size: usize, facts: &'a HashMap<String, ModelFacts>) -> Self {
+        Self {
+            step,
+            size: size.max(1),
+            facts,
+            next_item: 0,
+            next_task: 0,
+            asked: HashSet::new(),
+            filling: Vec::new(),
+        }
+    }
+
+    /// Adds questions. Those already answered (and graded) in the store, and those that this step asks
+    /// already, need no task.
+    ///
+    /// # Errors
+    /// When the store fails, or a question names a model without facts.
+    pub async fn add(
+        &mut self,
+        questions: Vec<Question>,
+        store: &dyn Store,
+        writer: &mut dyn StepWriter,
+    ) -> Result<(), CoordinatorError> {
+        let keyed = self.keyed(questions)?;
+        let stored = self.stored(&keyed, store).await?;
+        let mut full = Vec::new();
+        let mut satisfied: Vec<(Item, Option<Grader>)> = Vec::new();
+        for ((question, item), stored) in keyed.into_iter().zip(stored) {
+            let fresh = self.asked.insert((item.key, graded_example(&question)));
+            if stored || !fresh {
+                satisfied.push((item, question.grade.map(|(grader, _)| grader)));
+            } else {
+                full.extend(self.fill(question, item)?);
+            }
+        }
+        write_satisfied(writer, satisfied).await?;
+        Ok(writer.tasks(&full).await?)
+    }
+
+    /// Writes the blocks that are not full.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn finish(mut self, writer: &mut dyn StepWriter) -> Result<(), CoordinatorError> {
+        let filling = std::mem::take(&mut self.filling);
+        let rest: Vec<NewTask> = filling.into_iter().map(|f| self.close(f)).collect();
+        Ok(writer.tasks(&rest).await?)
+    }
+
+    fn keyed(
+        &mut self,
+        questions: Vec<Question>,
+    ) -> Result<Vec<(Question, Item)>, CoordinatorError> {
+        let mut out = Vec::with_capacity(questions.len());
+        for question in questions {
+            let facts = self.facts(&question.model)?;
+            let item = Item {
+                ordinal: self.next_item,
+                target: question.target,
+                candidate: question.candidate,
+                example: question.example,
+                repeat: question.repeat,
+                key: answer_key(&facts.identity.key, &question.call, question.repeat),
+            };
+            self.next_item += 1;
+            out.push((question, item));
+        }
+        Ok(out)
+    }
+
+    /// Asks the store about all keys, one query for each grader.
+    async fn stored(
+        &self,
+        keyed: &[(Question, Item)],
+        store: &dyn Store,
+    ) -> Result<Vec<bool>, CoordinatorError> {
+        let mut groups: HashMap<Option<(String, String)>, Vec<usize>> = HashMap::new();
+        for (i, (question, _)) in keyed.iter().enumerate() {
+            groups
+                .entry(question.grade.as_ref().map(|g| named(&g.0)))
+                .or_default()
+                .push(i);
+        }
+        let mut out = vec![false; keyed.len()];
+        for (grader, places) in groups {
+            let query = |&i: &usize| KeyQuery {
+                key: keyed[i].1.key,
+                example: graded_example(&keyed[i].0),
+            };
+            let queries: Vec<KeyQuery> = places.iter().map(query).collect();
+            let found = store.stored(&queries, grader.as_ref()).await?;
+            places
+                .into_iter()
+                .zip(found)
+                .for_each(|(i, found)| out[i] = found);
+        }
+        Ok(out)
+    }
+
+    fn fill(&mut self, q: Question, item: Item) -> Result<Option<NewTask>, CoordinatorError> {
+        let worst = (self.facts(&q.model)?.worst_case)(&q.call);
+        let (grader, grade) = q.grade.unzip();
+        let same = |f: &Filling| f.model == q.model && f.grader == grader;
+        let at = match self.filling.iter().position(same) {
+            Some(at) => at,
+            None => {
+                self.filling.push(Filling {
+                    model: q.model,
+                    grader,
+                    items: Vec::new(),
+                    worst: Spend::default(),
+                });
+                self.filling.len() - 1
+            }
+        };
+        let block = &mut self.filling[at];
+        let spend = Spend {
+            calls: 1,
+            tokens: worst.tokens,
+            cost_micros: worst.cost_micros,
+        };
+        block.worst += spend;
+        block.items.push((
+            item.clone(),
+            BodyItem {
+                key: item.key,
+                call: q.call,
+                grade,
+            },
+        ));
+        if block.items.len() < self.size {
+            return Ok(None);
+        }
+        let full = self.filling.remove(at);
+        Ok(Some(self.close(full)))
+    }
+
+    fn close(&mut self, block: Filling) -> NewTask {
+        let place = format!("{}/{}/{}", self.step.round, self.step.step, self.next_task);
+        self.next_task += 1;
+        let grader = block.grader.as_ref().map(named);
+        let (items, body_items) = block.items.into_iter().unzip();
+        let body = Body {
+            run: self.step.run,
+            model: block.model,
+            grader: block.grader,
+            items: body_items,
+        };
+        NewTask {
+            id: self.step.run.task(&place),
+            body: serde_json::to_string(&body).unwrap_or_default(),
+            items,
+            worst: block.worst,
+            grader,
+        }
+    }
+
+    fn facts(&self, model: &str) -> Result<&'a ModelFacts, CoordinatorError> {
+        self.facts
+            .get(model)
+            .ok_or_else(|| CoordinatorError::UnknownModel(model.to_owned()))
+    }
+}
+
+/// The name and version under which a grader's grades are stored.
+pub fn named(grader: &Grader) -> (String, String) {
+    (grader.name().to_owned(), grader.version())
+}
+
+fn graded_example(question: &Question) -> Option<Hash> {
+    question.grade.as_ref().and(question.example)
+}
+
+async fn write_satisfied(
+    writer: &mut dyn StepWriter,
+    satisfied: Vec<(Item, Option<Grader>)>,
+) -> Result<(), CoordinatorError> {
+    let mut groups: Vec<(Option<(String, String)>, Vec<Item>)> = Vec::new();
+    for (item, grader) in satisfied {
+        let grader = grader.as_ref().map(named);
+        match groups.iter_mut().find(|(g, _)| *g == grader) {
+            Some((_, items)) => items.push(item),
+            None => groups.push((grader, vec![item])),
+        }
+    }
+    for (grader, items) in groups {
+        writer.items(&items, grader.as_ref()).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,109 @@
+//! Planning: from what is stored to candidates and tasks.
+//!
+//! A step is planned once, when the step before it is closed, and committed in one transaction. What is planned is
+//! a function of the stored rows and the seed: the same rows give the same plan on any machine.
+
+pub mod block;
+mod confirm;
+mod guard;
+mod mine;
+pub mod order;
+mod propose;
+mod score;
+mod tries;
+
+pub use score::{Effect, effect, selected};
+
+use crate::{
+    CoordinatorError, ModelFacts,
+    board::{Board, step_key},
+    settings::Settings,
+};
+use block::{Blocks, Question};
+use domain::{
+    candidate::{Candidate, Target, Verdict},
+    ids::{CandidateId, RunId},
+    run::{RoundKind, Step},
+};
+use order::Place;
+use std::collections::HashMap;
+use store::Store;
+
+/// What a step adds.
+#[derive(Default)]
+struct Additions {
+    targets: Vec<Target>,
+    candidates: Vec<Candidate>,
+    verdicts: Vec<(CandidateId, Verdict)>,
+    questions: Vec<Question>,
+}
+
+/// Plans the steps of one run.
+pub struct Planner<'a> {
+    /// Where everything is stored.
+    pub store: &'a dyn Store,
+    /// The run.
+    pub run: RunId,
+    /// What its spec says.
+    pub settings: &'a Settings,
+    /// Its models.
+    pub facts: &'a HashMap<String, ModelFacts>,
+}
+
+impl Planner<'_> {
+    /// Plans a step; does nothing when it was planned before.
+    ///
+    /// # Errors
+    /// When the store fails, or the run's data make no sense (no example to search on).
+    pub async fn plan(&self, place: Place, now: i64) -> Result<(), CoordinatorError> {
+        if place.kind == RoundKind::Baseline {
+            return self.baseline(place, now).await;
+        }
+        let additions = self.additions(place).await?;
+        let key = step_key(self.run, place);
+        let Some(mut writer) = self.store.begin_step(key, place.kind, now).await? else {
+            return Ok(());
+        };
+        writer.targets(&additions.targets).await?;
+        writer.candidates(&additions.candidates).await?;
+        writer.verdicts(&additions.verdicts).await?;
+        let mut blocks = Blocks::new(key, self.settings.block, self.facts);
+        blocks
+            .add(additions.questions, self.store, writer.as_mut())
+            .await?;
+        blocks.finish(writer.as_mut()).await?;
+        Ok(writer.commit().await?)
+    }
+
+    async fn additions(&self, place: Place) -> Result<Additions, CoordinatorError> {
+        if place.round == 1 && place.step == Step::Propose {
+            return mine::first_round(self).await;
+        }
+        let board = Board::load(self.store, self.run, self.settings).await?;
+        match (place.kind, place.step) {
+            (RoundKind::Confirm, _) => Ok(confirm::questions(self, &board)),
+            (_, Step::Propose) => Ok(propose::questions(self, &board, place)),
+            (_, Step::Guard) => guard::additions(self, &board, place).await,
+            (_, Step::Answer) => tries::additions(self, &board, place).await,
+        }
+    }
+
+    /// The baseline is the one step that can be as large as the data: it is planned page by page.
+    async fn baseline(&self, place: Place, now: i64) -> Result<(), CoordinatorError> {
+        let key = step_key(self.run, place);
+        let Some(mut writer) = self.store.begin_step(key, place.kind, now).await? else {
+            return Ok(());
+        };
+        let plan = mine::Baseline::new(self).await?;
+        writer.targets(&plan.targets()).await?;
+        writer.candidates(&plan.candidates()).await?;
+        let mut blocks = Blocks::new(key, self.settings.block, self.facts);
+        let mut after = 0;
+        while let Some((next, questions)) = plan.page(after).await? {
+            after = next;
+            blocks.add(questions, self.store, writer.as_mut()).await?;
+        }
+        blocks.finish(writer.as_mut()).await?;
+        Ok(writer.commit().await?)
+    }
+}

@@ -1,0 +1,139 @@
+//! Which step comes next: a pure function of the last one.
+
+use domain::run::{RoundKind, RunKind, Step};
+
+/// The shape of a run: everything that decides the order of its steps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shape {
+    /// What the run does.
+    pub kind: RunKind,
+    /// Search rounds.
+    pub rounds: u32,
+    /// Whether a placebo arm is tried.
+    pub placebo: bool,
+}
+
+/// A round and its place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// 0 is the baseline.
+    pub round: u32,
+    /// What the round is for.
+    pub kind: RoundKind,
+    /// The step.
+    pub step: Step,
+}
+
+impl Shape {
+    /// The round of the placebo arm.
+    pub fn placebo_round(&self) -> u32 {
+        self.rounds + 1
+    }
+
+    /// The round that confirms winners. Its number does not depend on whether there is a placebo.
+    pub fn confirm_round(&self) -> u32 {
+        self.rounds + 2
+    }
+
+    /// The step after `last`; `None` when the run is done.
+    pub fn next(&self, last: Option<Place>) -> Option<Place> {
+        let Some(last) = last else {
+            return Some(Place {
+                round: 0,
+                kind: RoundKind::Baseline,
+                step: Step::Answer,
+            });
+        };
+        if self.kind == RunKind::Evaluate || last.kind == RoundKind::Confirm {
+            return None;
+        }
+        Some(match last.step {
+            Step::Propose => Place {
+                step: Step::Guard,
+                ..last
+            },
+            Step::Guard => Place {
+                step: Step::Answer,
+                ..last
+            },
+            Step::Answer => self.after(last.round),
+        })
+    }
+
+    fn after(&self, round: u32) -> Place {
+        if round < self.rounds {
+            Place {
+                round: round + 1,
+                kind: RoundKind::Search,
+                step: Step::Propose,
+            }
+        } else if round == self.rounds && self.placebo {
+            Place {
+                round: round + 1,
+                kind: RoundKind::Placebo,
+                step: Step::Propose,
+            }
+        } else {
+            Place {
+                round: self.confirm_round(),
+                kind: RoundKind::Confirm,
+                step: Step::Answer,
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn walk(shape: Shape) -> Vec<String> {
+        let mut out = Vec::new();
+        let mut last = None;
+        while let Some(place) = shape.next(last) {
+            out.push(format!("{} {} {}", place.round, place.kind, place.step));
+            last = Some(place);
+        }
+        out
+    }
+
+    #[test]
+    fn the_whole_walk() {
+        let shape = Shape {
+            kind: RunKind::Optimise,
+            rounds: 2,
+            placebo: true,
+        };
+        insta::assert_snapshot!(walk(shape).join("\n"), @r"
+        0 baseline answer
+        1 search propose
+        1 search guard
+        1 search answer
+        2 search propose
+        2 search guard
+        2 search answer
+        3 placebo propose
+        3 placebo guard
+        3 placebo answer
+        4 confirm answer
+        ");
+    }
+
+    #[test]
+    fn without_placebo_and_evaluations() {
+        let shape = Shape {
+            kind: RunKind::Optimise,
+            rounds: 1,
+            placebo: false,
+        };
+        assert_eq!(
+            walk(shape).last().map(String::as_str),
+            Some("3 confirm answer")
+        );
+        let shape = Shape {
+            kind: RunKind::Evaluate,
+            ..shape
+        };
+        assert_eq!(walk(shape), ["0 baseline answer"]);
+    }
+}

@@ -1,0 +1,119 @@
+//! What proposers are asked.
+
+use super::{Additions, Planner, block::Question, order::Place};
+use crate::{
+    board::{Board, Spot, Trial},
+    settings::PROPOSER,
+};
+use domain::{
+    call::Call,
+    candidate::{Arm, Candidate},
+    example::Reference,
+    operator::{Operator, ProposeContext, Scored, TaskKind},
+    run::RoundKind,
+    stats,
+};
+
+/// The operator of a round.
+pub fn operator(place: Place) -> Operator {
+    match (place.kind, place.round) {
+        (RoundKind::Placebo, _) => Operator::Paraphrase,
+        (_, 1) => Operator::Improve,
+        _ => Operator::Trajectory,
+    }
+}
+
+/// How many rewrites a round asks for. The placebo arm gets as many as all search rounds together.
+fn wanted(planner: &Planner<'_>, place: Place) -> u32 {
+    let settings = planner.settings;
+    match place.kind {
+        RoundKind::Placebo => settings.rewrites * settings.rounds,
+        _ => settings.rewrites,
+    }
+}
+
+/// One question for each rewrite wanted of each target.
+pub fn questions(planner: &Planner<'_>, board: &Board, place: Place) -> Additions {
+    let operator = operator(place);
+    let mut out = Additions::default();
+    for spot in &board.spots {
+        let call = Call::Generate {
+            messages: messages(planner, board, spot, operator),
+            sampling: planner.settings.sampling(PROPOSER),
+        };
+        for repeat in 0..wanted(planner, place) {
+            out.questions.push(Question::ungraded(
+                &spot.target,
+                PROPOSER,
+                call.clone(),
+                repeat,
+            ));
+        }
+    }
+    out
+}
+
+fn messages(
+    planner: &Planner<'_>,
+    board: &Board,
+    spot: &Spot,
+    operator: Operator,
+) -> Vec<domain::call::Message> {
+    let seen: Vec<Seen<'_>> = spot
+        .original()
+        .into_iter()
+        .chain(spot.accepted(Arm::Search))
+        .map(|c| seen(planner, board, spot, c))
+        .collect();
+    let trajectory: Vec<Scored<'_>> = seen
+        .iter()
+        .map(|s| Scored {
+            text: s.text,
+            score: s.score,
+            answer: s.said.as_deref(),
+            feedback: s.feedback.as_deref(),
+        })
+        .collect();
+    operator.messages(&ProposeContext {
+        original: &spot.example.input,
+        kind: kind(spot),
+        trajectory: &trajectory,
+        max_chars: planner.settings.max_chars,
+    })
+}
+
+struct Seen<'a> {
+    text: &'a str,
+    score: f64,
+    said: Option<String>,
+    feedback: Option<String>,
+}
+
+/// The outcome of a candidate, as an operator may see it.
+fn seen<'a>(planner: &Planner<'_>, board: &Board, spot: &'a Spot, c: &'a Candidate) -> Seen<'a> {
+    let trials = board.tried(c.id, false);
+    let values: Vec<f64> = trials.iter().map(|t| 100.0 * t.grade.value).collect();
+    let first: Option<&&Trial> = trials.first();
+    let mut feedback = first.map(|t| t.grade.feedback.clone());
+    if let (true, Some(reference)) = (
+        planner.settings.show_reference,
+        spot.example.reference_text(),
+    ) {
+        let told = format!("The reference answer is: {reference}");
+        feedback = Some(feedback.map_or(told.clone(), |f| format!("{f} {told}")));
+    }
+    Seen {
+        text: c.doc.question.as_deref().unwrap_or(&spot.example.input),
+        score: stats::mean(&values).unwrap_or(f64::NAN),
+        said: first.and_then(|t| t.said.clone()),
+        feedback,
+    }
+}
+
+fn kind(spot: &Spot) -> TaskKind {
+    match spot.example.reference {
+        Reference::Choice { .. } => TaskKind::Choice,
+        Reference::Code { .. } => TaskKind::Code,
+        Reference::Text { .. } | Reference::None => TaskKind::Open,
+    }
+}

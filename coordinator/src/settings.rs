@@ -1,0 +1,168 @@
+//! What the planner needs to know of a spec, with defaults resolved.
+
+use crate::plan::order::Shape;
+use domain::{call::Sampling, example::Split, grade::Grader, prompt::PromptDoc, run::RunKind};
+use spec::{EvalSplit, Feedback, Spec};
+
+/// The name of the model that answers, in a spec's `[models]`.
+pub const TARGET: &str = "target";
+/// The name of the model that writes rewrites.
+pub const PROPOSER: &str = "proposer";
+
+/// Fresh draws start at this repeat: no search repeat is ever one of them.
+pub const FRESH: u32 = 1_000;
+
+/// How many references of a dataset serve as controls for the others.
+pub const POOL: usize = 512;
+
+/// A dataset as the planner sees it.
+#[derive(Clone, Debug)]
+pub struct DatasetPlan {
+    /// Its name.
+    pub name: String,
+    /// How its answers are graded.
+    pub grader: Grader,
+    /// How many of its hardest examples become targets.
+    pub hardest: usize,
+}
+
+/// A prompt of an evaluation.
+#[derive(Clone, Debug)]
+pub struct NamedPrompt {
+    /// Its name.
+    pub name: String,
+    /// The prompt.
+    pub doc: PromptDoc,
+}
+
+/// What an evaluation tries.
+#[derive(Clone, Debug, Default)]
+pub struct EvalPlan {
+    /// Names of models.
+    pub models: Vec<String>,
+    /// Prompts.
+    pub prompts: Vec<NamedPrompt>,
+    /// Only this part of the data; all of it when `None`.
+    pub split: Option<Split>,
+}
+
+/// Everything the planner needs to know.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// What the run does.
+    pub kind: RunKind,
+    /// The run's seed.
+    pub seed: u64,
+    /// The datasets.
+    pub datasets: Vec<DatasetPlan>,
+    /// Search rounds (the first one and those that see scores).
+    pub rounds: u32,
+    /// Rewrites for each target and round.
+    pub rewrites: u32,
+    /// Repeats of each trial in the search.
+    pub repeats: u32,
+    /// Items in a block.
+    pub block: usize,
+    /// The longest rewrite, characters.
+    pub max_chars: usize,
+    /// Whether the leak guard asks the target for probabilities (where it can).
+    pub probe: bool,
+    /// Fresh draws of each arm at the end.
+    pub confirm_repeats: u32,
+    /// Whether a placebo arm is tried.
+    pub placebo: bool,
+    /// The false discovery rate at which pairs are kept.
+    pub fdr: f64,
+    /// Temperature of fresh draws when the target is greedy and there are no choices to permute.
+    pub confirm_temperature: f64,
+    /// Mismatched references in the confirmation of `reference_loglik`.
+    pub controls: usize,
+    /// Whether operators may see references (the run is marked).
+    pub show_reference: bool,
+    /// How each model's replies are sampled, by its name.
+    pub sampling: std::collections::HashMap<String, Sampling>,
+    /// What an evaluation tries.
+    pub eval: EvalPlan,
+}
+
+impl Settings {
+    /// The settings of a loaded spec. Datasets whose grader is not available yet are left out: the caller has refused
+    /// to run such a spec before.
+    pub fn new(spec: &Spec, kind: RunKind) -> Self {
+        let quotas = spec.quotas();
+        let hardest = |name: &str| {
+            quotas
+                .iter()
+                .find(|(n, _)| n == name)
+                .map_or(0, |(_, n)| *n)
+        };
+        let dataset = |d: &spec::Dataset| {
+            let (name, grader) = (d.name.clone(), d.grader()?.clone());
+            Some(DatasetPlan {
+                hardest: hardest(&name),
+                name,
+                grader,
+            })
+        };
+        let sampled =
+            |(name, m): (&String, &spec::Model)| Some((name.clone(), m.sampling()?.clone()));
+        Self {
+            kind,
+            seed: spec.run.seed,
+            datasets: spec.datasets.iter().filter_map(dataset).collect(),
+            rounds: spec.search.rounds,
+            rewrites: spec.search.rewrites,
+            repeats: match kind {
+                RunKind::Optimise => spec.search.repeats,
+                RunKind::Evaluate => spec.eval.repeats,
+            },
+            block: spec.search.block,
+            max_chars: spec.search.max_chars,
+            probe: spec.leak.probe,
+            confirm_repeats: spec.confirm.repeats,
+            placebo: spec.confirm.placebo,
+            fdr: spec.confirm.fdr,
+            confirm_temperature: spec.confirm.temperature,
+            controls: spec.confirm.controls,
+            show_reference: spec.search.feedback == Feedback::Reference,
+            sampling: spec.models.iter().filter_map(sampled).collect(),
+            eval: eval_plan(spec),
+        }
+    }
+
+    /// The order of steps.
+    pub fn shape(&self) -> Shape {
+        Shape {
+            kind: self.kind,
+            rounds: self.rounds,
+            placebo: self.placebo,
+        }
+    }
+
+    /// How a model's replies are sampled.
+    pub fn sampling(&self, model: &str) -> Sampling {
+        self.sampling.get(model).cloned().unwrap_or_default()
+    }
+
+    /// A dataset by name.
+    pub fn dataset(&self, name: &str) -> Option<&DatasetPlan> {
+        self.datasets.iter().find(|d| d.name == name)
+    }
+}
+
+fn eval_plan(spec: &Spec) -> EvalPlan {
+    let prompt = |p: &spec::Prompt| NamedPrompt {
+        name: p.name.clone(),
+        doc: p.document(),
+    };
+    EvalPlan {
+        models: spec.eval.models.clone(),
+        prompts: spec.eval.prompts.iter().map(prompt).collect(),
+        split: match spec.eval.split {
+            EvalSplit::All => None,
+            EvalSplit::Train => Some(Split::Train),
+            EvalSplit::Validation => Some(Split::Validation),
+            EvalSplit::Test => Some(Split::Test),
+        },
+    }
+}

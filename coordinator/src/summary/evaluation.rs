@@ -1,0 +1,169 @@
+//! The summary of an evaluation: prompts x models x datasets.
+
+use super::{clusters, estimate};
+use crate::{CoordinatorError, board::Pages, settings::Settings};
+use domain::{
+    ids::{CandidateId, RunId},
+    run::{RunStatus, Step, StepKey},
+    stats::Estimate,
+};
+use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
+use store::{Run, Store};
+
+/// The summary of an evaluation, as `--json` prints it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EvalSummary {
+    /// The run.
+    pub run: RunId,
+    /// Its name.
+    pub name: String,
+    /// Where it stands.
+    pub status: RunStatus,
+    /// One for each prompt, model and dataset, in the order of the spec.
+    pub cells: Vec<Cell>,
+    /// Model calls.
+    pub calls: u64,
+    /// Tokens read and written.
+    pub tokens: u64,
+    /// What it cost.
+    pub cost_usd: f64,
+    /// From the first start to the end, or to now.
+    pub seconds: f64,
+}
+
+/// One prompt on one model and dataset.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Cell {
+    /// The prompt's name.
+    pub prompt: String,
+    /// The model's name.
+    pub model: String,
+    /// The dataset's name.
+    pub dataset: String,
+    /// The grader.
+    pub grader: String,
+    /// The mean grade of what was measured.
+    pub mean: Option<Estimate>,
+    /// Questions asked.
+    pub asked: u64,
+    /// Questions without a grade: outages, refusals; not counted as wrong.
+    pub unmeasured: u64,
+}
+
+impl Cell {
+    /// The share of questions without a grade.
+    pub fn failed(&self) -> f64 {
+        self.unmeasured as f64 / self.asked.max(1) as f64
+    }
+}
+
+#[derive(Default)]
+struct Tally {
+    values: Vec<(usize, f64)>,
+    asked: u64,
+}
+
+/// Computes the summary of an evaluation from what is stored.
+///
+/// # Errors
+/// When the store fails.
+pub async fn evaluation(
+    store: &dyn Store,
+    run: &Run,
+    settings: &Settings,
+    now: i64,
+) -> Result<EvalSummary, CoordinatorError> {
+    let tallies = tally(store, run.id).await?;
+    let targets: HashMap<_, _> = store
+        .targets(run.id)
+        .await?
+        .into_iter()
+        .map(|t| (t.id, t))
+        .collect();
+    let spend = store.spend(run.id).await?;
+    let mut cells = Vec::new();
+    for candidate in store.candidates(run.id).await? {
+        let Some(target) = targets.get(&candidate.target) else {
+            continue;
+        };
+        let grader = settings
+            .dataset(&target.dataset)
+            .map_or("", |d| d.grader.name());
+        let tally = tallies.get(&candidate.id);
+        let measured = tally.map_or(0, |t| t.values.len() as u64);
+        let asked = tally.map_or(0, |t| t.asked);
+        cells.push(Cell {
+            prompt: candidate.author.clone(),
+            model: target.model.clone(),
+            dataset: target.dataset.clone(),
+            grader: grader.to_owned(),
+            mean: tally.and_then(|t| estimate(&t.values, settings.seed)),
+            asked,
+            unmeasured: asked - measured,
+        });
+    }
+    Ok(EvalSummary {
+        run: run.id,
+        name: run.name.clone(),
+        status: run.status,
+        cells: ordered(cells, settings),
+        calls: spend.calls,
+        tokens: spend.tokens,
+        cost_usd: spend.cost_micros as f64 / 1e6,
+        seconds: (run.finished_at.unwrap_or(now) - run.created_at) as f64 / 1e6,
+    })
+}
+
+fn ordered(mut cells: Vec<Cell>, settings: &Settings) -> Vec<Cell> {
+    let place = |names: Vec<&str>, name: &str| names.iter().position(|n| *n == name);
+    cells.sort_by_key(|c| {
+        (
+            place(
+                settings.datasets.iter().map(|d| d.name.as_str()).collect(),
+                &c.dataset,
+            ),
+            place(
+                settings.eval.models.iter().map(String::as_str).collect(),
+                &c.model,
+            ),
+            place(
+                settings
+                    .eval
+                    .prompts
+                    .iter()
+                    .map(|p| p.name.as_str())
+                    .collect(),
+                &c.prompt,
+            ),
+        )
+    });
+    cells
+}
+
+async fn tally(
+    store: &dyn Store,
+    run: RunId,
+) -> Result<HashMap<CandidateId, Tally>, CoordinatorError> {
+    let clusters = clusters(store, run).await?;
+    let mut out: HashMap<CandidateId, Tally> = HashMap::new();
+    let mut pages = Pages::new(StepKey {
+        run,
+        round: 0,
+        step: Step::Answer,
+    });
+    while let Some(page) = pages.next(store).await? {
+        for outcome in page {
+            let Some(candidate) = outcome.item.candidate else {
+                continue;
+            };
+            let tally = out.entry(candidate).or_default();
+            tally.asked += 1;
+            let cluster = outcome.item.example.and_then(|e| clusters.get(&e));
+            if let (Some(&cluster), Some(grade)) = (cluster, outcome.grade) {
+                tally.values.push((cluster, grade.value));
+            }
+        }
+    }
+    Ok(out)
+}

@@ -1,0 +1,167 @@
+//! The whole loop with a scripted model: what it finds, that it is the same twice, and that no death loses anything.
+
+mod support;
+
+use coordinator::{Outcome, board::Board, summary};
+use domain::run::Limits;
+use llm::{ErrorKind, Identity, LanguageModel, ModelError, scripted::ScriptedModel};
+use runtime::shutdown::Shutdown;
+use std::{collections::HashMap, future::Future, pin::pin, task::Poll};
+use store::{Results, Runs, Tasks};
+use support::World;
+
+#[tokio::test]
+async fn hard_questions_are_found_rewritten_and_confirmed() {
+    let world = World::new(20).await;
+    let worker = world.worker();
+    assert_eq!(world.drive(true).await, Outcome::Finished);
+    let board = Board::load(world.store.as_ref(), world.run, &world.settings)
+        .await
+        .unwrap();
+    assert_eq!(board.spots.len(), 6);
+    for spot in &board.spots {
+        assert!(
+            spot.example.input.starts_with("something about"),
+            "an easy one was mined"
+        );
+    }
+    let run = world.store.run(world.run).await.unwrap().unwrap();
+    let summary = summary::search(world.store.as_ref(), &run, &world.settings, 2)
+        .await
+        .unwrap();
+    insta::assert_snapshot!(
+        format!("{:?} {:?}", summary.rounds.iter().map(|r| r.best.mean).collect::<Vec<_>>(), summary.gain.map(|g| (g.winners.mean, g.placebo.map(|p| p.mean)))),
+        @""
+    );
+    assert_eq!(summary.unmeasured, 0);
+    worker.abort();
+}
+
+#[tokio::test]
+async fn the_same_twice() {
+    let (a, b) = (World::new(20).await, World::new(20).await);
+    for world in [&a, &b] {
+        let worker = world.worker();
+        world.drive(true).await;
+        worker.abort();
+    }
+    let of = async |w: &World| w.store.projection(w.run).await.unwrap();
+    let (left, right) = (of(&a).await, of(&b).await);
+    assert!(
+        left.len() > 100,
+        "the projection holds next to nothing: {} lines",
+        left.len()
+    );
+    assert_eq!(left, right);
+}
+
+/// Polls a future some times, then drops it: a death at an await of its own choosing.
+async fn killed_after<F: Future>(polls: usize, future: F) -> Option<F::Output> {
+    let mut future = pin!(future);
+    for _ in 0..polls {
+        let polled = std::future::poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx))).await;
+        if let Poll::Ready(out) = polled {
+            return Some(out);
+        }
+        // Others get their turn, so that what the future waits for can happen.
+        tokio::time::sleep(std::time::Duration::from_micros(300)).await;
+    }
+    None
+}
+
+/// The coordinator dies again and again while queue and worker live on. Nothing is rescued: every report must come
+/// through by itself. With the acknowledgement before the store a report is lost here, and the run never ends.
+#[tokio::test]
+async fn a_coordinator_that_dies_anywhere_loses_no_report() {
+    let calm = World::new(20).await;
+    let worker = calm.worker();
+    calm.drive(true).await;
+    worker.abort();
+    let expected = calm.store.projection(calm.run).await.unwrap();
+
+    let world = World::new(20).await;
+    let worker = world.worker();
+    let mut deaths = 0;
+    for polls in (3..).step_by(2) {
+        let (config, deps) = world.parts();
+        let driven = coordinator::run(config, deps, Shutdown::new(), false);
+        match killed_after(polls % 41 + 3, driven).await {
+            Some(ended) => {
+                assert_eq!(ended.unwrap(), Outcome::Finished);
+                break;
+            }
+            None => deaths += 1,
+        }
+        assert!(deaths < 5_000, "the run does not get on");
+    }
+    assert!(deaths >= 20, "only {deaths} deaths: the test proves little");
+    assert_eq!(world.store.projection(world.run).await.unwrap(), expected);
+    let mut asked: HashMap<_, usize> = HashMap::new();
+    world
+        .model
+        .calls()
+        .into_iter()
+        .for_each(|key| *asked.entry(key).or_default() += 1);
+    let again = asked.values().filter(|n| **n > 1).count();
+    assert_eq!(
+        again, 0,
+        "{again} answers were bought twice though no message was lost"
+    );
+    worker.abort();
+}
+
+#[tokio::test]
+async fn a_budget_stops_cleanly_and_a_raised_one_goes_on() {
+    let identity = Identity {
+        key: "scripted".into(),
+        name: "scripted".into(),
+        scores: true,
+    };
+    let limits = Limits {
+        calls: Some(50),
+        ..Limits::default()
+    };
+    let world = World::with(20, ScriptedModel::new(identity, support::script), limits).await;
+    let worker = world.worker();
+    let Outcome::Paused(reason) = world.drive(true).await else {
+        panic!("not paused")
+    };
+    assert!(reason.contains("cap of 50 calls"), "{reason}");
+    assert!(world.store.spend(world.run).await.unwrap().calls <= 50);
+    assert!(world.model.calls().len() <= 50);
+    world
+        .store
+        .add_limits(world.run, &Limits::default(), 3)
+        .await
+        .unwrap();
+    assert_eq!(world.drive(true).await, Outcome::Finished);
+    worker.abort();
+}
+
+#[tokio::test]
+async fn an_outage_pauses_the_run_and_is_never_a_wrong_answer() {
+    let identity = Identity {
+        key: "scripted".into(),
+        name: "scripted".into(),
+        scores: true,
+    };
+    let down = |_: &llm::Request| {
+        Err(ModelError::new(
+            ErrorKind::Retry { after: None },
+            "server is down",
+        ))
+    };
+    let world = World::with(8, ScriptedModel::new(identity, down), Limits::default()).await;
+    let worker = world.worker();
+    let Outcome::Paused(reason) = world.drive(true).await else {
+        panic!("not paused")
+    };
+    assert!(reason.contains("server is down"), "{reason}");
+    let run = world.store.run(world.run).await.unwrap().unwrap();
+    let summary = summary::search(world.store.as_ref(), &run, &world.settings, 2)
+        .await
+        .unwrap();
+    assert_eq!((summary.baseline, summary.unmeasured), (None, 8));
+    assert!(world.model.identity().scores);
+    worker.abort();
+}

@@ -1,0 +1,46 @@
+//! One file for each command.
+
+mod best;
+mod compare;
+mod doctor;
+mod export;
+mod fetch;
+mod run;
+mod runs;
+mod show;
+mod sql;
+
+use crate::{
+    cli::{Cli, Command},
+    out,
+};
+use clap::CommandFactory;
+use std::process::ExitCode;
+
+/// Runs a command.
+///
+/// # Errors
+/// Whatever stopped it, in one sentence with its causes.
+pub async fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
+    let dir = cli.data_dir;
+    match cli.command {
+        Command::Run(args) => return run::optimise(&dir, &args).await,
+        Command::Eval(args) => return run::evaluate(&dir, &args).await,
+        Command::Resume(args) => return run::resume(&dir, &args).await,
+        Command::Runs(args) => runs::list(&dir, args.json).await?,
+        Command::Show(args) => show::show(&dir, &args).await?,
+        Command::Compare(args) => compare::compare(&dir, &args).await?,
+        Command::Best(args) => best::best(&dir, &args).await?,
+        Command::Export(args) => export::export(&dir, &args).await?,
+        Command::Sql(args) => sql::sql(&dir, &args).await?,
+        Command::Models(args) => fetch::models(args.command).await?,
+        Command::Spec => out::line(spec::FULL_EXAMPLE.trim_end()),
+        Command::Doctor(args) => return doctor::doctor(&dir, &args),
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "promptimal", &mut script);
+            out::line(String::from_utf8_lossy(&script).trim_end());
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,273 @@
+//! `run`, `eval` and `resume`: find or make the run, drive it, print what came of it.
+
+use crate::{
+    cli::{ResumeArgs, RunArgs},
+    embedded::{self, Job},
+    estimate, out, render,
+    stored::{self, StoredSpec},
+};
+use anyhow::{Context, bail};
+use coordinator::{Outcome, summary};
+use domain::{
+    hash::Hash,
+    ids::RunId,
+    run::{Limits, RunKind, RunStatus},
+};
+use runtime::clock::{Clock, SystemClock};
+use spec::{Loaded, Purpose, Threshold};
+use std::{path::Path, process::ExitCode, sync::Arc};
+use store::{Run, Runs};
+use store_sqlite::SqliteStore;
+
+/// The run stopped before its end and can be resumed.
+const STOPPED: u8 = 3;
+/// A threshold was missed.
+const MISSED: u8 = 1;
+
+/// `promptimal run`
+pub async fn optimise(dir: &Path, args: &RunArgs) -> anyhow::Result<ExitCode> {
+    start(dir, args, RunKind::Optimise).await
+}
+
+/// `promptimal eval`
+pub async fn evaluate(dir: &Path, args: &RunArgs) -> anyhow::Result<ExitCode> {
+    start(dir, args, RunKind::Evaluate).await
+}
+
+/// How a result is printed.
+#[derive(Clone, Copy)]
+struct Show {
+    json: bool,
+    quiet: bool,
+}
+
+async fn start(dir: &Path, args: &RunArgs, kind: RunKind) -> anyhow::Result<ExitCode> {
+    let purpose = match kind {
+        RunKind::Optimise => Purpose::Run,
+        RunKind::Evaluate => Purpose::Eval,
+    };
+    let loaded = spec::load(&args.spec, &args.set, purpose)?;
+    loaded
+        .warnings
+        .iter()
+        .for_each(|w| out::note(format!("warning: {w}")));
+    if !loaded.missing_parts.is_empty() {
+        let parts = loaded.missing_parts.join("\n  ");
+        bail!(
+            "{} is valid, but it needs parts that are not available yet:\n  {parts}",
+            args.spec.display()
+        );
+    }
+    if args.dry_run {
+        return estimate::print(&loaded, kind, args.json).map(|()| ExitCode::SUCCESS);
+    }
+    let store = Arc::new(stored::open(dir).await?);
+    let run = find_or_create(&store, &loaded, kind, args.new).await?;
+    let show = Show {
+        json: args.json,
+        quiet: args.quiet || args.json,
+    };
+    go(dir, store, run, show).await
+}
+
+async fn find_or_create(
+    store: &SqliteStore,
+    loaded: &Loaded,
+    kind: RunKind,
+    new: bool,
+) -> anyhow::Result<Run> {
+    let hash = work_hash(loaded, kind)?;
+    let limits = loaded.spec.budget.limits();
+    if let (false, Some(run)) = (new, stored::same_work(store, hash).await?) {
+        if store.limits(run.id).await? != limits {
+            store
+                .add_limits(run.id, &limits, SystemClock.now_micros())
+                .await?;
+        }
+        return Ok(run);
+    }
+    let stored = StoredSpec {
+        spec: loaded.spec.clone(),
+        paths: loaded.paths.clone(),
+    };
+    let run = Run {
+        id: RunId::new(),
+        name: loaded.spec.run.name.clone(),
+        tags: loaded.spec.run.tags.clone(),
+        kind,
+        status: RunStatus::Running,
+        reason: None,
+        spec: serde_json::to_string(&stored)?,
+        spec_hash: hash,
+        summary: None,
+        created_at: SystemClock.now_micros(),
+        finished_at: None,
+    };
+    store.create_run(&run, &limits).await?;
+    Ok(run)
+}
+
+/// The same work: the same spec on the same data. A changed file is new work.
+fn work_hash(loaded: &Loaded, kind: RunKind) -> anyhow::Result<Hash> {
+    let mut parts = vec![kind.as_str().to_owned(), loaded.spec.hash().to_string()];
+    for (name, path) in &loaded.paths.datasets {
+        let digest =
+            digest(path).with_context(|| format!("dataset {name:?}: {}", path.display()))?;
+        parts.push(format!("{name} {digest}"));
+    }
+    Ok(Hash::of(parts))
+}
+
+/// A hash of the names and contents of a file, or of all files below a folder.
+fn digest(path: &Path) -> std::io::Result<Hash> {
+    if path.is_file() {
+        return Hash::of_reader(std::fs::File::open(path)?);
+    }
+    let mut entries: Vec<_> = std::fs::read_dir(path)?.collect::<Result<_, _>>()?;
+    entries.sort_by_key(std::fs::DirEntry::file_name);
+    let mut parts = Vec::new();
+    for entry in entries {
+        parts.push(entry.file_name().into_encoded_bytes());
+        parts.push(digest(&entry.path())?.0.to_vec());
+    }
+    Ok(Hash::of(parts))
+}
+
+/// `promptimal resume`
+pub async fn resume(dir: &Path, args: &ResumeArgs) -> anyhow::Result<ExitCode> {
+    let store = Arc::new(stored::existing(dir).await?);
+    let run = stored::find(store.as_ref(), &args.run).await?;
+    let old = store.limits(run.id).await?;
+    let usd = args.max_usd.map(|usd| (usd * 1e6) as u64);
+    let limits = Limits {
+        calls: args.max_calls.or(old.calls),
+        tokens: args.max_tokens.or(old.tokens),
+        cost_micros: usd.or(old.cost_micros),
+    };
+    if limits != old {
+        store
+            .add_limits(run.id, &limits, SystemClock.now_micros())
+            .await?;
+    }
+    let show = Show {
+        json: args.json,
+        quiet: args.quiet || args.json,
+    };
+    go(dir, store, run, show).await
+}
+
+/// Drives a run that is not finished; prints the result.
+async fn go(dir: &Path, store: Arc<SqliteStore>, run: Run, show: Show) -> anyhow::Result<ExitCode> {
+    let stored = StoredSpec::of(&run)?;
+    let id = run.id;
+    let mut outcome = Outcome::Finished;
+    if run.status != RunStatus::Finished {
+        if !show.quiet {
+            out::note(format!("run {id} ({})", run.name));
+        }
+        let job = Job {
+            store: store.clone(),
+            data_dir: dir,
+            run,
+            stored: stored.clone(),
+            quiet: show.quiet,
+        };
+        outcome = embedded::drive(job).await?;
+    }
+    let run = store
+        .run(id)
+        .await?
+        .context("the run is gone from the store")?;
+    let code = print(&store, &run, &stored, show).await?;
+    match outcome {
+        Outcome::Finished => Ok(code),
+        Outcome::Paused(reason) | Outcome::Failed(reason) => {
+            out::note(format!("stopped: {reason}"));
+            out::note(format!(
+                "go on with: promptimal --data-dir {} resume {id}",
+                dir.display()
+            ));
+            Ok(ExitCode::from(STOPPED))
+        }
+    }
+}
+
+async fn print(
+    store: &SqliteStore,
+    run: &Run,
+    stored: &StoredSpec,
+    show: Show,
+) -> anyhow::Result<ExitCode> {
+    let settings = stored.settings(run.kind);
+    let now = SystemClock.now_micros();
+    if run.kind == RunKind::Evaluate {
+        let summary = summary::evaluation(store, run, &settings, now).await?;
+        let missed = missed(&summary, &stored.spec.eval.thresholds);
+        render::evaluation(&summary, &missed, show.json)?;
+        return Ok(if missed.is_empty() {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::from(MISSED)
+        });
+    }
+    let finished = run.status == RunStatus::Finished;
+    if finished {
+        keep(store, run, &settings).await?;
+    }
+    let summary = summary::search(store, run, &settings, now).await?;
+    render::search(&summary, show.json)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Stores the pairs of a finished run; doing it again changes nothing.
+async fn keep(
+    store: &SqliteStore,
+    run: &Run,
+    settings: &coordinator::settings::Settings,
+) -> anyhow::Result<()> {
+    let board = coordinator::board::Board::load(store, run.id, settings).await?;
+    let pairs = summary::pairs(&board, settings);
+    store::Plans::add_pairs(store, run.id, &pairs).await?;
+    Ok(())
+}
+
+/// What thresholds say, one sentence for each cell that misses one.
+fn missed(summary: &summary::EvalSummary, thresholds: &[Threshold]) -> Vec<String> {
+    let mut out = Vec::new();
+    for cell in &summary.cells {
+        let covering = thresholds
+            .iter()
+            .filter(|t| t.covers(&cell.prompt, &cell.model, &cell.dataset));
+        for threshold in covering {
+            out.extend(misses(cell, threshold));
+        }
+    }
+    out
+}
+
+fn misses(cell: &summary::Cell, threshold: &Threshold) -> Vec<String> {
+    let place = format!("{} / {} / {}", cell.prompt, cell.model, cell.dataset);
+    let mean = cell.mean.map_or(f64::NAN, |m| m.mean);
+    let low = cell.mean.map_or(f64::NAN, |m| m.ci95.0);
+    let below = |what: &str, value: f64, bar: Option<f64>| {
+        // A value that was not measured misses every bar.
+        let bar = bar.filter(|bar| value.is_nan() || value < *bar)?;
+        Some(format!("{place}: {what} {value:.3} is below {bar}"))
+    };
+    let failed = cell.failed();
+    let too_many = threshold.max_failed.filter(|bar| failed > *bar);
+    [
+        below("mean", mean, threshold.min_mean),
+        below("lower end of the 95% interval", low, threshold.min_ci_low),
+        too_many.map(|bar| {
+            format!(
+                "{place}: {:.1}% unmeasured is above {:.1}%",
+                100.0 * failed,
+                100.0 * bar
+            )
+        }),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}

@@ -1,0 +1,236 @@
+//! The embedded mode: the same services as on a cluster, in one process, with other dependencies handed in.
+
+use crate::{models, out, progress, stored::StoredSpec};
+use anyhow::{Context, bail};
+use coordinator::{
+    Config, Deps, Observer, Outcome,
+    ingest::{self, Division, Ingested},
+    settings::{PROPOSER, TARGET},
+};
+use dataset::{Ratios, Source};
+use domain::run::{RunKind, RunStatus};
+use queue::memory::MemoryQueue;
+use runtime::{
+    clock::{Clock, SystemClock},
+    shutdown::Shutdown,
+};
+use std::{
+    fs::{File, TryLockError},
+    path::Path,
+    sync::Arc,
+};
+use store::{RetryPolicy, Run, Runs, StatusChange};
+use store_sqlite::SqliteStore;
+use worker_eval::Models;
+
+/// Blocks a worker holds at once for a local model: the model computes one at a time, the others wait ready.
+const LOCAL_BLOCKS: usize = 4;
+
+/// How failed items are treated: five attempts, from one second to a minute apart.
+const RETRY: RetryPolicy = RetryPolicy {
+    max_attempts: 5,
+    backoff: 1_000_000,
+    max_backoff: 60_000_000,
+};
+
+/// A run to be driven.
+pub struct Job<'a> {
+    /// Where everything is stored.
+    pub store: Arc<SqliteStore>,
+    /// The folder it is in.
+    pub data_dir: &'a Path,
+    /// The run.
+    pub run: Run,
+    /// Its spec.
+    pub stored: StoredSpec,
+    /// No progress.
+    pub quiet: bool,
+}
+
+/// The names of the models a run calls.
+pub fn model_names(stored: &StoredSpec, kind: RunKind) -> Vec<String> {
+    match kind {
+        RunKind::Optimise => vec![TARGET.to_owned(), PROPOSER.to_owned()],
+        RunKind::Evaluate => stored.spec.eval.models.clone(),
+    }
+}
+
+/// Drives a run until it is finished or stops.
+///
+/// # Errors
+/// When another process drives it, a model or dataset cannot be read, or the store fails.
+pub async fn drive(job: Job<'_>) -> anyhow::Result<Outcome> {
+    let _lock = lock(job.data_dir, &job.run)?;
+    let names = model_names(&job.stored, job.run.kind);
+    let models = models::build(&job.stored.spec, &job.stored.paths, &names).await?;
+    ready(&job).await?;
+    let shutdown = Shutdown::install_signals().context("cannot listen for Ctrl-C")?;
+    let outcome = work(&job, models, shutdown).await?;
+    if outcome == Outcome::Finished {
+        set_status(&job, RunStatus::Running, RunStatus::Finished).await?;
+    }
+    Ok(outcome)
+}
+
+/// Two processes must not drive one run. The lock goes with the process, however it ends.
+fn lock(data_dir: &Path, run: &Run) -> anyhow::Result<File> {
+    let path = data_dir.join(format!("{}.lock", run.id));
+    let file = File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => {
+            bail!(
+                "run {} is driven by another process: wait for it, or end it",
+                run.id
+            )
+        }
+        Err(TryLockError::Error(e)) => {
+            Err(e).with_context(|| format!("cannot lock {}", path.display()))
+        }
+    }
+}
+
+/// A stopped run is set to running; data are read if they were not.
+async fn ready(job: &Job<'_>) -> anyhow::Result<()> {
+    for from in [RunStatus::Paused, RunStatus::Failed] {
+        set_status(job, from, RunStatus::Running).await?;
+    }
+    if store::Plans::last_step(job.store.as_ref(), job.run.id)
+        .await?
+        .is_some()
+    {
+        return Ok(());
+    }
+    let sources = sources(job)?;
+    let division = division(job, &sources)?;
+    let mut ingested = Vec::new();
+    for source in &sources {
+        let one = ingest::ingest(job.store.as_ref(), job.run.id, source, &division).await?;
+        if one.examples + one.duplicates == 0 {
+            bail!(
+                "dataset {:?}: {} holds no usable row",
+                source.name,
+                source.path.display()
+            );
+        }
+        tell(&one, job.quiet);
+        ingested.push(one);
+    }
+    let summary = serde_json::json!({ "datasets_read": ingested });
+    job.store
+        .set_summary(job.run.id, &summary.to_string())
+        .await?;
+    Ok(())
+}
+
+fn sources(job: &Job<'_>) -> anyhow::Result<Vec<Source>> {
+    let found = |data: &spec::Dataset| {
+        let path = job.stored.paths.datasets.get(&data.name);
+        let path = path.with_context(|| format!("dataset {:?} was not found", data.name))?;
+        Ok(data.source(path))
+    };
+    job.stored.spec.datasets.iter().map(found).collect()
+}
+
+/// An evaluation that asks everything needs no split, and so no clusters.
+fn division(job: &Job<'_>, sources: &[Source]) -> anyhow::Result<Division> {
+    let spec = &job.stored.spec;
+    if job.run.kind == RunKind::Evaluate && spec.eval.split == spec::EvalSplit::All {
+        return Ok(Division::Whole);
+    }
+    let (s, seed) = (&spec.splits, spec.run.seed);
+    let ratios = Ratios::new(s.train, s.validation, s.test)?;
+    Ok(Division::Split {
+        seed,
+        ratios,
+        clusters: ingest::clusters(sources)?,
+    })
+}
+
+fn tell(one: &Ingested, quiet: bool) {
+    if one.skipped > 0 {
+        let first = one.first_skipped.first().map_or("", String::as_str);
+        out::note(format!(
+            "{}: {} bad rows skipped, the first: {first}",
+            one.dataset, one.skipped
+        ));
+    }
+    if !quiet {
+        let again = match one.duplicates {
+            0 => String::new(),
+            n => format!(", {n} rows were the same again"),
+        };
+        out::note(format!("{}: {} examples{again}", one.dataset, one.examples));
+    }
+}
+
+async fn set_status(job: &Job<'_>, from: RunStatus, to: RunStatus) -> anyhow::Result<()> {
+    let now = SystemClock.now_micros();
+    let change = StatusChange {
+        run: job.run.id,
+        from,
+        to,
+        reason: None,
+        now,
+    };
+    job.store.set_status(&change).await?;
+    Ok(())
+}
+
+/// Worker and coordinator side by side. On the first Ctrl-C the worker finishes what it has in hand, and only then
+/// does the coordinator store the last reports and end.
+async fn work(job: &Job<'_>, models: Models, shutdown: Shutdown) -> anyhow::Result<Outcome> {
+    let queue = Arc::new(MemoryQueue::new());
+    let concurrency = concurrency(job, &models);
+    let deps = Deps {
+        store: job.store.clone(),
+        queue: queue.clone(),
+        clock: Arc::new(SystemClock),
+        models: models::facts(&models),
+        observer: observer(job),
+    };
+    let config = Config {
+        run: job.run.id,
+        settings: job.stored.settings(job.run.kind),
+        window: 2 * concurrency,
+        retry: RETRY,
+    };
+    let worker = worker_eval::Config {
+        concurrency,
+        worker: format!("embedded-{}", std::process::id()),
+    };
+    let worker_deps = worker_eval::Deps {
+        queue: queue.clone(),
+        models,
+    };
+    let last = Shutdown::new();
+    let working = tokio::spawn({
+        let (shutdown, last) = (shutdown.clone(), last.clone());
+        async move {
+            let ended = worker_eval::run(worker, worker_deps, shutdown.clone()).await;
+            if shutdown.is_stopping() {
+                last.request_stop();
+            }
+            last.request_drain();
+            ended
+        }
+    });
+    let outcome = coordinator::run(config, deps, last, true).await;
+    queue.close();
+    working.await??;
+    Ok(outcome?)
+}
+
+fn observer(job: &Job<'_>) -> Observer {
+    progress::observer(job.quiet)
+}
+
+/// Enough blocks in hand to keep the most patient model busy.
+fn concurrency(job: &Job<'_>, models: &Models) -> usize {
+    let block = job.stored.spec.search.block.max(1);
+    let of = |name: &String| match job.stored.spec.models.get(name) {
+        Some(spec::Model::Http(http)) => 1 + http.concurrency.div_ceil(block) * 2,
+        _ => LOCAL_BLOCKS,
+    };
+    models.keys().map(of).max().unwrap_or(LOCAL_BLOCKS)
+}

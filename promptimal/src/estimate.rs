@@ -1,0 +1,310 @@
+//! `--dry-run`: what a run would ask, stage by stage, before anything is spent.
+
+use crate::{out, progress::thousands};
+use comfy_table::{CellAlignment, Table, presets};
+use coordinator::settings::{PROPOSER, Settings, TARGET};
+use domain::{
+    call::{Call, Sampling},
+    example::Example,
+    grade::Grader,
+    operator::{Operator, ProposeContext, TaskKind},
+    prompt::{self, Asking, PromptDoc},
+    run::RunKind,
+};
+use serde::Serialize;
+use spec::{Loaded, Model, Spec};
+
+/// Bytes of English text in a token, about.
+const BYTES_PER_TOKEN: f64 = 4.0;
+/// Tokens a second of a small local model on two cores, about: reading and writing.
+const LOCAL_SPEED: (f64, f64) = (350.0, 60.0);
+/// Seconds of one call over HTTP, about.
+const HTTP_SECONDS: f64 = 2.0;
+/// Replies are this share of the longest, about.
+const REPLY_SHARE: f64 = 0.5;
+/// Rows read to learn how long questions are.
+const SAMPLE: usize = 200;
+
+/// A stage of the plan.
+#[derive(Debug, Default, Serialize)]
+struct Stage {
+    stage: String,
+    calls: u64,
+    tokens: u64,
+    cost_usd: f64,
+    seconds: f64,
+}
+
+/// The plan of a run.
+#[derive(Debug, Serialize)]
+struct Plan {
+    stages: Vec<Stage>,
+    calls: u64,
+    tokens: u64,
+    cost_usd: f64,
+    seconds: f64,
+}
+
+/// What the questions of a dataset look like, on average.
+struct Shape {
+    rows: u64,
+    read: f64,
+    continuations: f64,
+    words: f64,
+    writes: bool,
+    hardest: u64,
+}
+
+/// Prints the plan.
+///
+/// # Errors
+/// When a dataset cannot be read.
+pub fn print(loaded: &Loaded, kind: RunKind, json: bool) -> anyhow::Result<()> {
+    let plan = plan(loaded, kind)?;
+    if json {
+        return out::json(&plan);
+    }
+    let mut table = Table::new();
+    table.load_style(presets::UTF8_HORIZONTAL_ONLY);
+    table.set_header(["stage", "calls", "tokens", "cost", "time"]);
+    let row = |s: &Stage| {
+        [
+            s.stage.clone(),
+            thousands(s.calls),
+            thousands(s.tokens),
+            format!("${:.2}", s.cost_usd),
+            minutes(s.seconds),
+        ]
+    };
+    plan.stages.iter().for_each(|s| {
+        table.add_row(row(s));
+    });
+    table.add_row(row(&Stage {
+        stage: "in all, about".to_owned(),
+        calls: plan.calls,
+        tokens: plan.tokens,
+        cost_usd: plan.cost_usd,
+        seconds: plan.seconds,
+    }));
+    (1..5).for_each(|i| {
+        if let Some(column) = table.column_mut(i) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    });
+    out::line(table.to_string());
+    out::line("An estimate from the data's length: nothing was asked, nothing was stored.");
+    Ok(())
+}
+
+fn minutes(seconds: f64) -> String {
+    match seconds {
+        s if s < 90.0 => format!("{s:.0} s"),
+        s if s < 5400.0 => format!("{:.0} min", s / 60.0),
+        s => format!("{:.1} h", s / 3600.0),
+    }
+}
+
+fn plan(loaded: &Loaded, kind: RunKind) -> anyhow::Result<Plan> {
+    let spec = &loaded.spec;
+    let settings = Settings::new(spec, kind);
+    let shapes: Vec<Shape> = spec
+        .datasets
+        .iter()
+        .filter_map(|d| Some((d, loaded.paths.datasets.get(&d.name)?)))
+        .map(|(d, path)| shape(&d.source(path), &settings))
+        .collect::<anyhow::Result<_>>()?;
+    let stages = match kind {
+        RunKind::Evaluate => evaluation(spec, &settings, &shapes),
+        RunKind::Optimise => search(spec, &settings, &shapes),
+    };
+    let sum = |f: &dyn Fn(&Stage) -> f64| stages.iter().map(f).sum::<f64>();
+    Ok(Plan {
+        calls: stages.iter().map(|s| s.calls).sum(),
+        tokens: stages.iter().map(|s| s.tokens).sum(),
+        cost_usd: sum(&|s| s.cost_usd),
+        seconds: sum(&|s| s.seconds),
+        stages,
+    })
+}
+
+fn shape(source: &dataset::Source, settings: &Settings) -> anyhow::Result<Shape> {
+    let name = &source.name;
+    let plan = settings.dataset(name);
+    let grader = plan.map_or(Grader::Exact, |d| d.grader.clone());
+    let (mut rows, mut read, mut continuations, mut words) = (0u64, 0.0, 0.0, 0.0);
+    for row in dataset::open(source)? {
+        let example = row?.example;
+        rows += 1;
+        if rows as usize <= SAMPLE {
+            let (r, c) = lengths(&example, &grader);
+            read += r;
+            continuations += c;
+            words += example.input.len() as f64 / BYTES_PER_TOKEN;
+        }
+    }
+    let n = rows.clamp(1, SAMPLE as u64) as f64;
+    Ok(Shape {
+        rows,
+        read: read / n,
+        continuations: continuations / n,
+        words: words / n,
+        writes: !grader.wants_scores(),
+        hardest: plan.map_or(0, |d| d.hardest as u64),
+    })
+}
+
+/// Tokens of the question and of all its continuations.
+fn lengths(example: &Example, grader: &Grader) -> (f64, f64) {
+    let sampling = Sampling::default();
+    let asking = Asking {
+        grader,
+        sampling: &sampling,
+        repeat: 0,
+        mismatched: &[],
+    };
+    let call = prompt::ask(&PromptDoc::default(), example, &asking).call;
+    let after = match &call {
+        Call::Loglik { continuations, .. } => continuations.iter().map(String::len).sum(),
+        Call::Generate { .. } => 0,
+    };
+    let before = call.prompt_bytes() - after;
+    (
+        before as f64 / BYTES_PER_TOKEN,
+        after as f64 / BYTES_PER_TOKEN,
+    )
+}
+
+fn evaluation(spec: &Spec, settings: &Settings, shapes: &[Shape]) -> Vec<Stage> {
+    let prompts = settings.eval.prompts.len() as u64 * u64::from(settings.repeats);
+    let stage = |model: &String| {
+        let asked = |s: &Shape| (s.rows * prompts, s.read + s.continuations, s.writes);
+        sum(
+            &format!("trying on {model}"),
+            spec,
+            model,
+            shapes.iter().map(asked),
+        )
+    };
+    settings.eval.models.iter().map(stage).collect()
+}
+
+fn search(spec: &Spec, settings: &Settings, shapes: &[Shape]) -> Vec<Stage> {
+    let train = spec.splits.train;
+    let targets = |s: &Shape| s.hardest.min((s.rows as f64 * train) as u64);
+    let made = u64::from(settings.rewrites);
+    let baseline = shapes.iter().map(|s| {
+        let rows = (s.rows as f64 * train).round() as u64;
+        (
+            rows * u64::from(settings.repeats),
+            s.read + s.continuations,
+            s.writes,
+        )
+    });
+    let mut out = vec![sum("baseline", spec, TARGET, baseline)];
+    for round in 1..=settings.rounds {
+        let seen = u64::from(round - 1) * made;
+        out.extend(round_stages(
+            spec,
+            settings,
+            shapes,
+            &format!("round {round}"),
+            made,
+            seen,
+        ));
+    }
+    if settings.placebo {
+        let all = made * u64::from(settings.rounds);
+        out.extend(round_stages(spec, settings, shapes, "placebo", all, 0));
+    }
+    let arms = if settings.placebo { 3 } else { 2 };
+    let fresh = shapes
+        .iter()
+        .map(|s| match s.writes || s.continuations == 0.0 {
+            true => (
+                targets(s) * arms * u64::from(settings.confirm_repeats),
+                s.read,
+                s.writes,
+            ),
+            false => (
+                targets(s) * arms * u64::from(settings.confirm_repeats),
+                s.read + s.continuations,
+                false,
+            ),
+        });
+    out.push(sum("confirming", spec, TARGET, fresh));
+    out
+}
+
+fn round_stages(
+    spec: &Spec,
+    settings: &Settings,
+    shapes: &[Shape],
+    name: &str,
+    made: u64,
+    seen: u64,
+) -> [Stage; 2] {
+    let train = spec.splits.train;
+    let targets = move |s: &Shape| s.hardest.min((s.rows as f64 * train) as u64) * made;
+    let frame = meta_tokens();
+    let ask = shapes
+        .iter()
+        .map(|s| (targets(s), frame + s.words * (1 + seen) as f64, true));
+    let tries = shapes.iter().map(|s| {
+        (
+            targets(s) * u64::from(settings.repeats),
+            s.read + s.continuations,
+            s.writes,
+        )
+    });
+    [
+        sum(&format!("{name} writing"), spec, PROPOSER, ask),
+        sum(&format!("{name} trying"), spec, TARGET, tries),
+    ]
+}
+
+/// Tokens of what a proposer is told beside the question.
+fn meta_tokens() -> f64 {
+    let ctx = ProposeContext {
+        original: "",
+        kind: TaskKind::Open,
+        trajectory: &[],
+        max_chars: 1200,
+    };
+    let told = Operator::Improve.messages(&ctx);
+    told.iter().map(|m| m.content.len()).sum::<usize>() as f64 / BYTES_PER_TOKEN
+}
+
+/// Adds up `(calls, tokens read each, whether a reply is written)`.
+fn sum(
+    name: &str,
+    spec: &Spec,
+    model: &str,
+    asked: impl Iterator<Item = (u64, f64, bool)>,
+) -> Stage {
+    let Some(config) = spec.models.get(model) else {
+        return Stage::default();
+    };
+    let longest = config.sampling().map_or(0.0, |s| f64::from(s.max_tokens));
+    let (mut calls, mut read, mut written) = (0, 0.0, 0.0);
+    for (n, tokens, writes) in asked {
+        calls += n;
+        read += n as f64 * tokens;
+        written += if writes {
+            n as f64 * longest * REPLY_SHARE
+        } else {
+            0.0
+        };
+    }
+    let (price_in, price_out) = config.prices();
+    let seconds = match config {
+        Model::Http(http) => HTTP_SECONDS * calls as f64 / http.concurrency.max(1) as f64,
+        Model::Local(_) | Model::Reward(_) => read / LOCAL_SPEED.0 + written / LOCAL_SPEED.1,
+    };
+    Stage {
+        stage: name.to_owned(),
+        calls,
+        tokens: (read + written) as u64,
+        cost_usd: (read * price_in + written * price_out) / 1e6,
+        seconds,
+    }
+}

@@ -1,0 +1,243 @@
+//! Results as people read them.
+
+use crate::{out, progress::thousands};
+use comfy_table::{CellAlignment, Table, presets};
+use coordinator::summary::{BeforeAfter, EvalSummary, Gain, Summary};
+use domain::{run::RunStatus, stats::Estimate};
+
+/// The longest prompt shown whole, characters.
+const SHOWN: usize = 600;
+
+/// The result of a search.
+///
+/// # Errors
+/// When it cannot be written as JSON.
+pub fn search(summary: &Summary, json: bool) -> anyhow::Result<()> {
+    if json {
+        return out::json(summary);
+    }
+    out::line(format!(
+        "\n{} · run {} · {}",
+        summary.name, summary.run, summary.status
+    ));
+    out::line(numbers(summary).to_string());
+    if summary.datasets.len() > 1 {
+        out::line(by_dataset(summary).to_string());
+    }
+    out::line(costs(summary));
+    if !summary.rejected.is_empty() {
+        let reasons: Vec<String> = summary
+            .rejected
+            .iter()
+            .map(|(reason, n)| format!("{n} {reason}"))
+            .collect();
+        out::line(format!("rejected rewrites: {}", reasons.join(", ")));
+    }
+    summary
+        .marks
+        .iter()
+        .for_each(|m| out::line(format!("note: {m}")));
+    for (i, example) in summary.examples.iter().enumerate() {
+        out::line(before_after(i + 1, example));
+    }
+    if summary.status == RunStatus::Finished {
+        out::line(next(summary));
+    }
+    Ok(())
+}
+
+fn numbers(s: &Summary) -> Table {
+    let mut table = table(["", "mean", "95% interval", "n"]);
+    let mut add = |name: &str, e: Option<&Estimate>| {
+        if let Some(e) = e {
+            table.add_row([
+                name.to_owned(),
+                format!("{:.3}", e.mean),
+                interval(e),
+                e.n.to_string(),
+            ]);
+        }
+    };
+    add("baseline, all train examples", s.baseline.as_ref());
+    for round in &s.rounds {
+        add(
+            &format!("hardest, best so far after round {}*", round.round),
+            Some(&round.best),
+        );
+    }
+    add("hardest, chosen prompts on fresh draws", s.best.as_ref());
+    if let Some(gain) = &s.gain {
+        add("gain of the winners on fresh draws", Some(&gain.winners));
+        add("gain of the placebo arm", gain.placebo.as_ref());
+        add("GAIN over placebo (search gain)", Some(&gain.net));
+    }
+    if !s.rounds.is_empty() {
+        table.add_row([
+            "* chosen and measured on the same draws: flattering",
+            "",
+            "",
+            "",
+        ]);
+    }
+    table
+}
+
+fn by_dataset(s: &Summary) -> Table {
+    let mut table = table([
+        "data set",
+        "grader",
+        "targets",
+        "original",
+        "chosen",
+        "gain over placebo",
+    ]);
+    let mean = |e: &Option<Estimate>| e.map_or("–".to_owned(), |e| format!("{:.3}", e.mean));
+    for d in &s.datasets {
+        let gain = d.gain.as_ref().map_or("–".to_owned(), signed);
+        table.add_row([
+            d.dataset.clone(),
+            d.grader.clone(),
+            d.targets.to_string(),
+            mean(&d.original),
+            mean(&d.best),
+            gain,
+        ]);
+    }
+    table
+}
+
+fn signed(gain: &Gain) -> String {
+    format!("{:+.3} {}", gain.net.mean, interval(&gain.net))
+}
+
+fn interval(e: &Estimate) -> String {
+    format!("[{:.3}, {:.3}]", e.ci95.0, e.ci95.1)
+}
+
+fn costs(s: &Summary) -> String {
+    let mut line = format!(
+        "{} pairs kept · {} calls · {} tokens · ${:.4} · {:.0} s · {} leaks rejected",
+        s.pairs,
+        thousands(s.calls),
+        thousands(s.tokens),
+        s.cost_usd,
+        s.seconds,
+        s.leaks_rejected
+    );
+    if s.unmeasured > 0 {
+        line.push_str(&format!(
+            " · {} questions unmeasured (not counted as wrong)",
+            s.unmeasured
+        ));
+    }
+    line
+}
+
+fn before_after(n: usize, e: &BeforeAfter) -> String {
+    let confirmed = if e.confirmed {
+        "confirmed"
+    } else {
+        "not confirmed"
+    };
+    format!(
+        "\n{n}. {} · {:.3} -> {:.3} on fresh draws, {confirmed}\n   before: {}\n   after:  {}",
+        e.dataset,
+        e.original_grade,
+        e.improved_grade,
+        shorten(&e.original),
+        shorten(&e.improved)
+    )
+}
+
+/// One line, cut if long. Control characters of untrusted text never reach the terminal.
+pub fn shorten(text: &str) -> String {
+    let flat: Vec<&str> = text.split_whitespace().collect();
+    let clean: String = flat.join(" ").chars().filter(|c| !c.is_control()).collect();
+    match clean.char_indices().nth(SHOWN) {
+        Some((at, _)) => format!("{} …", &clean[..at]),
+        None => clean,
+    }
+}
+
+fn next(s: &Summary) -> String {
+    let id = s.run.to_string();
+    format!(
+        "\nlook further:\n  promptimal best {id}\n  promptimal export {id} pairs --output pairs.jsonl\n  \
+         promptimal sql \"SELECT round, operator, verdict, question FROM candidates WHERE run_id = '{id}' LIMIT 20\""
+    )
+}
+
+/// The result of an evaluation.
+///
+/// # Errors
+/// When it cannot be written as JSON.
+pub fn evaluation(summary: &EvalSummary, missed: &[String], json: bool) -> anyhow::Result<()> {
+    if json {
+        let mut value = serde_json::to_value(summary)?;
+        value["missed"] = serde_json::json!(missed);
+        return out::json(&value);
+    }
+    let mut table = table([
+        "prompt",
+        "model",
+        "data set",
+        "grader",
+        "mean",
+        "95% interval",
+        "n",
+        "unmeasured",
+    ]);
+    for cell in &summary.cells {
+        let (mean, ci, n) = match &cell.mean {
+            Some(e) => (format!("{:.3}", e.mean), interval(e), e.n),
+            None => ("–".to_owned(), "–".to_owned(), 0),
+        };
+        table.add_row([
+            cell.prompt.clone(),
+            cell.model.clone(),
+            cell.dataset.clone(),
+            cell.grader.clone(),
+            mean,
+            ci,
+            n.to_string(),
+            cell.unmeasured.to_string(),
+        ]);
+    }
+    out::line(table.to_string());
+    out::line(format!(
+        "run {} · {} calls · {} tokens · ${:.4} · {:.0} s",
+        summary.run,
+        thousands(summary.calls),
+        thousands(summary.tokens),
+        summary.cost_usd,
+        summary.seconds
+    ));
+    missed
+        .iter()
+        .for_each(|m| out::line(format!("threshold missed: {m}")));
+    Ok(())
+}
+
+/// A table with a header; columns after the first are aligned right where they hold numbers.
+pub fn table<const N: usize>(header: [&str; N]) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::UTF8_HORIZONTAL_ONLY);
+    table.set_content_arrangement(comfy_table::ContentArrangement::Dynamic);
+    table.set_header(header);
+    for (i, name) in header.iter().enumerate() {
+        let number = [
+            "mean",
+            "n",
+            "targets",
+            "original",
+            "chosen",
+            "unmeasured",
+            "calls",
+        ]
+        .contains(name);
+        if let (true, Some(column)) = (number, table.column_mut(i)) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    table
+}

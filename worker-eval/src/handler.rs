@@ -1,0 +1,284 @@
+//! One task: decode, ask, grade, report.
+
+use crate::{
+    Models,
+    grade::{GradeError, GraderRuntime},
+    report,
+};
+use async_trait::async_trait;
+use bytes::Bytes;
+use domain::{
+    call::{Answer, Reply},
+    grade::{Grade, Grader},
+};
+use llm::{ErrorKind, LanguageModel, ModelError, Request};
+use queue::Message;
+use runtime::work::Handler;
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+use wire::{Body, ReportItem, Task};
+
+/// Graders are compiled once: they are found by name and version.
+type Graders = Mutex<HashMap<(&'static str, String), Arc<GraderRuntime>>>;
+
+/// Handles `propose` and `answer` tasks: to a worker they are the same thing.
+pub struct EvalHandler {
+    worker: String,
+    models: Models,
+    graders: Graders,
+}
+
+/// What the model said to one item, or why it did not.
+enum Said {
+    Now(Answer),
+    Before(Reply),
+    Nothing(ModelError),
+}
+
+impl EvalHandler {
+    pub fn new(worker: String, models: Models) -> Self {
+        Self {
+            worker,
+            models,
+            graders: Mutex::default(),
+        }
+    }
+
+    async fn work(&self, task: &Task, body: &Body) -> Vec<ReportItem> {
+        let Some(model) = self.models.get(&body.model) else {
+            let message = format!(
+                "model {:?} is not configured on worker {}: give the worker the run's [models.{}]",
+                body.model, self.worker, body.model
+            );
+            return report::all(task, body, ModelError::new(ErrorKind::Model, message));
+        };
+        let grader = match body.grader.as_ref().map(|g| self.grader(g)).transpose() {
+            Ok(grader) => grader,
+            Err(e) => {
+                return report::all(task, body, ModelError::new(ErrorKind::Model, e.to_string()));
+            }
+        };
+        let said = ask(model.as_ref(), task, body).await;
+        let items = said
+            .into_iter()
+            .map(|(place, said)| one(body, place, said, grader.as_deref()));
+        futures::future::join_all(items).await
+    }
+
+    fn grader(&self, grader: &Grader) -> Result<Arc<GraderRuntime>, GradeError> {
+        let mut graders = self.graders.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = (grader.name(), grader.version());
+        if let Some(found) = graders.get(&key) {
+            return Ok(found.clone());
+        }
+        let made = Arc::new(GraderRuntime::new(grader)?);
+        graders.insert(key, made.clone());
+        Ok(made)
+    }
+}
+
+/// Asks the open items that have no stored reply, as one block.
+async fn ask(model: &dyn LanguageModel, task: &Task, body: &Body) -> Vec<(u32, Said)> {
+    let mut said = Vec::with_capacity(task.open.len());
+    let (mut places, mut block) = (Vec::new(), Vec::new());
+    for &place in &task.open {
+        let Some(item) = body.items.get(place as usize) else {
+            continue;
+        };
+        if let Some(reply) = task.known.get(&place) {
+            said.push((place, Said::Before(reply.clone())));
+        } else {
+            places.push(place);
+            block.push(Request {
+                key: item.key,
+                call: item.call.clone(),
+            });
+        }
+    }
+    if !block.is_empty() {
+        let answers = model.call(block).await;
+        said.extend(
+            places
+                .into_iter()
+                .zip(answers)
+                .map(|(place, answer)| match answer {
+                    Ok(answer) => (place, Said::Now(answer)),
+                    Err(e) => (place, Said::Nothing(e)),
+                }),
+        );
+    }
+    said
+}
+
+async fn one(body: &Body, place: u32, said: Said, grader: Option<&GraderRuntime>) -> ReportItem {
+    let item = &body.items[place as usize];
+    let (reply, answer) = match said {
+        Said::Nothing(e) => return report::failed(place, item.key, e),
+        Said::Now(answer) => (answer.reply.clone(), Some(answer)),
+        Said::Before(reply) => (reply, None),
+    };
+    let graded: Option<Result<Grade, GradeError>> = match (grader, &item.grade) {
+        (Some(grader), Some(input)) => Some(grader.grade(input, &item.call, &reply).await),
+        _ => None,
+    };
+    report::answered(place, item.key, answer, graded)
+}
+
+#[async_trait]
+impl Handler for EvalHandler {
+    async fn handle(&self, message: Bytes) -> Option<Message> {
+        let (task, body) = match Task::decode(&message) {
+            Ok(decoded) => decoded,
+            Err(e) => {
+                // Nothing can be reported of a task that cannot be read; the rescuer finds it.
+                tracing::error!(error = %e, "task dropped");
+                return None;
+            }
+        };
+        let items = self.work(&task, &body).await;
+        Some(report::message(&task, self.worker.clone(), items))
+    }
+
+    fn poisoned(&self, message: Bytes) -> Option<Message> {
+        let (task, body) = Task::decode(&message).ok()?;
+        let error = ModelError::new(
+            ErrorKind::Call,
+            "the worker failed again and again on this block: see its log",
+        );
+        let items = report::all(&task, &body, error);
+        Some(report::message(&task, self.worker.clone(), items))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use domain::{
+        call::{Call, Message as Chat, Sampling, Usage},
+        example::Reference,
+        grade::GradeInput,
+        hash::Hash,
+        ids::RunId,
+    };
+    use llm::{Identity, scripted::ScriptedModel};
+    use wire::{Action, BodyItem, Report, VERSION};
+
+    fn call() -> Call {
+        Call::Generate {
+            messages: vec![Chat::user("2+2?")],
+            sampling: Sampling::default(),
+        }
+    }
+
+    fn task(known: Option<&str>) -> Bytes {
+        let run = RunId::new();
+        let grade = GradeInput {
+            input: "2+2?".into(),
+            choices: vec![],
+            reference: Reference::Text { text: "4".into() },
+        };
+        let item = |name: &str| BodyItem {
+            key: Hash::of([name]),
+            call: call(),
+            grade: Some(grade.clone()),
+        };
+        let body = Body {
+            run,
+            model: "target".into(),
+            grader: Some(Grader::Exact),
+            items: vec![item("a"), item("b"), item("c")],
+        };
+        let task = Task {
+            v: VERSION,
+            task: run.task("t"),
+            epoch: 3,
+            open: vec![0, 2],
+            known: known
+                .map(|k| (2, Reply::Text { text: k.into() }))
+                .into_iter()
+                .collect(),
+            body: serde_json::value::to_raw_value(&body).unwrap(),
+        };
+        Bytes::from(task.encode())
+    }
+
+    fn models(say: fn(&Request) -> Result<Answer, ModelError>) -> Models {
+        let identity = Identity {
+            key: "s".into(),
+            name: "s".into(),
+            scores: false,
+        };
+        let model: Arc<dyn LanguageModel> = Arc::new(ScriptedModel::new(identity, say));
+        [("target".to_owned(), model)].into()
+    }
+
+    fn four(_: &Request) -> Result<Answer, ModelError> {
+        let reply = Reply::Text { text: "4".into() };
+        Ok(Answer {
+            reply,
+            usage: Usage::default(),
+            cost_micros: 7,
+        })
+    }
+
+    fn down(_: &Request) -> Result<Answer, ModelError> {
+        Err(ModelError::new(
+            ErrorKind::Retry { after: None },
+            "server is down",
+        ))
+    }
+
+    async fn handled(models: Models, message: Bytes) -> Report {
+        let message = EvalHandler::new("w".into(), models)
+            .handle(message)
+            .await
+            .unwrap();
+        Report::decode(&message.body).unwrap()
+    }
+
+    #[tokio::test]
+    async fn open_items_are_asked_and_graded() {
+        let report = handled(models(four), task(None)).await;
+        assert_eq!((report.epoch, report.items.len()), (3, 2));
+        assert!(
+            report
+                .items
+                .iter()
+                .all(|i| i.grade.as_ref().is_some_and(|g| g.value == 1.0))
+        );
+        assert!(report.items.iter().all(|i| i.answer.is_some()));
+    }
+
+    #[tokio::test]
+    async fn a_known_reply_is_graded_and_not_bought_again() {
+        let report = handled(models(four), task(Some("5"))).await;
+        let known = report.items.iter().find(|i| i.place == 2).unwrap();
+        assert_eq!(
+            (known.answer.is_none(), known.grade.as_ref().unwrap().value),
+            (true, 0.0)
+        );
+    }
+
+    #[tokio::test]
+    async fn an_outage_is_no_grade() {
+        let report = handled(models(down), task(None)).await;
+        for item in &report.items {
+            assert!(item.grade.is_none() && item.answer.is_none());
+            assert_eq!(
+                item.error.as_ref().unwrap().action,
+                Action::Retry { after_ms: 0 }
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn an_unknown_model_stops_the_run() {
+        let report = handled(Models::new(), task(None)).await;
+        assert_eq!(
+            report.items[0].error.as_ref().unwrap().action,
+            Action::StopRun
+        );
+    }
+}

@@ -1,0 +1,95 @@
+//! Turning what happened into a report.
+
+use crate::grade::GradeError;
+use domain::{call::Answer, grade::Grade, hash::Hash};
+use llm::{ErrorKind, ModelError};
+use queue::Message;
+use wire::{Action, Body, ItemError, Paid, Report, ReportItem, Task, VERSION};
+
+/// An item that was answered; when its grading failed, the answer is kept and the item stays open.
+pub fn answered(
+    place: u32,
+    key: Hash,
+    answer: Option<Answer>,
+    graded: Option<Result<Grade, GradeError>>,
+) -> ReportItem {
+    let (grade, error) = match graded {
+        None => (None, None),
+        Some(Ok(grade)) => (Some(grade), None),
+        Some(Err(e)) => {
+            let action = if e.retryable {
+                Action::Retry { after_ms: 0 }
+            } else {
+                Action::GiveUp
+            };
+            (
+                None,
+                Some(ItemError {
+                    action,
+                    message: e.message,
+                }),
+            )
+        }
+    };
+    ReportItem {
+        place,
+        key,
+        answer,
+        grade,
+        error,
+        paid: None,
+    }
+}
+
+/// An item without an answer.
+pub fn failed(place: u32, key: Hash, error: ModelError) -> ReportItem {
+    let action = match error.kind {
+        ErrorKind::Retry { after } => Action::Retry {
+            after_ms: after.map_or(0, |a| a.as_millis() as u64),
+        },
+        ErrorKind::Call => Action::GiveUp,
+        ErrorKind::Model => Action::StopRun,
+    };
+    let paid = error.paid.map(|p| Paid {
+        usage: p.usage,
+        cost_micros: p.cost_micros,
+    });
+    let error = Some(ItemError {
+        action,
+        message: error.message,
+    });
+    ReportItem {
+        place,
+        key,
+        answer: None,
+        grade: None,
+        error,
+        paid,
+    }
+}
+
+/// The same error for every open item.
+pub fn all(task: &Task, body: &Body, error: ModelError) -> Vec<ReportItem> {
+    let open = task
+        .open
+        .iter()
+        .filter_map(|&p| body.items.get(p as usize).map(|i| (p, i.key)));
+    open.map(|(place, key)| failed(place, key, error.clone()))
+        .collect()
+}
+
+/// The message that carries the report.
+pub fn message(task: &Task, worker: String, items: Vec<ReportItem>) -> Message {
+    let report = Report {
+        v: VERSION,
+        task: task.task,
+        epoch: task.epoch,
+        worker,
+        items,
+    };
+    let id = format!("{}:{}", task.task, task.epoch);
+    Message {
+        id,
+        body: report.encode().into(),
+    }
+}
