@@ -57,17 +57,20 @@ pub(crate) fn default(dataset: &Dataset, scores: bool) -> Result<DatasetGrader, 
         }
         Format::Jsonl | Format::Csv if has.choices => choice,
         Format::Jsonl | Format::Csv if has.reference => Grader::Normalised,
-        Format::Alpaca | Format::Jsonl | Format::Csv => {
-            let format = dataset.format.name();
-            let can = usable(has, scores).join(", ");
-            return Err(format!(
-                "missing: {format} has no default grader here (reference_loglik needs \
-                 log-likelihoods, which these models do not give): say grader = {{ kind = \"…\" }}, \
-                 one of {can}"
-            ));
+        Format::Alpaca => {
+            let why = "reference_loglik needs log-likelihoods, which not all answering models give";
+            return Err(say(why, has, scores));
+        }
+        Format::Jsonl | Format::Csv => {
+            return Err(say("fields name no reference to compare with", has, scores));
         }
     };
     Ok(DatasetGrader::Ready(ready))
+}
+
+fn say(why: &str, has: Has, scores: bool) -> String {
+    let can = usable(has, scores).join(", ");
+    format!("missing, and {why}: say grader = {{ kind = \"…\" }} with one of {can}")
 }
 
 /// The kinds of graders that could grade this data set.

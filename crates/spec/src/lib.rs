@@ -8,7 +8,7 @@
 //! | --- | --- |
 //! | [`keys`] | every key once: type, default, meaning |
 //! | `tree` | TOML with the place of everything in it, and overrides |
-//! | `shape` | the structural check against the table of keys |
+//! | `shape`, `value`, `hint` | the structural check against the table of keys |
 //! | `fill` | defaults that depend on other keys |
 //! | `check` | what must fit together, and the world: files, environment variables |
 //! | `types`, `data`, `model` | the typed spec |
@@ -21,12 +21,14 @@ mod env;
 mod error;
 mod fill;
 mod grader;
+mod hint;
 pub mod keys;
 mod model;
 mod report;
 mod shape;
 mod tree;
 mod types;
+mod value;
 
 pub use data::{Dataset, DatasetGrader, LaterGrader};
 pub use dataset::{AnswerIs, FieldMap, Format, OnBadRow};
@@ -35,7 +37,7 @@ pub use error::{Problem, SpecError};
 pub use model::{Http, Local, Model, Precision, Reward};
 pub use types::*;
 
-use report::{Report, Show};
+use report::Report;
 use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeMap,
@@ -136,25 +138,21 @@ pub fn load_text(
     match serde_json::from_value::<Spec>(json) {
         Ok(mut spec) => {
             check.all(&mut spec);
-            let warnings = check.report.finish()?;
-            let mut missing_parts = check.missing_parts;
-            missing_parts.dedup();
+            check.missing_parts.dedup();
+            let warnings = check.report.finish(&check.missing_parts)?;
             Ok(Loaded {
                 spec,
                 paths: check.paths,
                 warnings,
-                missing_parts,
+                missing_parts: check.missing_parts,
             })
         }
         // The table of keys lets through only what the types take (a test holds the two together), so
         // this is a mistake of ours; it still must not start a run.
         Err(e) => {
-            check
-                .report
-                .structural("", Show::KeyOnly, format!("cannot be understood: {e}"));
-            Err(check.report.finish().err().unwrap_or(SpecError {
-                problems: Vec::new(),
-            }))
+            let place = path.display().to_string();
+            let ours = alone(place, format!("cannot be understood: {e}"));
+            Err(check.report.finish(&[]).err().unwrap_or(ours))
         }
     }
 }
@@ -167,5 +165,6 @@ fn alone(place: String, message: String) -> SpecError {
             value: None,
             message,
         }],
+        missing_parts: Vec::new(),
     }
 }

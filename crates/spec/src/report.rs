@@ -36,9 +36,14 @@ impl<'a> Report<'a> {
 
     /// A structural problem: later checks of the same section keep quiet.
     pub(crate) fn structural(&mut self, key: &str, show: Show, message: impl Into<String>) {
-        self.tainted.push(section(key));
+        self.taint(key);
         let problem = self.locate(key, show, message.into());
         self.problems.push(problem);
+    }
+
+    /// Keeps later checks quiet about the section of this key.
+    pub(crate) fn taint(&mut self, key: &str) {
+        self.tainted.push(section(key));
     }
 
     /// Something is wrong with this key.
@@ -80,7 +85,7 @@ impl<'a> Report<'a> {
     }
 
     /// The warnings, or all problems; both in file order.
-    pub(crate) fn finish(mut self) -> Result<Vec<String>, SpecError> {
+    pub(crate) fn finish(mut self, missing_parts: &[String]) -> Result<Vec<String>, SpecError> {
         self.problems.sort_by_key(|(line, _)| *line);
         self.warnings.sort_by_key(|(line, _)| *line);
         if self.problems.is_empty() {
@@ -95,12 +100,17 @@ impl<'a> Report<'a> {
             .into_iter()
             .map(|(_, problem)| problem)
             .collect();
-        Err(SpecError { problems })
+        Err(SpecError {
+            problems,
+            missing_parts: missing_parts.to_vec(),
+        })
     }
 
     fn locate(&self, key: &str, show: Show, message: String) -> (usize, Problem) {
         let (node, exact) = self.tree.deepest(key);
         let (order, place) = match &node.place {
+            // Nothing on the way there is written: no line to name.
+            _ if std::ptr::eq(node, self.tree) => (0, self.file.clone()),
             Place::Line(line) => (*line, format!("{}:{line}", self.file)),
             // What the command line says comes after the whole file.
             Place::Set(key) => (usize::MAX, format!("--set {key}")),

@@ -404,7 +404,7 @@ pub enum EvalSplit {
     Test,
 }
 
-/// A prompt of an evaluation. Slots: `{input}`, `{context}`, `{choices}`.
+/// A prompt of an evaluation. Slots of `user`: `{input}`, `{context}`, `{choices}`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Prompt {

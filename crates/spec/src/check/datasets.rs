@@ -5,11 +5,11 @@ use crate::{
     Purpose,
     data::{Dataset, DatasetGrader, LaterGrader},
     grader,
+    hint::nearest,
     model::Model,
-    shape::nearest,
     types::Spec,
 };
-use dataset::DatasetError;
+use dataset::{DatasetError, Format};
 use domain::grade::Grader;
 
 pub(super) fn check(c: &mut Check<'_>, spec: &mut Spec) {
@@ -28,6 +28,8 @@ pub(super) fn check(c: &mut Check<'_>, spec: &mut Spec) {
                 fits(c, &key, dataset, given, scores);
                 Some(given.clone())
             }
+            // Without its mapping, which is a problem of its own, nothing is known of it.
+            None if unmapped(dataset) => None,
             None => fill(c, &key, dataset, scores),
         };
         if let Some(DatasetGrader::Later(later)) = &filled {
@@ -38,6 +40,10 @@ pub(super) fn check(c: &mut Check<'_>, spec: &mut Spec) {
     if c.purpose == Purpose::Run {
         quotas(c, spec);
     }
+}
+
+fn unmapped(dataset: &Dataset) -> bool {
+    matches!(dataset.format, Format::Jsonl | Format::Csv) && dataset.fields.is_none()
 }
 
 fn names(c: &mut Check<'_>, spec: &Spec, i: usize) {
@@ -66,6 +72,10 @@ fn files(c: &mut Check<'_>, key: &str, dataset: &Dataset) {
         option, problem, ..
     }) = dataset.source(&dataset.path).check()
     {
+        // "is missing" is what a missing key says everywhere.
+        let problem = problem
+            .strip_prefix("is missing")
+            .map_or(problem.clone(), |rest| format!("missing{rest}"));
         c.report.wrong(&format!("{key}.{option}"), problem);
     }
     let written = dataset.path.to_string_lossy();
@@ -124,7 +134,10 @@ fn settings(c: &mut Check<'_>, key: &str, grader: &Grader) {
             // Any escaped reference is a valid expression where a letter is.
             if let Err(e) = regex::Regex::new(&pattern.replace("{reference}", "x")) {
                 let last = e.to_string().lines().last().unwrap_or_default().to_owned();
-                let message = format!("is no regular expression: {last}");
+                let message = format!(
+                    "is no regular expression: {}",
+                    last.trim_start_matches("error: ")
+                );
                 c.report.wrong(&format!("{key}.pattern"), message);
             }
         }
@@ -174,13 +187,14 @@ fn wait(c: &mut Check<'_>, spec: &Spec, key: &str, later: &LaterGrader) {
 
 fn quotas(c: &mut Check<'_>, spec: &Spec) {
     let taken: usize = spec.datasets.iter().filter_map(|d| d.hardest).sum();
-    let sharing = spec.datasets.iter().any(|d| d.hardest.is_none());
     let hardest = spec.search.hardest;
+    let sharers = spec.datasets.iter().filter(|d| d.hardest.is_none()).count();
     let given = c.report.is_given("search.hardest");
-    if sharing && taken >= hardest {
+    let sharing = sharers > 0;
+    if sharing && hardest < taken + sharers {
         let message = format!(
-            "the data sets' own quotas already take {taken} of {hardest}, nothing is left for those \
-             without one: raise it, or give each data set its hardest"
+            "is {hardest}, of which the data sets' own quotas take {taken}: too few are left for the \
+             {sharers} without a quota; raise it, or give each data set its hardest"
         );
         c.report.wrong("search.hardest", message);
     } else if !sharing && given && taken != hardest && !spec.datasets.is_empty() {

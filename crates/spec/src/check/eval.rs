@@ -3,7 +3,7 @@
 use super::Check;
 use crate::{
     Purpose,
-    shape::nearest,
+    hint::nearest,
     types::{Prompt, Spec, Threshold},
 };
 
@@ -70,9 +70,11 @@ fn slots(c: &mut Check<'_>, key: &str, prompt: &Prompt) {
     for (part, text) in parts {
         for slot in braced(text.unwrap_or_default()) {
             if SLOTS.contains(&slot) {
-                continue;
-            }
-            if let Some(guess) = nearest(slot, SLOTS.into_iter()) {
+                if part == "system" {
+                    let message = format!("{{{slot}}} stays as it is here: only user has slots");
+                    c.report.warn(&format!("{key}.{part}"), message);
+                }
+            } else if let Some(guess) = nearest(slot, SLOTS.into_iter()) {
                 let message = format!("{{{slot}}} is no slot, did you mean {{{guess}}}?");
                 c.report.warn(&format!("{key}.{part}"), message);
             }

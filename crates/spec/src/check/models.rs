@@ -3,15 +3,16 @@
 use super::Check;
 use crate::{
     env::Found,
+    hint::nearest,
     model::{Http, Local, Model},
-    shape::nearest,
     types::{PROPOSER, Spec, TARGET},
 };
 
 pub(super) fn check(c: &mut Check<'_>, spec: &Spec) {
     // Of an evaluation, [eval].models says who is needed.
     let needs_target = c.answering(spec).contains(&TARGET);
-    if needs_target && !spec.models.contains_key(TARGET) && !c.report.is_tainted("models.target") {
+    let quiet = c.report.is_tainted("models.target") || c.report.is_tainted("models");
+    if needs_target && !spec.models.contains_key(TARGET) && !quiet {
         let message = "missing: say [models.target], whose answers are graded";
         c.report.wrong("models.target", message);
     }
@@ -51,6 +52,7 @@ fn one(c: &mut Check<'_>, name: &str, model: &Model, called: bool, own: bool) {
                 secrets(c, name, model, own);
             }
         }
+        Model::Reward(_) if called && !own => {}
         Model::Reward(_) if called => {
             let message = "a reward model writes no text: use kind = \"local\" or \"http\"";
             c.report.wrong(&format!("{key}.kind"), message);

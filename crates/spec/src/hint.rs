@@ -1,0 +1,86 @@
+//! What people are told who write a key that does not belong where it stands.
+
+use crate::keys;
+
+/// Why a known key does not fit its neighbouring `kind`.
+pub(crate) fn misplaced(parent: &str, only: &[&str], kind: Option<&str>) -> Option<String> {
+    let kinds = keys::children(parent)
+        .into_iter()
+        .any(|(name, _)| name == "kind");
+    if only.is_empty() || !kinds {
+        return None;
+    }
+    let quoted = |words: &[&str]| words.iter().map(|w| format!("\"{w}\"")).collect::<Vec<_>>();
+    let wanted = quoted(only).join(" or ");
+    match kind {
+        Some(kind) if only.contains(&kind) => None,
+        // A wrong kind is a problem of its own.
+        Some(kind) if !all_kinds(parent).contains(&kind) => None,
+        Some(kind) => Some(format!(
+            "is for kind = {wanted}, and this one is \"{kind}\""
+        )),
+        // Reported as a missing kind; only the proposer may do without.
+        None => None,
+    }
+}
+
+fn all_kinds(parent: &str) -> &'static [&'static str] {
+    match parent {
+        "models.*" => keys::MODEL_KINDS,
+        _ => keys::GRADER_KINDS,
+    }
+}
+
+/// What is said of an unknown key.
+pub(crate) struct Unknown {
+    pub(crate) message: String,
+    /// The neighbouring key that seems to be meant.
+    pub(crate) meant: Option<&'static str>,
+}
+
+/// What to say of a key that nobody knows here.
+pub(crate) fn unknown(parent: &str, key: &str, kind: Option<&str>) -> Unknown {
+    if ["api_key", "key", "token"].contains(&key) {
+        let message = "a secret does not belong in a spec: name the environment variable that holds \
+                       it (api_key_env) or a file (api_key_file)";
+        return Unknown {
+            message: message.to_owned(),
+            meant: None,
+        };
+    }
+    let fits = |only: &[&str]| only.is_empty() || kind.is_none_or(|k| only.contains(&k));
+    let known = keys::children(parent).into_iter();
+    let names: Vec<&str> = known
+        .filter(|(_, only)| fits(only))
+        .map(|(name, _)| name)
+        .collect();
+    let meant = nearest(key, names.iter().copied());
+    let guess = meant.map(str::to_owned).or_else(|| elsewhere(key));
+    let hint = guess
+        .map(|g| format!(", did you mean {g}?"))
+        .unwrap_or_default();
+    let message = format!("unknown key{hint} (known here: {})", names.join(", "));
+    Unknown { message, meant }
+}
+
+/// Where else a key of this name exists.
+fn elsewhere(key: &str) -> Option<String> {
+    let last = |path: &str| path.rsplit('.').next() == Some(key);
+    keys::KEYS
+        .iter()
+        .find(|k| last(k.path))
+        .map(|k| k.path.to_owned())
+}
+
+/// The most similar name, if it is similar enough to be meant.
+pub(crate) fn nearest<'n>(given: &str, names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
+    let lower = given.to_lowercase();
+    let close = |name: &'n str| {
+        let distance = strsim::damerau_levenshtein(&lower, &name.to_lowercase());
+        (distance <= 1 + name.chars().count() / 4).then_some((distance, name))
+    };
+    names
+        .filter_map(close)
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, name)| name)
+}

@@ -1,0 +1,387 @@
+//! One test a mistake: what people are told, to the letter.
+
+mod common;
+
+use common::{HTTP, SMALL, World, load, load_as, said};
+use insta::assert_snapshot;
+use spec::Purpose;
+
+fn small(from: &str, to: &str) -> String {
+    assert!(SMALL.contains(from), "{from}");
+    said(&SMALL.replacen(from, to, 1), &World::small())
+}
+
+fn small_and(more: &str) -> String {
+    said(&format!("{SMALL}{more}"), &World::small())
+}
+
+fn http_and(more: &str) -> String {
+    said(&format!("{HTTP}{more}"), &World::small())
+}
+
+fn warned(text: &str, world: &World) -> String {
+    load(text, world).unwrap().warnings.join("\n")
+}
+
+#[test]
+fn not_toml() {
+    assert_snapshot!(small("name = \"small\"", "name = small"), @"specs/s.toml:2: not TOML: string values must be quoted, expected literal string");
+}
+
+#[test]
+fn a_misspelt_format() {
+    assert_snapshot!(small("mmlu", "mmul"), @r#"specs/s.toml:6: datasets[0].format = "mmul": unknown format, did you mean "mmlu"? (one of mmlu, alpaca, humaneval, gsm8k, bbh, classification, jsonl, csv)"#);
+}
+
+#[test]
+fn a_format_nobody_knows() {
+    assert_snapshot!(small("mmlu", "parquet"), @r#"specs/s.toml:6: datasets[0].format = "parquet": unknown format (one of mmlu, alpaca, humaneval, gsm8k, bbh, classification, jsonl, csv)"#);
+}
+
+#[test]
+fn a_misspelt_key() {
+    assert_snapshot!(small("format =", "fromat ="), @"specs/s.toml:6: datasets[0].fromat: unknown key, did you mean format? (known here: name, format, path, part, limit, on_bad_row, labels, hardest, fields, grader)");
+}
+
+#[test]
+fn a_key_of_another_section() {
+    assert_snapshot!(small("name = \"small\"", "name = \"small\"\nrounds = 2"), @"specs/s.toml:3: run.rounds: unknown key, did you mean search.rounds? (known here: name, tags, seed, mode)");
+}
+
+#[test]
+fn a_misspelt_section() {
+    assert_snapshot!(small_and("[serach]\nrounds = 2\n"), @"specs/s.toml:12: serach: unknown key, did you mean search? (known here: run, datasets, splits, models, search, leak, confirm, budget, train, eval)");
+}
+
+#[test]
+fn text_for_a_number() {
+    assert_snapshot!(small_and("[search]\nrounds = \"four\"\n"), @r#"specs/s.toml:13: search.rounds = "four": is text, and a whole number is wanted"#);
+}
+
+#[test]
+fn a_fraction_for_a_count() {
+    assert_snapshot!(small_and("[search]\nrounds = 2.5\n"), @"specs/s.toml:13: search.rounds = 2.5: is a number, and a whole number is wanted");
+}
+
+#[test]
+fn a_table_for_a_list_of_tables() {
+    assert_snapshot!(said(&SMALL.replace("[[datasets]]", "[datasets]"), &World::small()), @"specs/s.toml:4: datasets: is a table: write [[datasets]], once for each");
+}
+
+#[test]
+fn a_value_for_a_section() {
+    assert_snapshot!(said(&format!("search = 3\n{SMALL}"), &World::small()), @"specs/s.toml:1: search = 3: is a whole number: this is a section with keys of its own");
+}
+
+#[test]
+fn no_rounds() {
+    assert_snapshot!(small_and("[search]\nrounds = 0\n"), @"specs/s.toml:13: search.rounds = 0: is too small: at least 1");
+}
+
+#[test]
+fn a_negative_count() {
+    assert_snapshot!(small_and("[search]\nhardest = -5\n"), @"specs/s.toml:13: search.hardest = -5: is too small: at least 1");
+}
+
+#[test]
+fn a_number_beyond_counting() {
+    assert_snapshot!(small_and("[run.x]\n[search]\nhardest = 99999999999999999999\n"), @"
+    specs/s.toml:12: run.x: unknown key (known here: name, tags, seed, mode)
+    specs/s.toml:14: search.hardest = 99999999999999999999: is a number too large to count with, and a whole number is wanted
+    ");
+}
+
+#[test]
+fn not_a_number() {
+    assert_snapshot!(small_and("[confirm]\nfdr = nan\n"), @"specs/s.toml:13: confirm.fdr = NaN: is out of range: 0.001 to 0.5");
+}
+
+#[test]
+fn one_confirming_repeat() {
+    assert_snapshot!(small_and("[confirm]\nrepeats = 1\n"), @"specs/s.toml:13: confirm.repeats = 1: is too small: at least 2");
+}
+
+#[test]
+fn shares_that_do_not_sum_to_one() {
+    assert_snapshot!(small_and("[splits]\ntrain = 0.8\nvalidation = 0.3\n"), @"specs/s.toml:12: splits: train 0.8 + validation 0.3 + test 0.1 is 1.2, and shares sum to 1");
+}
+
+#[test]
+fn no_train_share() {
+    assert_snapshot!(small_and("[splits]\ntrain = 0\nvalidation = 0.5\ntest = 0.5\n"), @"specs/s.toml:13: splits.train = 0: is out of range: above 0, at most 1");
+}
+
+#[test]
+fn nothing_at_all() {
+    assert_snapshot!(said("", &World::small()), @"
+    specs/s.toml: run.name: missing: give the run a name
+    specs/s.toml: models.target: missing: say [models.target], whose answers are graded
+    specs/s.toml: datasets: missing: say [[datasets]] at least once
+    ");
+}
+
+#[test]
+fn no_name() {
+    assert_snapshot!(small("name = \"small\"", ""), @"specs/s.toml:1: run.name: missing: what people call the run");
+}
+
+#[test]
+fn no_data_sets() {
+    assert_snapshot!(said("[run]\nname = \"x\"\n[models.target]\nkind = \"local\"\nmodel = \"smollm2-135m-instruct\"\n", &World::small()), @"specs/s.toml: datasets: missing: say [[datasets]] at least once");
+}
+
+#[test]
+fn a_missing_file() {
+    assert_snapshot!(small("q.csv", "nowhere/q.csv"), @r#"specs/s.toml:7: datasets[0].path = "nowhere/q.csv": no such file or folder (looked for /home/ada/specs/nowhere/q.csv and /home/ada/nowhere/q.csv)"#);
+}
+
+#[test]
+fn a_file_that_may_not_be_read() {
+    assert_snapshot!(said(SMALL, &World { locked: vec!["/home/ada/specs/q.csv"], ..World::default() }), @r#"specs/s.toml:7: datasets[0].path = "q.csv": /home/ada/specs/q.csv may not be read by this user"#);
+}
+
+#[test]
+fn two_data_sets_of_one_name() {
+    assert_snapshot!(small_and("[[datasets]]\nname = \"q\"\nformat = \"mmlu\"\npath = \"q.csv\"\n"), @r#"specs/s.toml:13: datasets[1].name = "q": is the name of an earlier data set too: each name once"#);
+}
+
+#[test]
+fn fields_that_are_not_mapped() {
+    assert_snapshot!(small("mmlu", "jsonl"), @"specs/s.toml:4: datasets[0].fields: missing: say at least `input`, and `reference` where there is one (format jsonl)");
+}
+
+#[test]
+fn fields_where_none_are_wanted() {
+    assert_snapshot!(small("path = \"q.csv\"", "path = \"q.csv\"\nfields = { input = \"x\" }"), @"specs/s.toml:8: datasets[0].fields: is not for format mmlu, which names its own fields: leave `fields` out, or use format jsonl or csv");
+}
+
+#[test]
+fn a_part_of_something_else() {
+    assert_snapshot!(small("format = \"mmlu\"", "format = \"gsm8k\"\npart = \"dev\""), @r#"specs/s.toml:7: datasets[0].part = "dev": is only for format mmlu, not gsm8k: leave it out"#);
+}
+
+#[test]
+fn labels_that_are_missing() {
+    assert_snapshot!(small("mmlu", "classification"), @r#"specs/s.toml:4: datasets[0].grader: missing: say labels = ["…", "…"] for the label grader"#);
+}
+
+#[test]
+fn a_grader_without_choices() {
+    assert_snapshot!(small("format = \"mmlu\"", "format = \"gsm8k\"\ngrader = { kind = \"choice_letter\" }"), @r#"specs/s.toml:7: datasets[0].grader.kind = "choice_letter": needs choices, which this gsm8k data set lacks: use one of numeric, exact, normalised, label, contains, reference_loglik, regex, program, http, reward"#);
+}
+
+#[test]
+fn a_misspelt_grader() {
+    assert_snapshot!(small("format = \"mmlu\"", "format = \"mmlu\"\ngrader = { kind = \"choice_leter\" }"), @r#"specs/s.toml:7: datasets[0].grader.kind = "choice_leter": unknown kind, did you mean "choice_letter"? (one of choice_letter, choice_loglik, numeric, exact, normalised, label, contains, regex, reference_loglik, program, http, code, reward)"#);
+}
+
+#[test]
+fn a_setting_of_another_grader() {
+    assert_snapshot!(small("format = \"mmlu\"", "format = \"mmlu\"\ngrader = { kind = \"exact\", tolerance = 0.1 }"), @r#"specs/s.toml:7: datasets[0].grader.tolerance: is for kind = "numeric", and this one is "exact""#);
+}
+
+#[test]
+fn a_broken_regular_expression() {
+    assert_snapshot!(small("format = \"mmlu\"", "format = \"mmlu\"\ngrader = { kind = \"regex\", pattern = \"({reference}\" }"), @r#"specs/s.toml:7: datasets[0].grader.pattern = "({reference}": is no regular expression: unclosed group"#);
+}
+
+#[test]
+fn alpaca_without_log_likelihoods() {
+    assert_snapshot!(said(&HTTP.replace("mmlu", "alpaca"), &World::small()), @r#"specs/s.toml:4: datasets[0].grader: missing, and reference_loglik needs log-likelihoods, which not all answering models give: say grader = { kind = "…" } with one of numeric, exact, normalised, label, contains, regex, program, http, reward"#);
+}
+
+#[test]
+fn a_loglik_grader_without_log_likelihoods() {
+    assert_snapshot!(said(&HTTP.replace("path =", "grader = { kind = \"choice_loglik\" }\npath ="), &World::small()), @r#"specs/s.toml:7: datasets[0].grader.kind = "choice_loglik": needs log-likelihoods, which not all answering models give (local ones do, http ones with score_endpoint = true): use one of choice_letter, numeric, exact, normalised, label, contains, regex, program, http, reward"#);
+}
+
+#[test]
+fn quotas_that_leave_nothing() {
+    assert_snapshot!(small_and("[[datasets]]\nname = \"b\"\nformat = \"mmlu\"\npath = \"q.csv\"\nhardest = 24\n"), @"specs/s.toml: search.hardest: is 24, of which the data sets' own quotas take 24: too few are left for the 1 without a quota; raise it, or give each data set its hardest");
+}
+
+#[test]
+fn no_target() {
+    assert_snapshot!(said(&SMALL.replace("models.target", "models.other"), &World::small()), @"specs/s.toml:9: models.target: missing: say [models.target], whose answers are graded");
+}
+
+#[test]
+fn a_misspelt_model() {
+    assert_snapshot!(small("smollm2-135m-instruct", "smollm2-135m-instuct"), @r#"specs/s.toml:11: models.target.model = "smollm2-135m-instuct": no model of this name in the catalogue, did you mean "smollm2-135m-instruct"? (it has smollm2-135m-instruct); a path has a / in it or ends with .gguf or .safetensors"#);
+}
+
+#[test]
+fn a_model_file_that_is_missing() {
+    assert_snapshot!(small("smollm2-135m-instruct", "models/a.gguf"), @r#"specs/s.toml:11: models.target.model = "models/a.gguf": no such file or folder (looked for /home/ada/specs/models/a.gguf and /home/ada/models/a.gguf)"#);
+}
+
+#[test]
+fn a_key_of_another_kind_of_model() {
+    assert_snapshot!(small_and("retries = 3\n"), @r#"specs/s.toml:12: models.target.retries: is for kind = "http", and this one is "local""#);
+}
+
+#[test]
+fn a_kind_of_model_nobody_knows() {
+    assert_snapshot!(small("kind = \"local\"", "kind = \"locl\""), @r#"specs/s.toml:10: models.target.kind = "locl": unknown kind, did you mean "local"? (one of local, http, reward)"#);
+}
+
+#[test]
+fn a_model_without_a_kind() {
+    assert_snapshot!(small("kind = \"local\"\n", ""), @"specs/s.toml:9: models.target.kind: missing: one of local, http, reward");
+}
+
+#[test]
+fn a_proposer_without_a_kind() {
+    assert_snapshot!(small_and("[models.proposer]\nmodel = \"x\"\n"), @"specs/s.toml:12: models.proposer.kind: missing: without it, only sampling may be given, and all else is the target's");
+}
+
+#[test]
+fn an_absent_api_key() {
+    assert_snapshot!(http_and("api_key_env = \"OPENAI_API_KEY\"\n"), @"specs/s.toml:13: models.target.api_key_env: environment variable OPENAI_API_KEY, named by models.target.api_key_env, is not set: export it or use api_key_file");
+}
+
+#[test]
+fn a_key_file_that_is_missing() {
+    assert_snapshot!(http_and("api_key_file = \"secrets/key\"\n"), @"specs/s.toml:13: models.target.api_key_file: no such file or folder (looked for /home/ada/specs/secrets/key and /home/ada/secrets/key)");
+}
+
+#[test]
+fn two_sources_of_a_key() {
+    assert_snapshot!(said(&format!("{HTTP}api_key_env = \"K\"\napi_key_file = \"q.csv\"\n"), &World { variables: vec!["K"], ..World::small() }), @"specs/s.toml:14: models.target.api_key_file: api_key_env is given too: keep one of the two");
+}
+
+#[test]
+fn a_url_without_a_scheme() {
+    assert_snapshot!(said(&HTTP.replace("https://", ""), &World::small()), @r#"specs/s.toml:11: models.target.base_url = "api.example.org/v1": is no URL: it starts with http:// or https://"#);
+}
+
+#[test]
+fn a_url_that_goes_too_far() {
+    assert_snapshot!(said(&HTTP.replace("/v1", "/v1/chat/completions"), &World::small()), @r#"specs/s.toml:11: models.target.base_url = "https://api.example.org/v1/chat/completions": goes up to the version only, /chat/completions is added: end it with /v1"#);
+}
+
+#[test]
+fn limits_the_wrong_way_round() {
+    assert_snapshot!(http_and("connect_timeout_seconds = 60\ncall_timeout_seconds = 30\n"), @"specs/s.toml:13: models.target.connect_timeout_seconds = 60: is longer than the whole call's limit of 30 seconds");
+}
+
+#[test]
+fn instructions_are_not_there_yet() {
+    assert_snapshot!(small("name = \"small\"", "name = \"small\"\nmode = \"instruct\""), @r#"specs/s.toml:3: run.mode = "instruct": is not available yet, it arrives with the search work: use "rewrite""#);
+}
+
+#[test]
+fn a_reward_model_that_is_none() {
+    assert_snapshot!(small("format = \"mmlu\"", "format = \"mmlu\"\ngrader = { kind = \"reward\", model = \"target\" }"), @r#"specs/s.toml:7: datasets[0].grader.model = "target": is no reward model (say [models.target] with kind = "reward")"#);
+}
+
+#[test]
+fn a_reward_model_as_target() {
+    assert_snapshot!(small("kind = \"local\"", "kind = \"reward\""), @r#"specs/s.toml:10: models.target.kind = "reward": a reward model writes no text: use kind = "local" or "http""#);
+}
+
+#[test]
+fn a_threshold_on_nothing() {
+    assert_snapshot!(small_and("[[eval.thresholds]]\nmodel = \"target\"\n"), @"specs/s.toml:12: eval.thresholds[0]: asks for nothing: say min_mean, min_ci_low or max_failed");
+}
+
+#[test]
+fn a_threshold_on_an_unknown_prompt() {
+    assert_snapshot!(small_and("[[eval.thresholds]]\nprompt = \"unchangd\"\nmin_mean = 0.5\n"), @r#"specs/s.toml:13: eval.thresholds[0].prompt = "unchangd": this evaluation has no prompt of this name, did you mean "unchanged"? (one of unchanged)"#);
+}
+
+#[test]
+fn an_evaluation_of_an_unknown_model() {
+    assert_snapshot!(small_and("[eval]\nmodels = [\"target\", \"tagret\"]\n"), @r#"specs/s.toml:13: eval.models = ["target", "tagret"]: there is no [models.tagret], did you mean "target"? (one of proposer, target)"#);
+}
+
+#[test]
+fn two_prompts_of_one_name() {
+    assert_snapshot!(small_and("[[eval.prompts]]\nname = \"a\"\n[[eval.prompts]]\nname = \"a\"\n"), @r#"specs/s.toml:15: eval.prompts[1].name = "a": is the name of an earlier prompt too: each name once"#);
+}
+
+#[test]
+fn money_too_small_to_count() {
+    assert_snapshot!(small_and("[budget]\nusd = 1e-9\n"), @"specs/s.toml:13: budget.usd = 1e-9: 0.000000001 US dollars is less than a micro-dollar");
+}
+
+#[test]
+fn several_at_once_come_in_the_order_of_the_file() {
+    assert_snapshot!(said(&SMALL.replace("mmlu", "mmul").replace("q.csv", "").replace("[run]", "[run]\nsede = 3"), &World::default()), @r#"
+    specs/s.toml:2: run.sede: unknown key, did you mean seed? (known here: name, tags, seed, mode)
+    specs/s.toml:7: datasets[0].format = "mmul": unknown format, did you mean "mmlu"? (one of mmlu, alpaca, humaneval, gsm8k, bbh, classification, jsonl, csv)
+    specs/s.toml:8: datasets[0].path = "": is empty
+    "#);
+}
+
+#[test]
+fn an_override_that_is_wrong_names_itself() {
+    assert_snapshot!(load_as(SMALL, &World::small(), Purpose::Run, &["search.rounds=0"]).unwrap_err(), @"--set search.rounds: search.rounds = 0: is too small: at least 1");
+}
+
+#[test]
+fn an_override_without_a_value() {
+    assert_snapshot!(load_as(SMALL, &World::small(), Purpose::Run, &["search.rounds"]).unwrap_err(), @"--set search.rounds: is not key=value: write, say, search.rounds=2");
+}
+
+#[test]
+fn an_override_of_no_data_set() {
+    assert_snapshot!(load_as(SMALL, &World::small(), Purpose::Run, &["datasets.z.limit=3"]).unwrap_err(), @"--set datasets.z.limit: names none of the 1 entries: use an index from 0, or a name");
+}
+
+#[test]
+fn warns_of_a_key_that_all_may_read() {
+    assert_snapshot!(warned(&format!("{HTTP}api_key_file = \"q.csv\"\n"), &World::small()), @"
+    specs/s.toml: leak.probe: needs log-likelihoods, which the target does not give: only the text rules look for leaks
+    specs/s.toml:13: models.target.api_key_file: every user of this machine may read it: chmod 600 it
+    ");
+}
+
+#[test]
+fn warns_of_too_few_repeats() {
+    assert_snapshot!(warned(&format!("{SMALL}[confirm]\nrepeats = 4\nplacebo = false\n"), &World::small()), @"
+    specs/s.toml:13: confirm.repeats = 4: fewer than 8 support no claim: the run is marked
+    specs/s.toml:14: confirm.placebo = false: without a placebo arm no gain can be claimed: the run is marked
+    ");
+}
+
+#[test]
+fn warns_of_a_model_that_nothing_names() {
+    assert_snapshot!(warned(&format!("{SMALL}[models.judge]\nkind = \"local\"\nmodel = \"smollm2-135m-instruct\"\n"), &World::small()), @"specs/s.toml:12: models.judge: is named by nothing and will not be called");
+}
+
+#[test]
+fn warns_of_a_cap_on_what_is_free() {
+    assert_snapshot!(warned(&format!("{SMALL}[budget]\nusd = 1\n"), &World::small()), @"specs/s.toml:13: budget.usd = 1: never binds, for no model that is called has a price: set price_in_usd_per_million and price_out_usd_per_million");
+}
+
+#[test]
+fn a_misspelt_section_that_is_required() {
+    assert_snapshot!(said(&SMALL.replace("[[datasets]]", "[[dataset]]").replace("[models", "[model"), &World::small()), @"
+    specs/s.toml:4: dataset: unknown key, did you mean datasets? (known here: run, datasets, splits, models, search, leak, confirm, budget, train, eval)
+    specs/s.toml:9: model: unknown key, did you mean models? (known here: run, datasets, splits, models, search, leak, confirm, budget, train, eval)
+    ");
+}
+
+#[test]
+fn a_mapping_without_a_reference() {
+    assert_snapshot!(small("format = \"mmlu\"", "format = \"csv\"\nfields = { input = \"x\" }"), @r#"specs/s.toml:4: datasets[0].grader: missing, and fields name no reference to compare with: say grader = { kind = "…" } with one of regex, program, http, reward"#);
+}
+
+#[test]
+fn what_is_not_available_yet_is_said_too() {
+    assert_snapshot!(small_and("[[datasets]]\nname = \"h\"\nformat = \"humaneval\"\npath = \"h.jsonl\"\n"), @r#"
+    specs/s.toml:15: datasets[1].path = "h.jsonl": no such file or folder (looked for /home/ada/specs/h.jsonl and /home/ada/h.jsonl)
+    not available yet: code grading: needs the sandbox, with which code runs arrive (asked for by datasets[1])
+    "#);
+}
+
+#[test]
+fn warns_of_a_slot_in_the_system_prompt() {
+    assert_snapshot!(warned(&format!("{SMALL}[[eval.prompts]]\nname = \"a\"\nsystem = \"{{input}}\"\n"), &World::small()), @r#"specs/s.toml:14: eval.prompts[0].system = "{input}": {input} stays as it is here: only user has slots"#);
+}
+
+#[test]
+fn warns_of_a_misspelt_slot() {
+    assert_snapshot!(warned(&format!("{SMALL}[[eval.prompts]]\nname = \"a\"\nuser = \"Q: {{inptu}} {{\\\"json\\\": 1}}\"\n"), &World::small()), @r#"specs/s.toml:14: eval.prompts[0].user = "Q: {inptu} {\"json\": 1}": {inptu} is no slot, did you mean {input}?"#);
+}
