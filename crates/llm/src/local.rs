@@ -7,7 +7,9 @@
 use crate::{ErrorKind, Identity, LanguageModel, ModelError, Paid, Request, WorstCase};
 use async_trait::async_trait;
 use domain::call::{Answer, Call, Message, Reply, Role, Score, Usage};
-use model::{Description, Engine, Finish, GenerateJob, Generated, LoglikJob, Options, Scored, Turn};
+use model::{
+    Description, Engine, Finish, GenerateJob, Generated, LoglikJob, Options, Scored, Turn,
+};
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     path::PathBuf,
@@ -38,8 +40,17 @@ pub struct LocalOptions {
 impl LocalOptions {
     /// The usual options for the model at `path`.
     pub fn new(path: impl Into<PathBuf>) -> Self {
-        let Options { precision, max_rows, .. } = Options::default();
-        Self { path: path.into(), precision, max_rows, truncation_ok: false }
+        let Options {
+            precision,
+            max_rows,
+            ..
+        } = Options::default();
+        Self {
+            path: path.into(),
+            precision,
+            max_rows,
+            truncation_ok: false,
+        }
     }
 }
 
@@ -79,20 +90,45 @@ impl LocalModel {
         let (ready, loaded) = oneshot::channel();
         let truncation_ok = options.truncation_ok;
         let thread = std::thread::Builder::new().name("local-model".into());
-        let thread = thread.spawn(move || run(&options, ready, &inbox)).map_err(|e| {
-            ModelError::new(ErrorKind::Model, format!("no thread for the local model: {e}"))
-        })?;
-        let Loaded { description, overhead, stop } = loaded
+        let thread = thread
+            .spawn(move || run(&options, ready, &inbox))
+            .map_err(|e| {
+                ModelError::new(
+                    ErrorKind::Model,
+                    format!("no thread for the local model: {e}"),
+                )
+            })?;
+        let Loaded {
+            description,
+            overhead,
+            stop,
+        } = loaded
             .await
             .unwrap_or_else(|_| Err(model::Error::Load("the model's thread died".into())))
             .map_err(|e| ModelError::new(ErrorKind::Model, e.to_string()))?;
-        let Description { name, sha256, precision, engine, .. } = description;
+        let Description {
+            name,
+            sha256,
+            precision,
+            engine,
+            ..
+        } = description;
         // Where a cut reply counts, it must not be found by those for whom it does not.
         let cut = if truncation_ok { ":cut" } else { "" };
         let key = format!("local:{sha256}:{precision}:{engine}{cut}");
-        let identity = Identity { key, name, scores: true };
+        let identity = Identity {
+            key,
+            name,
+            scores: true,
+        };
         let blocks = Mutex::new(Some(blocks));
-        Ok(Self { identity, overhead, blocks, stop, thread: Some(thread) })
+        Ok(Self {
+            identity,
+            overhead,
+            blocks,
+            stop,
+            thread: Some(thread),
+        })
     }
 
     /// Sends a block to the thread; `None` when the thread is gone.
@@ -107,7 +143,10 @@ impl LocalModel {
 impl Drop for LocalModel {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
-        self.blocks.lock().unwrap_or_else(PoisonError::into_inner).take();
+        self.blocks
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
         if let Some(thread) = self.thread.take() {
             // Its panics were answered block by block: there is nothing left to say.
             let _ = thread.join();
@@ -140,7 +179,10 @@ impl LanguageModel for LocalModel {
             Call::Generate { sampling, .. } => u64::from(sampling.max_tokens),
             Call::Loglik { .. } => 0,
         };
-        WorstCase { tokens: read + written, cost_micros: 0 }
+        WorstCase {
+            tokens: read + written,
+            cost_micros: 0,
+        }
     }
 }
 
@@ -150,8 +192,16 @@ fn run(
     ready: oneshot::Sender<model::Result<Loaded>>,
     inbox: &mpsc::Receiver<Block>,
 ) {
-    let LocalOptions { precision, max_rows, .. } = *options;
-    let settings = Options { precision, max_rows, ..Options::default() };
+    let LocalOptions {
+        precision,
+        max_rows,
+        ..
+    } = *options;
+    let settings = Options {
+        precision,
+        max_rows,
+        ..Options::default()
+    };
     let loaded = catch_unwind(|| Engine::load(&options.path, settings));
     let mut engine = match loaded.unwrap_or_else(|panic| Err(model::Error::Load(said(&*panic)))) {
         Ok(engine) => engine,
@@ -163,7 +213,14 @@ fn run(
     };
     let overhead = template_tokens(&engine);
     let (description, stop) = (engine.description().clone(), engine.stop_flag());
-    if ready.send(Ok(Loaded { description, overhead, stop })).is_err() {
+    if ready
+        .send(Ok(Loaded {
+            description,
+            overhead,
+            stop,
+        }))
+        .is_err()
+    {
         return;
     }
     while let Ok(Block { requests, reply }) = inbox.recv() {
@@ -183,7 +240,9 @@ fn run(
 /// What a panic said.
 fn said(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().copied();
-    let text = text.or(panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("nothing");
+    let text = text
+        .or(panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("nothing");
     format!("the local model panicked: {text}")
 }
 
@@ -208,7 +267,11 @@ fn answer(engine: &mut Engine, truncation_ok: bool, requests: &[Request]) -> Ans
                 stop: sampling.stop.clone(),
                 seed: request.key.seed(),
             }),
-            Call::Loglik { messages, prefix, continuations } => weighs.push(LoglikJob {
+            Call::Loglik {
+                messages,
+                prefix,
+                continuations,
+            } => weighs.push(LoglikJob {
                 messages: turns(messages),
                 prefix: prefix.clone(),
                 continuations: continuations.clone(),
@@ -221,8 +284,16 @@ fn answer(engine: &mut Engine, truncation_ok: bool, requests: &[Request]) -> Ans
         Call::Generate { .. } => written.next().map(|r| text_answer(r?, truncation_ok)),
         Call::Loglik { .. } => weighed.next().map(|r| Ok(score_answer(r?))),
     };
-    let missing = || Err(ModelError::new(ErrorKind::Call, "the local model left this call out"));
-    requests.iter().map(|request| next(request).unwrap_or_else(missing)).collect()
+    let missing = || {
+        Err(ModelError::new(
+            ErrorKind::Call,
+            "the local model left this call out",
+        ))
+    };
+    requests
+        .iter()
+        .map(|request| next(request).unwrap_or_else(missing))
+        .collect()
 }
 
 fn turns(messages: &[Message]) -> Vec<Turn> {
@@ -231,7 +302,10 @@ fn turns(messages: &[Message]) -> Vec<Turn> {
         Role::User => "user",
         Role::Assistant => "assistant",
     };
-    messages.iter().map(|m| Turn::new(role(m.role), m.content.clone())).collect()
+    messages
+        .iter()
+        .map(|m| Turn::new(role(m.role), m.content.clone()))
+        .collect()
 }
 
 impl From<model::Error> for ModelError {
@@ -250,21 +324,46 @@ fn text_answer(written: Generated, truncation_ok: bool) -> Result<Answer, ModelE
         prompt_tokens: written.prompt_tokens as u64,
         completion_tokens: written.completion_tokens as u64,
     };
-    let paid = Some(Paid { usage, cost_micros: 0 });
-    let refuse = |message| Err(ModelError { kind: ErrorKind::Call, message, paid });
+    let paid = Some(Paid {
+        usage,
+        cost_micros: 0,
+    });
+    let refuse = |message| {
+        Err(ModelError {
+            kind: ErrorKind::Call,
+            message,
+            paid,
+        })
+    };
     if written.finish == Finish::Length && !truncation_ok {
         let tokens = written.completion_tokens;
-        return refuse(format!("the reply was cut off at max_tokens = {tokens}: raise it"));
+        return refuse(format!(
+            "the reply was cut off at max_tokens = {tokens}: raise it"
+        ));
     }
     if written.text.trim().is_empty() {
         return refuse("the local model wrote an empty reply".into());
     }
-    Ok(Answer { reply: Reply::Text { text: written.text }, usage, cost_micros: 0 })
+    Ok(Answer {
+        reply: Reply::Text { text: written.text },
+        usage,
+        cost_micros: 0,
+    })
 }
 
 fn score_answer(scored: Scored) -> Answer {
-    let score = |s: model::Weighed| Score { logprob: s.logprob, tokens: s.tokens as u32 };
+    let score = |s: model::Weighed| Score {
+        logprob: s.logprob,
+        tokens: s.tokens as u32,
+    };
     let scores = scored.scores.into_iter().map(score).collect();
-    let usage = Usage { prompt_tokens: scored.prompt_tokens as u64, completion_tokens: 0 };
-    Answer { reply: Reply::Scores { scores }, usage, cost_micros: 0 }
+    let usage = Usage {
+        prompt_tokens: scored.prompt_tokens as u64,
+        completion_tokens: 0,
+    };
+    Answer {
+        reply: Reply::Scores { scores },
+        usage,
+        cost_micros: 0,
+    }
 }

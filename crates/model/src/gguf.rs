@@ -107,7 +107,9 @@ impl Header {
 
     /// Puts another text in a key's place.
     pub(crate) fn set_text(&mut self, key: &str, text: &str) {
-        self.content.metadata.insert(key.to_owned(), Value::String(text.to_owned()));
+        self.content
+            .metadata
+            .insert(key.to_owned(), Value::String(text.to_owned()));
     }
 
     /// Any kind of number.

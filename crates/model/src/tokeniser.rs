@@ -257,7 +257,9 @@ fn pre_tokeniser(header: &Header) -> Result<PreTokenizerWrapper> {
             r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{{L}}\p{{N}}]?\p{{L}}+|{digits}| ?[^\s\p{{L}}\p{{N}}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
         )
     };
-    let pre = header.text("tokenizer.ggml.pre").unwrap_or_else(|_| "default".into());
+    let pre = header
+        .text("tokenizer.ggml.pre")
+        .unwrap_or_else(|_| "default".into());
     match pre.as_str() {
         "gpt-2" => Ok(ByteLevel::new(false, true, true).into()),
         "smollm" => {

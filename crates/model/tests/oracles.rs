@@ -11,11 +11,18 @@ fn difference(ours: &[Vec<f32>], rows: &Value) -> f64 {
     let mut worst = 0f64;
     for row in rows.as_array().unwrap() {
         let place = row["place"].as_u64().unwrap() as usize;
-        for (id, logit) in ids(&row["ids"]).into_iter().zip(row["logits"].as_array().unwrap()) {
+        for (id, logit) in ids(&row["ids"])
+            .into_iter()
+            .zip(row["logits"].as_array().unwrap())
+        {
             let got = f64::from(ours[place][id as usize]);
             worst = worst.max((got - logit.as_f64().unwrap()).abs());
         }
-        let total = ours[place].iter().map(|v| f64::from(*v).exp()).sum::<f64>().ln();
+        let total = ours[place]
+            .iter()
+            .map(|v| f64::from(*v).exp())
+            .sum::<f64>()
+            .ln();
         worst = worst.max((total - row["logsumexp"].as_f64().unwrap()).abs());
     }
     worst
@@ -72,7 +79,10 @@ fn a_safetensors_model_gives_the_logits_of_transformers() {
             assert_eq!(ours.len(), row.as_array().unwrap().len());
             for (got, want) in ours.iter().zip(row.as_array().unwrap()) {
                 let want = want.as_f64().unwrap();
-                assert!((f64::from(*got) - want).abs() < 1e-4, "{name} {place}: {got} {want}");
+                assert!(
+                    (f64::from(*got) - want).abs() < 1e-4,
+                    "{name} {place}: {got} {want}"
+                );
             }
         }
     }

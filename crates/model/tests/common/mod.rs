@@ -25,7 +25,10 @@ pub fn with_real(check: impl FnOnce(&mut Engine)) {
     static SHARED: Mutex<Option<Engine>> = Mutex::new(None);
     let mut shared = SHARED.lock().unwrap_or_else(|e| e.into_inner());
     if shared.is_none() {
-        *shared = real(Options { precision: Precision::F32, ..Options::default() });
+        *shared = real(Options {
+            precision: Precision::F32,
+            ..Options::default()
+        });
     }
     if let Some(engine) = shared.as_mut() {
         check(engine);
@@ -40,11 +43,18 @@ pub fn fixture(name: &str) -> Value {
 }
 
 pub fn fixture_path(name: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/fixtures")
+        .join(name)
 }
 
 /// The token ids of a JSON list.
 #[allow(dead_code)]
 pub fn ids(value: &Value) -> Vec<u32> {
-    value.as_array().unwrap().iter().map(|v| v.as_u64().unwrap() as u32).collect()
+    value
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|v| v.as_u64().unwrap() as u32)
+        .collect()
 }
