@@ -84,3 +84,27 @@ pub(crate) fn nearest<'n>(given: &str, names: impl Iterator<Item = &'n str>) -> 
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, name)| name)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_similar_is_suggested() {
+        let names = ["rounds", "repeats", "rewrites"];
+        assert_eq!(nearest("ronuds", names.into_iter()), Some("rounds"));
+        assert_eq!(nearest("Repeats", names.into_iter()), Some("repeats"));
+        assert_eq!(nearest("temperature", names.into_iter()), None);
+    }
+
+    #[test]
+    fn a_key_of_another_kind_says_which() {
+        let said = misplaced("models.*", &["http"], Some("local"));
+        assert_eq!(
+            said.as_deref(),
+            Some("is for kind = \"http\", and this one is \"local\"")
+        );
+        assert_eq!(misplaced("models.*", &["http"], Some("http")), None);
+        assert_eq!(misplaced("models.*", &["http"], Some("htp")), None);
+    }
+}

@@ -278,3 +278,57 @@ fn segments(path: &str) -> impl Iterator<Item = Segment<'_>> {
             _ => Segment::Key(part),
         })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &str = "[a]\nx = 1 # one\n\n[[list]]\nname = \"p\"\n[[list]]\nname = \"q\"\ninner = [\n  1,\n  2,\n]\n";
+
+    fn line(path: &str) -> Option<usize> {
+        let tree = parse(TEXT).unwrap();
+        match tree.deepest(path) {
+            (
+                Node {
+                    place: Place::Line(line),
+                    ..
+                },
+                true,
+            ) => Some(*line),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn everything_has_the_line_it_stands_on() {
+        let lines = ["a", "a.x", "list[0]", "list[1].name", "list[1].inner[1]"].map(line);
+        assert_eq!(lines, [Some(1), Some(2), Some(4), Some(7), Some(10)]);
+        assert_eq!(line("list[2]"), None);
+    }
+
+    #[test]
+    fn a_text_that_is_not_toml_names_its_line() {
+        assert_eq!(parse("a = 1\nb = \n").unwrap_err().line, 2);
+    }
+
+    #[test]
+    fn overrides_replace_or_add_and_know_where_they_are_from() {
+        let mut tree = parse(TEXT).unwrap();
+        tree.set("list.q.name=r").unwrap();
+        tree.set("new.deep.x = [1, 2]").unwrap();
+        assert_eq!(tree.deepest("list[1]").0.text("name"), Some("r"));
+        let (node, exact) = tree.deepest("new.deep.x[1]");
+        assert!(exact && matches!(node.value, Value::Whole(2)));
+        assert_eq!(node.place, Place::Set("new.deep.x".to_owned()));
+        assert!(tree.set("a.x.y=1").is_err());
+        assert!(tree.set("a[0]=1").is_err());
+    }
+
+    #[test]
+    fn a_value_cannot_smuggle_in_other_keys() {
+        let mut tree = parse("").unwrap();
+        tree.set("run.name=1\nevil = 2").unwrap();
+        assert!(tree.get("evil").is_none());
+        assert_eq!(tree.deepest("run").0.text("name"), Some("1\nevil = 2"));
+    }
+}

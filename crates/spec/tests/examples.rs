@@ -1,5 +1,7 @@
 //! The full example, the table of keys, the types and `docs/spec.md` agree; the examples load.
 
+#![allow(clippy::unwrap_used)]
+
 mod common;
 
 use common::{SMALL, World, load, load_as};

@@ -1,5 +1,7 @@
 //! What a loaded spec is: complete, the same from TOML and JSON, with no secret in it.
 
+#![allow(clippy::unwrap_used)]
+
 mod common;
 
 use common::{HTTP, SMALL, World, load, load_as};
@@ -179,6 +181,7 @@ fn what_may_be_a_secret_is_never_said() {
 }
 
 #[test]
+#[cfg(unix)]
 fn a_real_key_file_must_be_private() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);

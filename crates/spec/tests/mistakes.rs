@@ -1,5 +1,7 @@
 //! One test a mistake: what people are told, to the letter.
 
+#![allow(clippy::unwrap_used)]
+
 mod common;
 
 use common::{HTTP, SMALL, World, load, load_as, said};

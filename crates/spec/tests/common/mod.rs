@@ -1,5 +1,7 @@
 //! A world that a test describes, and a small sound spec to spoil.
 
+#![allow(dead_code)] // each test file uses its own part
+
 use spec::{Environment, Found, Loaded, Purpose, SpecError, load_text};
 use std::path::{Path, PathBuf};
 
@@ -97,7 +99,6 @@ pub fn load_as(
 }
 
 /// What is said of a spec that must not load.
-#[allow(dead_code)]
 pub fn said(text: &str, world: &World) -> String {
     match load(text, world) {
         Ok(loaded) => panic!("loaded: {loaded:?}"),
