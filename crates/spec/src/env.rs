@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-/// The names of local models that can be fetched by name. `models list` shows the same: a test of the
-/// binary compares the two.
+/// The names of local models that can be fetched by name: those of the catalogue in crate `model`, which
+/// this crate does not link (it would bring in a whole tensor library to check one word).
 pub const CATALOGUE: &[&str] = &["smollm2-135m-instruct"];
 
 /// What a path leads to.
