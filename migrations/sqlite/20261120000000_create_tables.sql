@@ -94,7 +94,7 @@ CREATE TABLE candidates (
     seq         INTEGER PRIMARY KEY,
     id          TEXT    NOT NULL UNIQUE,
     run_id      TEXT    NOT NULL REFERENCES runs (id),
-    target_id   TEXT    NOT NULL REFERENCES targets (id) DEFERRABLE INITIALLY DEFERRED,
+    target_id   TEXT    NOT NULL REFERENCES targets (id),
     round       INTEGER NOT NULL CHECK (round >= 0),
     ordinal     INTEGER NOT NULL,
     arm         TEXT    NOT NULL CHECK (arm IN ('original', 'search', 'placebo')),
@@ -112,7 +112,7 @@ CREATE TABLE candidates (
 CREATE INDEX candidates_run ON candidates (run_id, round);
 
 CREATE TABLE candidate_parents (
-    candidate_id TEXT    NOT NULL REFERENCES candidates (id) DEFERRABLE INITIALLY DEFERRED,
+    candidate_id TEXT    NOT NULL REFERENCES candidates (id),
     ordinal      INTEGER NOT NULL,
     parent_id    TEXT    NOT NULL REFERENCES candidates (id) DEFERRABLE INITIALLY DEFERRED,
     PRIMARY KEY (candidate_id, ordinal)
@@ -155,9 +155,9 @@ CREATE TABLE items (
     ordinal        INTEGER NOT NULL CHECK (ordinal >= 0),
     task_seq       INTEGER REFERENCES tasks (seq),
     place          INTEGER,
-    target_id      TEXT    NOT NULL REFERENCES targets (id) DEFERRABLE INITIALLY DEFERRED,
-    candidate_id   TEXT    REFERENCES candidates (id) DEFERRABLE INITIALLY DEFERRED,
-    example_id     TEXT    REFERENCES examples (id) DEFERRABLE INITIALLY DEFERRED,
+    target_id      TEXT    NOT NULL REFERENCES targets (id),
+    candidate_id   TEXT    REFERENCES candidates (id),
+    example_id     TEXT    REFERENCES examples (id),
     repeat         INTEGER NOT NULL,
     key            TEXT    NOT NULL,
     grader         TEXT,

@@ -28,7 +28,7 @@ SELECT r.name AS run, p.run_id, p.round, p.step, p.kind, i.ordinal, t.dataset, t
 -- nothing was graded): the search's grades choose, the confirming ones judge; do not mix them.
 CREATE VIEW v_candidates_scored AS
 SELECT r.name AS run, c.run_id, t.dataset, t.model, c.target_id, c.id AS candidate_id, c.round, c.arm,
-       c.ordinal, c.operator, c.author, c.verdict, c.reason, c.question, c.system_text, c.user_text,
+       c.ordinal, c.operator, c.author, c.verdict, c.reason, c.detail, c.question, c.system_text, c.user_text,
        s.kind, s.grader, coalesce(s.graded, 0) AS graded, s.mean_value, s.mean_margin
   FROM candidates c
   JOIN runs r ON r.id = c.run_id

@@ -161,12 +161,14 @@ pub struct NewTask {
     pub grader: Option<(String, String)>,
 }
 
-/// Everything a step adds, written in one transaction through [`Plans::begin_step`].
+/// Everything a step adds, written in one transaction through [`Plans::begin_step`]: targets first, then
+/// candidates, then tasks and items, because later rows refer to earlier ones. While it is open, nothing else may
+/// be written by the same task: a store may have one writer only.
 #[async_trait]
 pub trait StepWriter: Send {
     /// Adds targets (those that exist stay as they are).
     async fn targets(&mut self, targets: &[Target]) -> Result<()>;
-    /// Adds candidates.
+    /// Adds candidates, each once; their parents are among them or stored.
     async fn candidates(&mut self, candidates: &[Candidate]) -> Result<()>;
     /// Decides on candidates that were proposed.
     async fn verdicts(&mut self, verdicts: &[(CandidateId, Verdict)]) -> Result<()>;

@@ -71,12 +71,9 @@ pub async fn grades_and_replies_come_back_to_the_bit(store: &dyn Store) {
             outcome.grade.clone().expect("a grade"),
             item.grade.expect("sent"),
         );
-        assert_eq!(
-            stored.value.to_bits(),
-            sent.value.to_bits(),
-            "{:e}",
-            sent.value
-        );
+        // A zero keeps no sign, so that its text is the same in every store.
+        let bits = (sent.value + 0.0).to_bits();
+        assert_eq!(stored.value.to_bits(), bits, "{:e}", sent.value);
         let bits = sent.raw.map(|raw| (raw + 0.0).to_bits());
         assert_eq!(stored.raw.map(f64::to_bits), bits);
         assert_eq!(stored, sent);
