@@ -31,7 +31,7 @@ async fn hard_questions_are_found_rewritten_and_confirmed() {
         .unwrap();
     insta::assert_snapshot!(
         format!("{:?} {:?}", summary.rounds.iter().map(|r| r.best.mean).collect::<Vec<_>>(), summary.gain.map(|g| (g.winners.mean, g.placebo.map(|p| p.mean)))),
-        @""
+        @"[0.0, 0.8333333333333334] Some((0.8333333333333334, Some(0.0)))"
     );
     assert_eq!(summary.unmeasured, 0);
     worker.abort();

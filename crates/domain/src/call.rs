@@ -32,6 +32,14 @@ impl Message {
         }
     }
 
+    /// What the model said.
+    pub fn assistant(content: impl Into<String>) -> Self {
+        Self {
+            role: Role::Assistant,
+            content: content.into(),
+        }
+    }
+
     /// Standing instructions.
     pub fn system(content: impl Into<String>) -> Self {
         Self {

@@ -60,8 +60,8 @@ pub enum Refusal {
     /// The proposer declined.
     #[error("the proposer declined to rewrite")]
     Declined,
-    /// The proposer repeated its instructions or a placeholder.
-    #[error("the proposer repeated its instructions")]
+    /// The proposer repeated its instructions or a placeholder, or talks about rewriting.
+    #[error("the proposer repeated its instructions or talks about them")]
     Echo,
 }
 
@@ -138,8 +138,12 @@ fn is_echo(folded: &str, of_original: &str) -> bool {
     );
     static OURS: LazyLock<Vec<String>> =
         LazyLock::new(|| INSTRUCTIONS.iter().map(|s| fold(s)).collect());
+    let talk = regex!(
+        r"\b(?:rewritten|rephrased|reworded|revised|original) (?:question|instruction|prompt|programming task)\b"
+    );
+    let talks = talk.is_match(folded) && !talk.is_match(of_original);
     let repeated = |s: &String| folded.contains(s.as_str()) && !of_original.contains(s.as_str());
-    placeholder.is_match(folded) || OURS.iter().any(repeated)
+    placeholder.is_match(folded) || talks || OURS.iter().any(repeated)
 }
 
 fn is_apology(folded: &str, of_original: &str) -> bool {
