@@ -1,5 +1,7 @@
 //! The HTTP grader against a server of ours on this machine.
 
+#![allow(clippy::unwrap_used, reason = "a test helper may panic")]
+
 use domain::{
     call::{Call, Reply, Sampling},
     example::Reference,

@@ -1,5 +1,7 @@
 //! The program grader against real python3 processes.
 
+#![allow(clippy::unwrap_used, reason = "a test helper may panic")]
+
 use domain::{
     call::{Call, Reply, Sampling, Score},
     example::Reference,
@@ -80,18 +82,26 @@ async fn answers_asked_side_by_side_keep_their_grades() {
 #[tokio::test]
 async fn our_environment_stays_ours() {
     let dir = tempfile::tempdir().unwrap();
-    // CARGO_MANIFEST_DIR stands for a key: it is in the environment of every test.
-    assert!(std::env::var_os("CARGO_MANIFEST_DIR").is_some());
+    let kept = ["PATH", "HOME", "LANG", "PYTHONUNBUFFERED"];
+    // A launcher of python may set variables of its own; what counts is what was ours.
+    let launcher = ["_", "PWD", "SHLVL", "LC_CTYPE"];
+    let ours: Vec<String> = std::env::vars()
+        .map(|(name, _)| name)
+        .filter(|n| !kept.contains(&n.as_str()) && !launcher.contains(&n.as_str()))
+        .filter(|n| !n.contains("PYENV"))
+        .collect();
+    assert!(ours.iter().any(|n| n == "CARGO_MANIFEST_DIR"));
     let script = r#"
 import json, os, sys
-allowed = {"PATH", "HOME", "LANG", "PYTHONUNBUFFERED", "LC_CTYPE", "PWD", "SHLVL", "_", "__CF_USER_TEXT_ENCODING"}
 for line in sys.stdin:
     q = json.loads(line)
-    more = sorted(set(os.environ) - allowed)
-    pyenv = [k for k in more if not k.startswith("PYENV")]
-    print(json.dumps({"id": q["id"], "score": float(not pyenv), "feedback": " ".join(pyenv)}))
+    leaked = sorted(set(os.environ) & set(q["answer"].split()))
+    has_path = "PATH" in os.environ
+    print(json.dumps({"id": q["id"], "score": float(has_path and not leaked), "feedback": " ".join(leaked)}))
 "#;
-    let grade = grade(&runtime(dir.path(), script, 60), "x").await.unwrap();
+    let grade = grade(&runtime(dir.path(), script, 60), &ours.join(" "))
+        .await
+        .unwrap();
     assert_eq!((grade.value, grade.feedback.as_str()), (1.0, ""));
 }
 
@@ -157,7 +167,7 @@ for line in sys.stdin:
     q = json.loads(line)
     if q["answer"] == "hang":
         time.sleep(3600)
-    print(json.dumps({"id": q["id"], "score": 1}))
+    print(json.dumps({"id": q["id"], "score": 0.5}))
 "#;
     let runtime = runtime(dir.path(), script, 5);
     let error = grade(&runtime, "hang").await.unwrap_err();
@@ -165,7 +175,14 @@ for line in sys.stdin:
         error.retryable && error.message.contains("within 5 s"),
         "{error}"
     );
-    assert_eq!(grade(&runtime, "fine").await.unwrap().value, 1.0);
+    // On a busy machine a fresh start may run into the limit too; what may not come is the old answer.
+    for _ in 0..30 {
+        match grade(&runtime, "fine").await {
+            Ok(grade) => return assert_eq!(grade.value, 0.5),
+            Err(error) => assert!(error.retryable, "{error}"),
+        }
+    }
+    panic!("the program was never started again");
 }
 
 #[tokio::test]

@@ -161,7 +161,7 @@ mod tests {
     #[test]
     fn the_best_mean_wins_then_margin_then_the_shorter() {
         let o = tried("original", 0.25, Some(0.0), 50);
-        let pick = |rest: &[Tried]| winner(&[&[o.clone()], rest].concat());
+        let pick = |rest: &[Tried]| winner(&[std::slice::from_ref(&o), rest].concat());
         assert_eq!(
             pick(&[tried("a", 0.5, None, 9), tried("b", 0.75, None, 99)]),
             Some(2)

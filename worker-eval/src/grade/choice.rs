@@ -40,14 +40,16 @@ enum Settled {
     Nothing,
 }
 
+/// Finds the choices that a kind of evidence speaks for.
+type Source = fn(&str, &[String]) -> BTreeSet<usize>;
+
 /// What the reply settles on. Sources of evidence are asked in order of their strength, and the first that
 /// says anything decides: a declaration ("the answer is B"; the last one, since models reconsider), a
 /// letter alone, a letter before its own choice's text, marked letters ("(B)"), the text of one choice,
 /// plain capital letters.
 fn settled(reply: &str, choices: &[String]) -> Settled {
     let reply = thought_over(reply);
-    let sources: [fn(&str, &[String]) -> BTreeSet<usize>; 6] =
-        [declared, alone, with_own_text, marked, by_text, plain];
+    let sources: [Source; 6] = [declared, alone, with_own_text, marked, by_text, plain];
     for source in sources {
         let found = source(reply, choices);
         match (found.len(), found.first()) {
@@ -187,11 +189,23 @@ fn by_text(reply: &str, choices: &[String]) -> BTreeSet<usize> {
     named(reply, choices)
 }
 
-/// Capital letters that are words, but for A and I, which are words of their own.
+/// Capital letters that are words. A and I, which are words of their own, count beside another letter only
+/// ("A or B", "C, A").
 fn plain(reply: &str, choices: &[String]) -> BTreeSet<usize> {
-    let letters = regex!(r"(?:^|[^\w'’])([B-HJ-Z])(?:$|[^\w'’])").captures_iter(reply);
+    let forms = [
+        regex!(r"(?:^|[^\w'’])([B-HJ-Z])(?:$|[^\w'’])"),
+        regex!(
+            r"\b([AI])(?:[ \t]*[,/&]|[ \t]+(?:or|and)\b)[ \t]*(?:(?:or|and)[ \t]+)?[A-Z](?:$|[^\w'’])"
+        ),
+        regex!(
+            r"\b[A-Z](?:[ \t]*[,/&]|[ \t]+(?:or|and)\b)[ \t]*(?:(?:or|and)[ \t]+)?([AI])(?:$|[^\w'’ ])"
+        ),
+    ];
+    let letters = forms
+        .iter()
+        .flat_map(|form| form.captures_iter(reply))
+        .filter_map(|c| c.get(1));
     letters
-        .filter_map(|c| c.get(1))
         .filter(|m| !is_rejected(reply, m.start(), m.end()))
         .filter_map(|m| index_of(m.as_str(), choices))
         .collect()
@@ -278,6 +292,8 @@ mod tests {
         }
         let several = [
             "A or B",
+            "Maybe C, or A",
+            "B and C",
             "Both (A) and (C).",
             "Paris or London",
             "A. London\nB. Paris\nC. New York\nD. York",

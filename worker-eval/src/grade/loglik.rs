@@ -64,7 +64,7 @@ pub fn reference(input: &GradeInput, call: &Call, reply: &Reply) -> Result<Grade
     }
     let (raw, others) = (scores[0], &scores[1..]);
     let mean = others.iter().sum::<f64>() / others.len() as f64;
-    let margin = (!others.is_empty()).then(|| raw - mean);
+    let margin = (!others.is_empty()).then_some(raw - mean);
     let beside = margin.map_or(String::new(), |m| {
         format!(", {m:+.3} beside the references of other examples")
     });

@@ -66,8 +66,8 @@ enum Kind {
     ReferenceLoglik,
     Numeric { tolerance: f64 },
     Text(text::TextGrader),
-    Program(program::Program),
-    Http(http::Http),
+    Program(Box<program::Program>),
+    Http(Box<http::Http>),
 }
 
 impl GraderRuntime {
@@ -92,16 +92,16 @@ impl GraderRuntime {
             Grader::Program {
                 command,
                 timeout_seconds,
-            } => Kind::Program(program::Program::new(command, *timeout_seconds)?),
+            } => Kind::Program(Box::new(program::Program::new(command, *timeout_seconds)?)),
             Grader::Http {
                 url,
                 timeout_seconds,
                 token_env,
-            } => Kind::Http(http::Http::new(
+            } => Kind::Http(Box::new(http::Http::new(
                 url,
                 *timeout_seconds,
                 token_env.as_deref(),
-            )?),
+            )?)),
         }))
     }
 

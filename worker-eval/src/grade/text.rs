@@ -129,23 +129,21 @@ fn compared(right: bool, reply: &str, wanted: &str) -> Grade {
 /// stays as it is.
 fn normalised(text: &str) -> String {
     let lower = text.to_lowercase();
-    let chars: Vec<char> = lower.chars().collect();
-    let kept = chars.iter().enumerate().filter(|(i, c)| {
-        let minus = matches!(c, '-' | '−') && chars.get(i + 1).is_some_and(char::is_ascii_digit);
-        let first = *i == 0 || !chars[i - 1].is_alphanumeric();
-        (minus && first) || !(c.is_ascii_punctuation() || "‘’“”«»–—…−¡¿".contains(**c))
-    });
-    let bare: String = kept
-        .map(|(_, c)| if *c == '−' { '-' } else { *c })
-        .collect();
-    let words = bare
-        .split_whitespace()
-        .filter(|w| !["a", "an", "the"].contains(w));
-    let out = words.collect::<Vec<_>>().join(" ");
-    if out.is_empty() {
-        lower.trim().to_owned()
-    } else {
-        out
+    let mut bare = String::with_capacity(lower.len());
+    let mut chars = lower.chars().peekable();
+    while let Some(c) = chars.next() {
+        let minus = matches!(c, '-' | '−') && chars.peek().is_some_and(char::is_ascii_digit);
+        if minus && !bare.ends_with(|before: char| !before.is_whitespace()) {
+            bare.push('-');
+        } else if !(c.is_ascii_punctuation() || "‘’“”«»–—…−¡¿".contains(c)) {
+            bare.push(c);
+        }
+    }
+    let words = bare.split_whitespace();
+    let words: Vec<&str> = words.filter(|w| !["a", "an", "the"].contains(w)).collect();
+    match words.is_empty() {
+        true => lower.trim().to_owned(),
+        false => words.join(" "),
     }
 }
 

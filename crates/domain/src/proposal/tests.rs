@@ -34,6 +34,7 @@ fn the_rewrite_is_found_however_it_is_wrapped() {
         "\"Which gas do plants absorb from the air?\"",
         "“Which gas do plants absorb from the air?”",
         "**Which gas do plants absorb from the air?**",
+        "The rewritten question is: Which gas do plants absorb from the air?",
         "Rewritten question: Which gas do plants absorb from the air?",
         "**Rewritten Question:** \"Which gas do plants absorb from the air?\"",
         "Sure! Here's a clearer version of the question:\n\nWhich gas do plants absorb from the air?\n\nLet me know if it helps.",
@@ -82,6 +83,10 @@ fn what_is_no_rewrite_is_refused_by_name() {
         ("Unfortunately, I am unable to do so.", "declined"),
         ("<prompt>your rewritten question here</prompt>", "echo"),
         ("between <prompt> and </prompt>", "echo"),
+        (
+            "This is an example of a rewritten question. It is more focused than before.",
+            "echo",
+        ),
         (
             "Do not answer it. Do not add any hint about the answer.",
             "echo",

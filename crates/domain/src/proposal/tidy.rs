@@ -95,7 +95,7 @@ fn without_lead_in<'a>(text: &'a str, original: &str) -> &'a str {
             r"(?:new|final|better|clearer|updated|modified|improved|revised|re-?written|rephrased|reworded",
             r"|paraphrased|rewrite|paraphrase|version|option)",
             r"(?:\s+(?:programming )?(?:questions?|prompt|instructions?|version|task|query|problem|text|sentence))?",
-            r"(?:\s*#?\d{1,2})?\s*[*_]*:[*_]*\s*"
+            r"(?:\s*#?\d{1,2})?(?:\s+(?:is|reads|would be))?\s*[*_]*:[*_]*\s*"
         ),
         regex!(r"(?i)^[#>*_\s]*(?:question|prompt|instruction|task|q|input)[*_]*:[*_]*\s*"),
     ];
