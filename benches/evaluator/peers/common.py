@@ -1,0 +1,16 @@
+"""What every peer program shares: its arguments and the question all clients ask."""
+
+import sys
+from collections.abc import Callable
+
+
+def question(i: int) -> str:
+    return f"Question {i} of the list: which letter is the answer to it?"
+
+
+def main(evaluate: Callable[[str, int, int], int]) -> None:
+    """Runs `evaluate(url, n, concurrency)`, which says how many answers were right, and insists on all."""
+    url, n, concurrency = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+    right = evaluate(url, n, concurrency)
+    if right != n:
+        sys.exit(f"{right} of {n} answers are right: the figure would be of something else")
