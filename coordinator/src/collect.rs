@@ -3,7 +3,7 @@
 //! A batch of reports is applied in one transaction, and only after its commit are they acknowledged: a kill in
 //! between delivers them again, and the fence finds nothing left to change.
 
-use crate::{Config, CoordinatorError, Deps, Outcome, pulse::Pulse};
+use crate::{Config, CoordinatorError, Deps, Event, Outcome, pulse::Pulse};
 use futures::FutureExt;
 use queue::{Consumer, Delivery, Lane};
 use std::time::Duration;
@@ -85,7 +85,9 @@ async fn apply(
     };
     pulse.reported(reports.len());
     for (_, message) in applied.trouble {
-        pulse.note_trouble(message);
+        if pulse.note_trouble(&message) {
+            (deps.observer)(Event::Trouble(message));
+        }
     }
     if let Some((_, message)) = applied.stop.into_iter().find(|(run, _)| *run == config.run) {
         pulse.stop(Outcome::Failed(message));

@@ -11,8 +11,6 @@ use wire::{Task, VERSION};
 
 /// Tasks claimed at a time.
 const BATCH: usize = 64;
-/// A claim that was not published within this many microseconds may be claimed again.
-const HOLD: i64 = 30_000_000;
 
 /// Dispatches until it is dropped.
 pub async fn run(config: &Config, deps: &Deps, pulse: &Pulse) -> Result<(), CoordinatorError> {
@@ -23,7 +21,10 @@ pub async fn run(config: &Config, deps: &Deps, pulse: &Pulse) -> Result<(), Coor
             continue;
         }
         let now = deps.clock.now_micros();
-        let claim = deps.store.claim(config.run, room as u32, now, HOLD).await?;
+        let claim = deps
+            .store
+            .claim(config.run, room as u32, now, config.hold)
+            .await?;
         if claim.tasks.is_empty() {
             idle(&claim, now, pulse).await;
         } else {

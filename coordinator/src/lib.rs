@@ -55,6 +55,9 @@ pub struct Config {
     pub window: usize,
     /// How failed items are treated.
     pub retry: RetryPolicy,
+    /// A claim that was not published within this many microseconds may be claimed again: longer than publishing can
+    /// take, or tasks are sent twice.
+    pub hold: i64,
 }
 
 /// What a run is driven with.

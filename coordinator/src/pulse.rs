@@ -67,9 +67,12 @@ impl Pulse {
             .clone()
     }
 
-    /// Remembers what went wrong last.
-    pub fn note_trouble(&self, message: String) {
-        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = Some(message);
+    /// Remembers what went wrong last; says whether that is news.
+    pub fn note_trouble(&self, message: &str) -> bool {
+        let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+        let news = trouble.as_deref() != Some(message);
+        *trouble = Some(message.to_owned());
+        news
     }
 
     /// What went wrong last.

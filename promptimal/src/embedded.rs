@@ -33,6 +33,9 @@ const RETRY: RetryPolicy = RetryPolicy {
     max_backoff: 60_000_000,
 };
 
+/// Publishing to the queue in this process takes microseconds; after a kill nothing else waits for this long.
+const HOLD: i64 = 5_000_000;
+
 /// A run to be driven.
 pub struct Job<'a> {
     /// Where everything is stored.
@@ -194,6 +197,7 @@ async fn work(job: &Job<'_>, models: Models, shutdown: Shutdown) -> anyhow::Resu
         settings: job.stored.settings(job.run.kind),
         window: 2 * concurrency,
         retry: RETRY,
+        hold: HOLD,
     };
     let worker = worker_eval::Config {
         concurrency,

@@ -206,7 +206,7 @@ pub fn rounds(
 pub fn examples(board: &Board, numbers: &[Numbers], pairs: &[Pair]) -> Vec<BeforeAfter> {
     let mut order: Vec<(bool, &Numbers)> = numbers
         .iter()
-        .filter(|n| n.gain > 0.0)
+        .filter(|n| n.gain > 0.0 && n.best > n.original)
         .map(|n| {
             (
                 pairs

@@ -22,7 +22,8 @@ use store_sqlite::SqliteStore;
 
 /// Everything a test needs of a run.
 pub struct World {
-    pub dir: tempfile::TempDir,
+    /// Deleted with the world.
+    pub _dir: tempfile::TempDir,
     pub store: Arc<SqliteStore>,
     pub queue: Arc<MemoryQueue>,
     pub model: Arc<ScriptedModel>,
@@ -111,12 +112,10 @@ pub fn script(request: &Request) -> Result<Answer, ModelError> {
 }
 
 fn text(asked: &str, key: Hash) -> String {
-    let rewriting =
-        asked.contains("<prompt>") || asked.contains("Rewrite") || asked.contains("ewrite");
-    if rewriting {
+    if asked.contains("<question>") {
         let number: String = asked
-            .split("item ")
-            .nth(1)
+            .rsplit("item ")
+            .next()
             .unwrap_or("0")
             .chars()
             .take_while(char::is_ascii_digit)
@@ -177,7 +176,7 @@ impl World {
         let run = create(&store, &limits).await;
         read(&store, run, &file).await;
         Self {
-            dir,
+            _dir: dir,
             store,
             queue: Arc::new(MemoryQueue::new()),
             model: Arc::new(model),
@@ -197,6 +196,7 @@ impl World {
                 backoff: 1_000,
                 max_backoff: 10_000,
             },
+            hold: 100_000,
         };
         let model = self.model.clone();
         let facts = ModelFacts {
