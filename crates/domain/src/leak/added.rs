@@ -15,9 +15,14 @@ pub fn added_words(original: &str, rewrite: &str) -> String {
     for word in &before.words {
         *left.entry(&word.text).or_default() += 1;
     }
-    let added: Vec<bool> = after.words.iter().map(|w| !take(&mut left, &w.text)).collect();
-    let content: Vec<usize> =
-        (0..added.len()).filter(|&i| added[i] && !lexicon::is_stop(&after.words[i].text)).collect();
+    let added: Vec<bool> = after
+        .words
+        .iter()
+        .map(|w| !take(&mut left, &w.text))
+        .collect();
+    let content: Vec<usize> = (0..added.len())
+        .filter(|&i| added[i] && !lexicon::is_stop(&after.words[i].text))
+        .collect();
     let mut out = String::new();
     let mut previous: Option<usize> = None;
     for &at in &content {
@@ -51,7 +56,9 @@ fn take(left: &mut HashMap<&str, usize>, word: &str) -> bool {
 fn bridged(text: &Text, from: usize, to: usize) -> bool {
     to - from - 1 <= BRIDGE
         && text.words[from].sentence == text.words[to].sentence
-        && text.words[from + 1..to].iter().all(|w| lexicon::is_stop(&w.text))
+        && text.words[from + 1..to]
+            .iter()
+            .all(|w| lexicon::is_stop(&w.text))
 }
 
 #[cfg(test)]
@@ -62,7 +69,10 @@ mod tests {
     fn only_what_is_new() {
         let original = "What is the capital of France?";
         assert_eq!(added_words(original, original), "");
-        assert_eq!(added_words(original, "What is the capital of France, Paris?"), "Paris");
+        assert_eq!(
+            added_words(original, "What is the capital of France, Paris?"),
+            "Paris"
+        );
         insta::assert_snapshot!(
             added_words(original, "Think of the Seine. What city is the capital of France? Not Lyon."),
             @"Think of the Seine … city … Lyon"
@@ -72,6 +82,12 @@ mod tests {
     #[test]
     fn a_word_counts_as_often_as_it_occurs() {
         let original = "Is the review positive or negative?";
-        assert_eq!(added_words(original, "Is the review positive or negative? It is negative."), "negative");
+        assert_eq!(
+            added_words(
+                original,
+                "Is the review positive or negative? It is negative."
+            ),
+            "negative"
+        );
     }
 }

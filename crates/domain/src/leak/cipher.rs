@@ -4,7 +4,9 @@
 pub(super) fn decode(token: &str) -> Vec<(&'static str, String)> {
     let mut out = Vec::new();
     let mut push = |how, bytes: Option<Vec<u8>>| {
-        let text = bytes.and_then(|b| String::from_utf8(b).ok()).filter(|t| is_printable(t));
+        let text = bytes
+            .and_then(|b| String::from_utf8(b).ok())
+            .filter(|t| is_printable(t));
         out.extend(text.map(|t| (how, t)));
     };
     if token.len() >= 4 {
@@ -19,26 +21,36 @@ pub(super) fn decode(token: &str) -> Vec<(&'static str, String)> {
     out
 }
 
+/// Reads one part as one character.
+type Reader = fn(&str) -> Option<char>;
+
 /// Readings of rows of tokens that are one character each: codes, bits, Morse.
 pub(super) fn decode_groups(tokens: &[&str]) -> Vec<(&'static str, String)> {
     // Groups may stand apart ("80 97") or joined ("80-97", "80,97"). Morse keeps its dashes.
-    let parts: Vec<&str> =
-        tokens.iter().flat_map(|t| t.split(['-', ',', '/', '_', '|', '+'])).filter(|p| !p.is_empty()).collect();
-    let readers: [(&'static str, fn(&str) -> Option<char>); 4] = [
+    let parts: Vec<&str> = tokens
+        .iter()
+        .flat_map(|t| t.split(['-', ',', '/', '_', '|', '+']))
+        .filter(|p| !p.is_empty())
+        .collect();
+    let readers: [(&'static str, Reader); 4] = [
         ("character codes", |p| code(p, 10)),
-        ("hexadecimal codes", |p| if p.len() == 2 { code(p, 16) } else { None }),
+        ("hexadecimal codes", |p| {
+            if p.len() == 2 { code(p, 16) } else { None }
+        }),
         ("bits", |p| if p.len() >= 7 { code(p, 2) } else { None }),
         ("numbers for letters", place),
     ];
-    let mut out: Vec<_> =
-        readers.iter().flat_map(|(how, read)| runs(&parts, *read).into_iter().map(|t| (*how, t))).collect();
+    let mut out: Vec<_> = readers
+        .iter()
+        .flat_map(|(how, read)| runs(&parts, *read).into_iter().map(|t| (*how, t)))
+        .collect();
     let marks: Vec<&str> = tokens.iter().flat_map(|t| t.split(['/', '|'])).collect();
     out.extend(runs(&marks, morse).into_iter().map(|t| ("Morse code", t)));
     out
 }
 
 /// Stretches of at least three parts that a reader understands.
-fn runs(parts: &[&str], read: fn(&str) -> Option<char>) -> Vec<String> {
+fn runs(parts: &[&str], read: Reader) -> Vec<String> {
     let mut out = vec![String::new()];
     for part in parts {
         match (read(part), out.last_mut()) {
@@ -58,12 +70,14 @@ fn code(part: &str, radix: u32) -> Option<char> {
 
 fn place(part: &str) -> Option<char> {
     let place: u8 = part.parse().ok()?;
-    (1..=26).contains(&place).then(|| char::from(b'a' + place - 1))
+    (1..=26)
+        .contains(&place)
+        .then(|| char::from(b'a' + place - 1))
 }
 
 const MORSE: [&str; 26] = [
-    ".-", "-...", "-.-.", "-..", ".", "..-.", "--.", "....", "..", ".---", "-.-", ".-..", "--", "-.", "---", ".--.",
-    "--.-", ".-.", "...", "-", "..-", "...-", ".--", "-..-", "-.--", "--..",
+    ".-", "-...", "-.-.", "-..", ".", "..-.", "--.", "....", "..", ".---", "-.-", ".-..", "--",
+    "-.", "---", ".--.", "--.-", ".-.", "...", "-", "..-", "...-", ".--", "-..-", "-.--", "--..",
 ];
 
 fn morse(part: &str) -> Option<char> {
@@ -72,7 +86,10 @@ fn morse(part: &str) -> Option<char> {
 }
 
 fn is_printable(text: &str) -> bool {
-    !text.is_empty() && text.chars().all(|c| !c.is_control() && (c.is_ascii() || c.is_alphabetic()))
+    !text.is_empty()
+        && text
+            .chars()
+            .all(|c| !c.is_control() && (c.is_ascii() || c.is_alphabetic()))
 }
 
 /// Text that someone meant to be read: mostly letters, words of plausible length, vowels among them.
@@ -92,7 +109,11 @@ fn base64(token: &str) -> Option<Vec<u8>> {
         b'/' | b'_' => Some(63),
         _ => None,
     };
-    if body.len() % 4 == 1 { None } else { unpack(body, 6, value) }
+    if body.len() % 4 == 1 {
+        None
+    } else {
+        unpack(body, 6, value)
+    }
 }
 
 fn base32(token: &str) -> Option<Vec<u8>> {
@@ -120,11 +141,18 @@ fn unpack(body: &str, bits: u32, value: impl Fn(u8) -> Option<u8>) -> Option<Vec
 /// "5061", "0x5061", "\x50\x61", "%50%61", "50:61".
 fn hex(token: &str) -> Option<Vec<u8>> {
     let token = token.strip_prefix("0x").unwrap_or(token);
-    let digits: String = token.replace("\\x", "").chars().filter(|c| !matches!(c, '%' | ':' | '-')).collect();
+    let digits: String = token
+        .replace("\\x", "")
+        .chars()
+        .filter(|c| !matches!(c, '%' | ':' | '-'))
+        .collect();
     if digits.len() < 4 || digits.len() % 2 == 1 || !digits.bytes().all(|b| b.is_ascii_hexdigit()) {
         return None;
     }
-    (0..digits.len()).step_by(2).map(|i| u8::from_str_radix(&digits[i..i + 2], 16).ok()).collect()
+    (0..digits.len())
+        .step_by(2)
+        .map(|i| u8::from_str_radix(&digits[i..i + 2], 16).ok())
+        .collect()
 }
 
 /// A token that mixes letters with digits or signs, those read as the letters they resemble.
@@ -156,16 +184,25 @@ pub(super) fn unleet(token: &str) -> Option<String> {
 /// Whether one is the other with all letters shifted alike (Caesar, ROT13), but not equal.
 pub(super) fn is_rotated(word: &str, answer: &str) -> bool {
     let shift = |(a, b): (u8, u8)| (i32::from(a) - i32::from(b)).rem_euclid(26);
-    word.len() == answer.len() && word.len() >= 4 && word.bytes().all(|b| b.is_ascii_lowercase()) && {
-        let mut shifts = word.bytes().zip(answer.bytes()).map(shift);
-        let first = shifts.next().unwrap_or(0);
-        first != 0 && shifts.all(|s| s == first)
-    }
+    word.len() == answer.len()
+        && word.len() >= 4
+        && word.bytes().all(|b| b.is_ascii_lowercase())
+        && {
+            let mut shifts = word.bytes().zip(answer.bytes()).map(shift);
+            let first = shifts.next().unwrap_or(0);
+            first != 0 && shifts.all(|s| s == first)
+        }
 }
 
 /// The mirrored alphabet: a for z, b for y.
 pub(super) fn atbash(word: &str) -> String {
-    let mirror = |c: char| if c.is_ascii_lowercase() { char::from(b'a' + b'z' - c as u8) } else { c };
+    let mirror = |c: char| {
+        if c.is_ascii_lowercase() {
+            char::from(b'a' + b'z' - c as u8)
+        } else {
+            c
+        }
+    };
     word.chars().map(mirror).collect()
 }
 
@@ -196,7 +233,13 @@ fn roman(token: &str) -> Option<f64> {
     };
     let values: Vec<i32> = token.chars().map(value).collect::<Option<_>>()?;
     let next = values.iter().skip(1).chain(std::iter::once(&0));
-    Some(f64::from(values.iter().zip(next).map(|(v, n)| if v < n { -v } else { *v }).sum::<i32>()))
+    Some(f64::from(
+        values
+            .iter()
+            .zip(next)
+            .map(|(v, n)| if v < n { -v } else { *v })
+            .sum::<i32>(),
+    ))
 }
 
 #[cfg(test)]

@@ -3,9 +3,31 @@
 use super::{Leak, Rule, view::View};
 
 const NEGATIONS: [&str; 25] = [
-    "not", "isn", "isnt", "wasn", "never", "neither", "nor", "no", "exclude", "excluding", "ignore", "discard",
-    "except", "unlike", "than", "without", "cannot", "wrongly", "mistake", "mistaken", "wrong", "incorrect",
-    "false", "other", "eliminate",
+    "not",
+    "isn",
+    "isnt",
+    "wasn",
+    "never",
+    "neither",
+    "nor",
+    "no",
+    "exclude",
+    "excluding",
+    "ignore",
+    "discard",
+    "except",
+    "unlike",
+    "than",
+    "without",
+    "cannot",
+    "wrongly",
+    "mistake",
+    "mistaken",
+    "wrong",
+    "incorrect",
+    "false",
+    "other",
+    "eliminate",
 ];
 
 /// How many words before a name a negation reaches.
@@ -21,8 +43,13 @@ pub(super) fn rule(view: &View) -> Option<Leak> {
     };
     let negated = named.iter().any(|&i| is_negated(view, i));
     if let Some(right) = right {
-        let spared = negated && !is_negated(view, right) && named.iter().all(|&i| is_negated(view, i));
-        return if spared { leak("the added words rule out") } else { None };
+        let spared =
+            negated && !is_negated(view, right) && named.iter().all(|&i| is_negated(view, i));
+        return if spared {
+            leak("the added words rule out")
+        } else {
+            None
+        };
     }
     // All choices side by side, the right one among the original's own words.
     let sentence = named.first().map(|&i| view.rewrite.words[i].sentence);
@@ -33,16 +60,24 @@ pub(super) fn rule(view: &View) -> Option<Leak> {
         return leak("the added words name only wrong choices:");
     }
     let denied = named.iter().any(|&i| is_denied(view, i));
-    if denied { leak("the added words deny") } else { None }
+    if denied {
+        leak("the added words deny")
+    } else {
+        None
+    }
 }
 
 /// Whether a negation stands shortly before the name, in the same sentence.
 fn is_negated(view: &View, index: usize) -> bool {
     let words = &view.rewrite.words;
     let first = index.saturating_sub(REACH);
-    let near = words[first..index].iter().filter(|w| w.sentence == words[index].sentence);
+    let near = words[first..index]
+        .iter()
+        .filter(|w| w.sentence == words[index].sentence);
     near.clone().any(|w| NEGATIONS.contains(&w.text.as_str()))
-        || near.zip(&words[first + 1..]).any(|(a, b)| a.text == "rule" && b.text == "out")
+        || near
+            .zip(&words[first + 1..])
+            .any(|(a, b)| a.text == "rule" && b.text == "out")
 }
 
 /// Whether anything in the name's sentence says that it is wrong.
@@ -61,10 +96,17 @@ mod tests {
     fn naming_only_wrong_choices() {
         let choices = ["Lyon", "Paris", "Nice", "Lille"];
         let ask = "What is the capital of France?";
-        let rule = |text: &str| multiple(ask, &format!("{ask} {text}"), &choices, 1).map(|l| l.rule);
+        let rule =
+            |text: &str| multiple(ask, &format!("{ask} {text}"), &choices, 1).map(|l| l.rule);
         assert_eq!(rule("It is not Lyon."), Some(Rule::Elimination));
-        assert_eq!(rule("Forget about Lyon, Nice and Lille."), Some(Rule::Elimination));
-        assert_eq!(rule("Rule out the choices that are wrong, one by one."), None);
+        assert_eq!(
+            rule("Forget about Lyon, Nice and Lille."),
+            Some(Rule::Elimination)
+        );
+        assert_eq!(
+            rule("Rule out the choices that are wrong, one by one."),
+            None
+        );
         assert_eq!(rule("Weigh Lyon, Paris, Nice and Lille."), None);
     }
 }

@@ -1,14 +1,21 @@
 //! Something added decodes to the answer, or to readable text at all.
 
-use super::{Leak, Rule, cipher, number, view::View};
+use super::{Leak, Rule, cipher, view::View};
 
 /// Characters that a token may end or begin with without being part of it.
-const AROUND: [char; 14] = ['.', ',', ';', ':', '!', '?', '(', ')', '[', ']', '"', '\'', '<', '>'];
+const AROUND: [char; 14] = [
+    '.', ',', ';', ':', '!', '?', '(', ')', '[', ']', '"', '\'', '<', '>',
+];
 
 pub(super) fn rule(view: &View) -> Option<Leak> {
     let tokens = new_tokens(view);
-    let letters: Vec<&str> = answers(view);
-    let leak = |how: &str| Some(Leak::new(Rule::Encoding, format!("the added text holds {how}")));
+    let letters = answers(view);
+    let leak = |how: &str| {
+        Some(Leak::new(
+            Rule::Encoding,
+            format!("the added text holds {how}"),
+        ))
+    };
     for token in &tokens {
         for (how, text) in cipher::decode(token) {
             if text.len() >= 6 && cipher::is_readable(&text) || holds(&squeeze(&text), &letters) {
@@ -27,31 +34,57 @@ pub(super) fn rule(view: &View) -> Option<Leak> {
             return leak(how);
         }
     }
-    if holds_reversed(view, &letters) { leak("the answer backwards") } else { None }
+    if holds_reversed(view, &letters) {
+        leak("the answer backwards")
+    } else {
+        None
+    }
 }
 
 /// The answers' letters, where there are enough of them to be recognised in disguise.
 fn answers(view: &View) -> Vec<&str> {
-    view.right.iter().map(|a| a.letters.as_str()).filter(|l| (2..=60).contains(&l.len())).collect()
+    view.right
+        .iter()
+        .map(|a| a.letters.as_str())
+        .filter(|l| (2..=60).contains(&l.len()))
+        .collect()
 }
 
 /// White-space separated tokens of the rewrite that the original lacks.
 fn new_tokens(view: &View) -> Vec<&str> {
     let known: Vec<&str> = view.original.clean.split_whitespace().map(trim).collect();
-    view.rewrite.clean.split_whitespace().map(trim).filter(|t| !t.is_empty() && !known.contains(t)).collect()
+    view.rewrite
+        .clean
+        .split_whitespace()
+        .map(trim)
+        .filter(|t| !t.is_empty() && !known.contains(t))
+        .collect()
 }
 
 fn trim(token: &str) -> &str {
     // Morse and base64 end in marks that matter: a token of marks alone is left as it is.
-    if token.chars().all(|c| matches!(c, '.' | '-')) { token } else { token.trim_matches(AROUND) }
+    if token.chars().all(|c| matches!(c, '.' | '-')) {
+        token
+    } else {
+        token.trim_matches(AROUND)
+    }
 }
 
 fn squeeze(text: &str) -> String {
-    text.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
+    text.chars()
+        .filter(|c| c.is_alphanumeric())
+        .flat_map(char::to_lowercase)
+        .collect()
 }
 
 fn holds(text: &str, letters: &[&str]) -> bool {
-    letters.iter().any(|l| if l.len() < 4 { text == *l } else { text.contains(l) })
+    letters.iter().any(|l| {
+        if l.len() < 4 {
+            text == *l
+        } else {
+            text.contains(l)
+        }
+    })
 }
 
 /// One token under a letter substitution: a rotation, atbash, digits for letters.
@@ -77,16 +110,20 @@ fn hidden(token: &str, letters: &[&str]) -> Option<&'static str> {
 
 /// "0b101010", "0x2a" and "XLII" for 42.
 fn is_number(token: &str, view: &View) -> bool {
-    let Some(value) = cipher::other_notation(token) else { return false };
+    let Some(value) = cipher::other_notation(token) else {
+        return false;
+    };
     // "1F" asked, "0x1F" written.
-    if view.knows(&token.to_lowercase()) || token.len() > 2 && view.knows(&token[2..].to_lowercase()) {
+    if view.knows(&token.to_lowercase())
+        || token.len() > 2 && view.knows(&token[2..].to_lowercase())
+    {
         return false;
     }
-    view.right.iter().filter_map(|a| a.number).any(|n| n == value) && !number_is_asked(view, value)
-}
-
-fn number_is_asked(view: &View, value: f64) -> bool {
-    number::scan(&view.original.words).iter().any(|n| n.value == value)
+    view.right
+        .iter()
+        .filter_map(|a| a.number)
+        .any(|n| n == value)
+        && !view.knows_number(value)
 }
 
 /// Phrases: the whole rewrite's letters, rotated or reversed, at word borders.
@@ -135,7 +172,11 @@ mod tests {
             "Kzirh",
             "16-1-18-9-19",
         ] {
-            let leak = open("Name the capital.", &format!("Name the capital. {text}"), "Paris");
+            let leak = open(
+                "Name the capital.",
+                &format!("Name the capital. {text}"),
+                "Paris",
+            );
             assert_eq!(leak.map(|l| l.rule), Some(Rule::Encoding), "{text}");
         }
     }
@@ -144,7 +185,14 @@ mod tests {
     fn encoded_instructions_are_leaks_whatever_they_say() {
         let text = "Name it. dGhlIGFuc3dlciBpcyB5ZWFzdA==";
         assert!(open("Name it.", text, "barm").is_some());
-        assert!(open("Name it.", "Name it. Mississippi internationalisation", "barm").is_none());
+        assert!(
+            open(
+                "Name it.",
+                "Name it. Mississippi internationalisation",
+                "barm"
+            )
+            .is_none()
+        );
     }
 
     #[test]

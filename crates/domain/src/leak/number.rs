@@ -1,6 +1,6 @@
 //! Numbers as digits, as words (English and five other languages), and as small sums.
 
-use super::text::{Text, Word};
+use super::text::{Text, Word, pattern};
 use regex::Regex;
 use std::{collections::HashMap, sync::LazyLock};
 
@@ -41,10 +41,18 @@ const TENS: [&str; 6] = [
 static WORDS: LazyLock<HashMap<&str, f64>> = LazyLock::new(|| {
     let mut map = HashMap::new();
     for list in SMALL {
-        map.extend(list.split_whitespace().zip(0..).map(|(w, n)| (w, f64::from(n))));
+        map.extend(
+            list.split_whitespace()
+                .zip(0..)
+                .map(|(w, n)| (w, f64::from(n))),
+        );
     }
     for list in TENS {
-        map.extend(list.split_whitespace().zip(3..).map(|(w, n)| (w, f64::from(10 * n))));
+        map.extend(
+            list.split_whitespace()
+                .zip(3..)
+                .map(|(w, n)| (w, f64::from(10 * n))),
+        );
     }
     map
 });
@@ -65,7 +73,11 @@ fn value(word: &str) -> Option<f64> {
     }
     WORDS.get(word).copied().or_else(|| {
         let (unit, tens) = word.split_once("und")?;
-        let unit = if unit == "ein" { 1.0 } else { *WORDS.get(unit)? };
+        let unit = if unit == "ein" {
+            1.0
+        } else {
+            *WORDS.get(unit)?
+        };
         Some(unit + WORDS.get(tens)?)
     })
 }
@@ -91,7 +103,9 @@ fn compound(words: &[Word], first: usize, start: f64) -> Number {
     let digits = words[first].text.starts_with(|c: char| c.is_ascii_digit());
     while let Some(word) = words.get(last + 1) {
         let and = usize::from(word.text == "and" && part >= 100.0);
-        let Some(word) = words.get(last + 1 + and) else { break };
+        let Some(word) = words.get(last + 1 + and) else {
+            break;
+        };
         let tens = part % 100.0;
         if let Some(scale) = scale(&word.text).filter(|_| and == 0) {
             part *= scale;
@@ -99,8 +113,13 @@ fn compound(words: &[Word], first: usize, start: f64) -> Number {
                 total += part;
                 part = 0.0;
             }
-        } else if let Some(small) = value(&word.text).filter(|v| *v > 0.0 && !digits && *v < 100.0) {
-            let fits = if tens == 0.0 { part >= 100.0 || total > 0.0 } else { tens % 10.0 == 0.0 && tens >= 20.0 };
+        } else if let Some(small) = value(&word.text).filter(|v| *v > 0.0 && !digits && *v < 100.0)
+        {
+            let fits = if tens == 0.0 {
+                part >= 100.0 || total > 0.0
+            } else {
+                tens % 10.0 == 0.0 && tens >= 20.0
+            };
             if !fits || (tens > 0.0 && small >= 10.0) {
                 break;
             }
@@ -110,17 +129,21 @@ fn compound(words: &[Word], first: usize, start: f64) -> Number {
         }
         last += 1 + and;
     }
-    Number { value: total + part, first, last }
+    Number {
+        value: total + part,
+        first,
+        last,
+    }
 }
 
 /// Small sums written out ("6 x 7", "40 plus 2"): their values and operands.
 pub(super) fn sums(text: &Text) -> Vec<(f64, [f64; 2])> {
-    static SUM: LazyLock<Option<Regex>> = LazyLock::new(|| {
-        Regex::new(r"(?i)(\d+(?:\.\d+)?) ?(x|\*|\+|-|/|times|plus|minus|divided by|multiplied by) ?(\d+(?:\.\d+)?)")
-            .ok()
+    static SUM: LazyLock<Regex> = LazyLock::new(|| {
+        pattern(
+            r"(?i-u)(\d+(?:\.\d+)?) ?(x|\*|\+|-|/|times|plus|minus|divided by|multiplied by) ?(\d+(?:\.\d+)?)",
+        )
     });
-    let Some(sum) = SUM.as_ref() else { return Vec::new() };
-    let found = sum.captures_iter(&text.clean).filter_map(|c| {
+    let found = SUM.captures_iter(&text.clean).filter_map(|c| {
         let (a, b): (f64, f64) = (c[1].parse().ok()?, c[3].parse().ok()?);
         let value = match &c[2].to_lowercase()[..] {
             "x" | "*" | "times" | "multiplied by" => a * b,
@@ -140,12 +163,17 @@ pub(super) fn is_format(text: &Text, number: &Number) -> bool {
                          steps line lines decimal decimals digit digits place places letter letters syllable \
                          syllables significant item items choice choices option options page pages page \
                          example examples reason reasons part parts character characters numbered short ";
-    const LABELS: &str = " step part premise task section question rule case stage phase base table figure ";
-    let listed = |list: &str, word: Option<&Word>| word.is_some_and(|w| list.contains(&format!(" {} ", w.text)));
+    const LABELS: &str =
+        " step part premise task section question rule case stage phase base table figure ";
+    let listed = |list: &str, word: Option<&Word>| {
+        word.is_some_and(|w| list.contains(&format!(" {} ", w.text)))
+    };
     let previous = number.first.checked_sub(1).map(|i| &text.words[i]);
     let next = text.words.get(number.last + 1);
     let marker = matches!(text.after(number.last), Some('.' | ')'))
-        && text.before(number.first).is_none_or(|c| matches!(c, '.' | '?' | '!' | ':'))
+        && text
+            .before(number.first)
+            .is_none_or(|c| matches!(c, '.' | '?' | '!' | ':'))
         && next.is_some();
     listed(NOUNS, next) || listed(LABELS, previous) || marker
 }
@@ -155,13 +183,19 @@ mod tests {
     use super::*;
 
     fn values(text: &str) -> Vec<f64> {
-        scan(&Text::new(text).words).into_iter().map(|n| n.value).collect()
+        scan(&Text::new(text).words)
+            .into_iter()
+            .map(|n| n.value)
+            .collect()
     }
 
     #[test]
     fn words_and_digits() {
         assert_eq!(values("forty-two or 42 or 1,234.5"), [42.0, 42.0, 1234.5]);
-        assert_eq!(values("two hundred and five, three thousand twelve"), [205.0, 3012.0]);
+        assert_eq!(
+            values("two hundred and five, three thousand twelve"),
+            [205.0, 3012.0]
+        );
         assert_eq!(values("one two three"), [1.0, 2.0, 3.0]);
         assert_eq!(values("quarante-deux, zweiundvierzig"), [42.0, 42.0]);
     }

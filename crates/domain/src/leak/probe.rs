@@ -16,7 +16,11 @@ const EMPIRICAL: usize = 200;
 /// How much the added words raise the log-likelihood of a reference, in nats per byte of the reference.
 /// `with_added` and `without` are in nats; a reference of no bytes has no lift.
 pub fn lift(with_added: f64, without: f64, bytes: usize) -> f64 {
-    if bytes == 0 { 0.0 } else { (with_added - without) / bytes as f64 }
+    if bytes == 0 {
+        0.0
+    } else {
+        (with_added - without) / bytes as f64
+    }
 }
 
 /// The 99th percentile of lifts seen with mismatched questions, in nats per byte.
@@ -27,7 +31,11 @@ pub fn lift(with_added: f64, without: f64, bytes: usize) -> f64 {
 /// side of letting a rewrite pass. Below that, or without finite values: `None`. Values that are not
 /// finite are left out.
 pub fn threshold(mismatched_lifts: &[f64]) -> Option<f64> {
-    let mut lifts: Vec<f64> = mismatched_lifts.iter().copied().filter(|l| l.is_finite()).collect();
+    let mut lifts: Vec<f64> = mismatched_lifts
+        .iter()
+        .copied()
+        .filter(|l| l.is_finite())
+        .collect();
     if lifts.len() < MIN_MISMATCHED {
         return None;
     }

@@ -6,14 +6,33 @@ use proptest::prelude::*;
 /// An open question.
 pub(super) fn open(original: &str, rewrite: &str, reference: &str) -> Option<Leak> {
     let reference = Some(reference);
-    text_rules(&Case { original, rewrite, context: None, choices: &[], right: None, reference })
+    text_rules(&Case {
+        original,
+        rewrite,
+        context: None,
+        choices: &[],
+        right: None,
+        reference,
+    })
 }
 
 /// A multiple-choice question.
-pub(super) fn multiple(original: &str, rewrite: &str, choices: &[&str], right: usize) -> Option<Leak> {
+pub(super) fn multiple(
+    original: &str,
+    rewrite: &str,
+    choices: &[&str],
+    right: usize,
+) -> Option<Leak> {
     let choices: Vec<String> = choices.iter().map(|c| (*c).to_owned()).collect();
     let right = Some(right);
-    text_rules(&Case { original, rewrite, context: None, choices: &choices, right, reference: None })
+    text_rules(&Case {
+        original,
+        rewrite,
+        context: None,
+        choices: &choices,
+        right,
+        reference: None,
+    })
 }
 
 #[test]
@@ -24,9 +43,21 @@ fn no_detail_repeats_the_answer() {
 
 #[test]
 fn without_an_answer_only_answerless_rules_fire() {
-    let case = |rewrite| Case { original: "Name it.", rewrite, context: None, choices: &[], right: None, reference: None };
+    let case = |rewrite| Case {
+        original: "Name it.",
+        rewrite,
+        context: None,
+        choices: &[],
+        right: None,
+        reference: None,
+    };
     assert_eq!(text_rules(&case("Name it, please. Paris?")), None);
-    assert_eq!(text_rules(&case("Name it. The correct answer is Paris.")).unwrap().rule, Rule::Announced);
+    assert_eq!(
+        text_rules(&case("Name it. The correct answer is Paris."))
+            .unwrap()
+            .rule,
+        Rule::Announced
+    );
 }
 
 /// Words with all that the rules look for: numbers, letters, codes, other scripts, marks.

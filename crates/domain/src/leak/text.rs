@@ -3,6 +3,7 @@
 //! Folding undoes what hides a word from a comparison: compatibility forms and accents (NFKD without marks),
 //! characters that are not seen, and letters of other alphabets that look like Latin ones.
 
+use regex::Regex;
 use unicode_normalization::{UnicodeNormalization as _, char::is_combining_mark};
 
 /// A word and where it stands.
@@ -45,8 +46,16 @@ impl Text {
 
     /// The last character before a word that is not white space, if any.
     pub fn before(&self, index: usize) -> Option<char> {
-        self.clean[..self.words[index].start].trim_end().chars().next_back()
+        self.clean[..self.words[index].start]
+            .trim_end()
+            .chars()
+            .next_back()
     }
+}
+
+/// A pattern of ours, compiled once in a `LazyLock`.
+pub(super) fn pattern(pattern: &str) -> Regex {
+    Regex::new(pattern).expect("a pattern in this module is a valid regular expression")
 }
 
 /// NFKD without marks and invisible characters, look-alikes mapped to Latin; case kept.
@@ -56,15 +65,22 @@ pub(super) fn fold(raw: &str) -> String {
         match c {
             '\0'..='\x7f' => out.push(c),
             _ if is_invisible(c) => {}
-            _ => out.extend(std::iter::once(c).nfkd().filter(|c| !is_combining_mark(*c)).map(look)),
+            _ => out.extend(
+                std::iter::once(c)
+                    .nfkd()
+                    .filter(|c| !is_combining_mark(*c))
+                    .map(look),
+            ),
         }
     }
     out
 }
 
 fn is_invisible(c: char) -> bool {
-    matches!(c, '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{180e}' | '\u{feff}')
-        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2064}')
+    matches!(
+        c,
+        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{180e}' | '\u{feff}'
+    ) || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2064}')
         || matches!(c, '\u{fe00}'..='\u{fe0f}' | '\u{e0000}'..='\u{e007f}')
 }
 
@@ -137,7 +153,12 @@ fn words(clean: &str) -> Vec<Word> {
         let possessive = &clean[start..end] == "s" && clean[..start].ends_with('\'');
         if !possessive {
             let text = clean[start..end].to_lowercase();
-            words.push(Word { text, start, end, sentence });
+            words.push(Word {
+                text,
+                start,
+                end,
+                sentence,
+            });
         }
     }
     words
@@ -169,6 +190,9 @@ mod tests {
 
     #[test]
     fn words_keep_numbers_whole() {
-        assert_eq!(texts("The Moon's 300,000 km/s, or 7.5."), ["the", "moon", "300,000", "km", "s", "or", "7.5"]);
+        assert_eq!(
+            texts("The Moon's 300,000 km/s, or 7.5."),
+            ["the", "moon", "300,000", "km", "s", "or", "7.5"]
+        );
     }
 }

@@ -4,7 +4,7 @@
 //! there *is* one: a script or a run of function words that nothing in the case had, a language named as the one in
 //! which the answer is called so, or a word that is nearly the answer, as words of Greek and Latin descent are.
 
-use super::{Leak, Rule, lexicon, view::View};
+use super::{Leak, Rule, lexicon, text::pattern, view::View};
 use regex::Regex;
 use std::{collections::HashSet, sync::LazyLock};
 
@@ -20,18 +20,24 @@ static FUNCTION: LazyLock<HashSet<&str>> = LazyLock::new(|| {
         .collect()
 });
 
-static NAMED: LazyLock<Option<Regex>> = LazyLock::new(|| {
+static NAMED: LazyLock<Regex> = LazyLock::new(|| {
     const TONGUE: &str = "spanish|french|german|italian|portuguese|dutch|latin|greek|russian|polish|swedish|danish|norwegian|\
                           finnish|czech|turkish|arabic|hebrew|hindi|chinese|mandarin|japanese|korean|romanian|hungarian|ukrainian|\
                           catalan|welsh|irish|esperanto|swahili";
     let patterns = [
-        format!(r"in (?:\w+ )?(?:{TONGUE})(?: it is| it's| this is| one says| they say| we say| the \w+ is| would be|\b.{{0,20}}\b(?:called|named|written|known)|:|,? ?\()"),
-        format!(r"(?:{TONGUE})(?: \w+)? (?:word|name|term|one|equivalent|translation)(?: for \w+)? (?:is|would be|was|\w+$|\w+\.|[^\s\w])"),
-        format!(r"(?:the|a) (?:{TONGUE})s? (?:\w+ )?(?:say|says|call|calls|people call|speakers|would say)"),
+        format!(
+            r"in (?:\w+ )?(?:{TONGUE})(?: it is| it's| this is| one says| they say| we say| the \w+ is| would be|\b[ -~]{{0,20}}\b(?:called|named|written|known)|:|,? ?\()"
+        ),
+        format!(
+            r"(?:{TONGUE})(?: \w+)? (?:word|name|term|one|equivalent|translation)(?: for \w+)? (?:is|would be|was|\w+$|\w+\.|[!-/:-@])"
+        ),
+        format!(
+            r"(?:the|a) (?:{TONGUE})s? (?:\w+ )?(?:say|says|call|calls|people call|speakers|would say)"
+        ),
         format!(r"writing in (?:{TONGUE})"),
         format!(r"(?:compare|cf\.?) the (?:{TONGUE})"),
     ];
-    Regex::new(&format!(r"(?i)\b(?:{})", patterns.join("|"))).ok()
+    pattern(&format!(r"(?i-u)\b(?:{})", patterns.join("|")))
 });
 
 pub(super) fn rule(view: &View) -> Option<Leak> {
@@ -39,11 +45,14 @@ pub(super) fn rule(view: &View) -> Option<Leak> {
     if has_new_script(view) {
         return leak("words in a script that the case lacks were added");
     }
-    let foreign = view.new_words().filter(|&i| FUNCTION.contains(view.rewrite.words[i].text.as_str())).count();
+    let foreign = view
+        .new_words()
+        .filter(|&i| FUNCTION.contains(view.rewrite.words[i].text.as_str()))
+        .count();
     if foreign >= 2 {
         return leak("words of another language were added");
     }
-    if NAMED.as_ref().is_some_and(|n| n.is_match(&view.rewrite.clean) && !n.is_match(&view.original.clean)) {
+    if NAMED.is_match(&view.rewrite.clean) && !NAMED.is_match(&view.original.clean) {
         return leak("the added words say what something is called in another language");
     }
     if has_dictionary_word(view) {
@@ -70,11 +79,22 @@ const DICTIONARY: &str = "red rojo rouge rot rosso vermelho|green verde vert gru
     sunday domingo dimanche sonntag domenica domingo";
 
 fn has_dictionary_word(view: &View) -> bool {
-    let rows = || DICTIONARY.split('|').map(|row| row.trim().split(' ').collect::<Vec<_>>());
-    let answers = view.right.iter().filter(|a| a.words.len() == 1).map(|a| a.words[0].as_str());
+    let rows = || {
+        DICTIONARY
+            .split('|')
+            .map(|row| row.trim().split(' ').collect::<Vec<_>>())
+    };
+    let answers = view
+        .right
+        .iter()
+        .filter(|a| a.words.len() == 1)
+        .map(|a| a.words[0].as_str());
     answers.into_iter().any(|answer| {
         let row = rows().find(|r| r[0] == answer);
-        row.is_some_and(|r| view.new_words().any(|i| r[1..].contains(&view.rewrite.words[i].text.as_str())))
+        row.is_some_and(|r| {
+            view.new_words()
+                .any(|i| r[1..].contains(&view.rewrite.words[i].text.as_str()))
+        })
     })
 }
 
@@ -86,7 +106,14 @@ fn has_new_script(view: &View) -> bool {
         other >= 2 && other * 2 > letters.len()
     };
     let answers = || view.right.iter().chain(&view.wrong).flat_map(|a| &a.words);
-    let had = view.original.words.iter().map(|w| &w.text).chain(answers()).chain(&view.context).any(|w| foreign(w));
+    let had = view
+        .original
+        .words
+        .iter()
+        .map(|w| &w.text)
+        .chain(answers())
+        .chain(&view.context)
+        .any(|w| foreign(w));
     !had && view.rewrite.words.iter().any(|w| foreign(&w.text))
 }
 
@@ -100,20 +127,36 @@ fn has_cognate(view: &View) -> bool {
         let (a, b) = (sound(word), sound(wanted));
         let long = a.len().max(b.len());
         let limit = if long >= 8 { 2 } else { 1 };
-        word != wanted && a.first() == b.first() && long.abs_diff(a.len().min(b.len())) <= 2 && lexicon::distance(&a, &b) <= limit
+        word != wanted
+            && a.first() == b.first()
+            && long.abs_diff(a.len().min(b.len())) <= 2
+            && lexicon::distance(&a, &b) <= limit
     };
-    let telling = |w: &&String| w.len() >= 6 && lexicon::is_content(w) && !lexicon::is_common(w) && !view.knows(w);
-    let answers = view.right.iter().filter(|a| a.words.len() <= 3).flat_map(|a| &a.words).filter(telling);
+    let telling = |w: &&String| {
+        w.len() >= 6 && lexicon::is_content(w) && !lexicon::is_common(w) && !view.knows(w)
+    };
+    let answers = view
+        .right
+        .iter()
+        .filter(|a| a.words.len() <= 3)
+        .flat_map(|a| &a.words)
+        .filter(telling);
     answers.into_iter().any(|wanted| {
         let choices = view.wrong.iter().flat_map(|w| &w.words);
         let unlike = |w: &str| !choices.clone().any(|c| c == w || lexicon::akin(c, w));
-        view.new_words().map(|i| view.rewrite.words[i].text.as_str()).any(|w| w.len() >= 5 && near(w, wanted) && unlike(w))
+        view.new_words()
+            .map(|i| view.rewrite.words[i].text.as_str())
+            .any(|w| w.len() >= 5 && near(w, wanted) && unlike(w))
     })
 }
 
 /// A rough common spelling: f for ph, t for th, k for c and q, i for y, no doubled letters.
 fn sound(word: &str) -> Vec<u8> {
-    let spelled = word.replace("ph", "f").replace("th", "t").replace("ch", "k").replace("sch", "s");
+    let spelled = word
+        .replace("ph", "f")
+        .replace("th", "t")
+        .replace("ch", "k")
+        .replace("sch", "s");
     let mut out: Vec<u8> = Vec::with_capacity(spelled.len());
     for b in spelled.bytes() {
         let b = match b {
@@ -137,12 +180,24 @@ mod tests {
     #[test]
     fn what_text_rules_can_see_of_translation() {
         let ask = "What do plants do with light?";
-        for text in ["фотосинтез", "La respuesta es obvia.", "Compare fotosíntesis.", "In German it is called so."] {
+        for text in [
+            "фотосинтез",
+            "La respuesta es obvia.",
+            "Compare fotosíntesis.",
+            "In German it is called so.",
+        ] {
             let leak = open(ask, &format!("{ask} {text}"), "photosynthesis");
             assert_eq!(leak.map(|l| l.rule), Some(Rule::Translation), "{text}");
         }
-        for text in ["Answer in French.", "Use Greek letters such as α.", "Note the café's Latin motto."] {
-            assert!(open(ask, &format!("{ask} {text}"), "photosynthesis").is_none(), "{text}");
+        for text in [
+            "Answer in French.",
+            "Use Greek letters such as α.",
+            "Note the café's Latin motto.",
+        ] {
+            assert!(
+                open(ask, &format!("{ask} {text}"), "photosynthesis").is_none(),
+                "{text}"
+            );
         }
     }
 }

@@ -31,7 +31,13 @@ impl Answer {
             [n] if n.first == 0 && text.words.len() - n.last <= 3 => Some(n.value),
             _ => None,
         };
-        Self { text, words, number, letters, telling: Vec::new() }
+        Self {
+            text,
+            words,
+            number,
+            letters,
+            telling: Vec::new(),
+        }
     }
 }
 
@@ -40,6 +46,9 @@ pub(super) struct View {
     pub original: Text,
     pub rewrite: Text,
     known: HashSet<String>,
+    /// Of each word of the rewrite: whether the original lacks it.
+    new: Vec<bool>,
+    known_stems: HashSet<String>,
     /// Words of the context.
     pub context: HashSet<String>,
     known_numbers: Vec<f64>,
@@ -53,21 +62,44 @@ pub(super) struct View {
 impl View {
     pub fn new(case: &Case) -> Self {
         let (original, rewrite) = (Text::new(case.original), Text::new(case.rewrite));
-        let known = original.words.iter().map(|w| w.text.clone()).collect();
-        let known_numbers: Vec<f64> = number::scan(&original.words).iter().map(|n| n.value).collect();
+        let known: HashSet<String> = original.words.iter().map(|w| w.text.clone()).collect();
+        let new = rewrite
+            .words
+            .iter()
+            .map(|w| !known.contains(&w.text))
+            .collect();
+        let known_stems = original
+            .words
+            .iter()
+            .map(|w| lexicon::stem(&w.text).to_owned())
+            .collect();
+        let known_numbers: Vec<f64> = number::scan(&original.words)
+            .iter()
+            .map(|n| n.value)
+            .collect();
         let mut numbers = number::scan(&rewrite.words);
         numbers.retain(|n| !known_numbers.contains(&n.value) && !number::is_format(&rewrite, n));
-        let context = case.context.map(|c| Text::new(c).words.into_iter().map(|w| w.text).collect());
+        let context = case
+            .context
+            .map(|c| Text::new(c).words.into_iter().map(|w| w.text).collect());
         let mut view = Self {
             original,
             rewrite,
             known,
+            new,
+            known_stems,
             context: context.unwrap_or_default(),
             known_numbers,
             numbers,
             right: Vec::new(),
             wrong: Vec::new(),
         };
+        // "One" stands for anything ("the best one"), unless something says that it is meant.
+        let meant = |n: &Number| {
+            view.rewrite.words[n.first].text != "one" || n.last > n.first || view.is_cued(n.first)
+        };
+        let kept: Vec<Number> = view.numbers.iter().filter(|n| meant(n)).copied().collect();
+        view.numbers = kept;
         view.take_answers(case);
         view
     }
@@ -76,7 +108,10 @@ impl View {
         let mut choices: Vec<Answer> = case.choices.iter().map(|c| Answer::new(c)).collect();
         for i in 0..choices.len() {
             let alone = |w: &&String| {
-                let shared = choices.iter().enumerate().any(|(j, c)| j != i && c.words.contains(w));
+                let shared = choices
+                    .iter()
+                    .enumerate()
+                    .any(|(j, c)| j != i && c.words.contains(w));
                 !shared && w.len() >= 4 && lexicon::is_content(w) && !lexicon::is_common(w)
             };
             choices[i].telling = choices[i].words.iter().filter(alone).cloned().collect();
@@ -88,12 +123,29 @@ impl View {
                 self.wrong.push(choice);
             }
         }
-        self.right.extend(case.reference.map(Answer::new).filter(|a| !a.text.clean.trim().is_empty()));
+        self.right.extend(
+            case.reference
+                .map(Answer::new)
+                .filter(|a| !a.text.clean.trim().is_empty()),
+        );
     }
 
     /// Whether the rewrite's word at `index` is not among the original's words.
     pub fn is_new(&self, index: usize) -> bool {
-        !self.known.contains(&self.rewrite.words[index].text)
+        self.new[index]
+    }
+
+    /// Whether neither the original nor the context has a form of the rewrite's word at `index`.
+    pub fn is_new_stem(&self, index: usize) -> bool {
+        let word = self.rewrite.words[index].text.as_str();
+        self.is_new(index)
+            && !self.known_stems.contains(lexicon::stem(word))
+            && !self.context.contains(word)
+    }
+
+    /// Whether the original has a form of this word.
+    pub fn knows_stem(&self, word: &str) -> bool {
+        self.known_stems.contains(lexicon::stem(word))
     }
 
     /// Whether the original has this word.
@@ -113,27 +165,50 @@ impl View {
 
     /// Where these words stand in a row in the rewrite, at least one of them new.
     pub fn runs(&self, words: &[String]) -> impl Iterator<Item = usize> {
-        let last = self.rewrite.words.len().checked_sub(words.len()).filter(|_| !words.is_empty());
+        let last = self
+            .rewrite
+            .words
+            .len()
+            .checked_sub(words.len())
+            .filter(|_| !words.is_empty());
         (0..last.map_or(0, |l| l + 1)).filter(move |&i| {
-            words.iter().zip(&self.rewrite.words[i..]).all(|(a, b)| *a == b.text)
+            words
+                .iter()
+                .zip(&self.rewrite.words[i..])
+                .all(|(a, b)| *a == b.text)
                 && (i..i + words.len()).any(|j| self.is_new(j))
         })
     }
 
     /// Whether the answer's words, new or not, stand in this sentence of the rewrite.
     pub fn is_in_sentence(&self, answer: &Answer, sentence: usize) -> bool {
-        let same: Vec<&str> = self.rewrite.words.iter().filter(|w| w.sentence == sentence).map(|w| w.text.as_str()).collect();
+        let same: Vec<&str> = self
+            .rewrite
+            .words
+            .iter()
+            .filter(|w| w.sentence == sentence)
+            .map(|w| w.text.as_str())
+            .collect();
         let n = answer.words.len();
-        n > 0 && same.windows(n).any(|run| run.iter().zip(&answer.words).all(|(a, b)| a == b))
+        n > 0
+            && same
+                .windows(n)
+                .any(|run| run.iter().zip(&answer.words).all(|(a, b)| a == b))
     }
 
     /// The first place where the rewrite names an answer that the original does not: its words in a row, its
     /// number, or a word that only it has.
     pub fn mention(&self, answer: &Answer) -> Option<usize> {
         if let Some(number) = answer.number {
-            return self.numbers.iter().find(|n| n.value == number).map(|n| n.first);
+            return self
+                .numbers
+                .iter()
+                .find(|n| n.value == number)
+                .map(|n| n.first);
         }
-        let whole = self.runs(&answer.words).find(|&i| self.names_here(answer, i));
+        let whole = self
+            .runs(&answer.words)
+            .find(|&i| self.names_here(answer, i));
         whole.or_else(|| self.telling_word(answer))
     }
 
@@ -141,7 +216,8 @@ impl View {
         if answer.words.len() > 3 {
             return None;
         }
-        self.new_words().find(|&i| answer.telling.contains(&self.rewrite.words[i].text))
+        self.new_words()
+            .find(|&i| answer.telling.contains(&self.rewrite.words[i].text))
     }
 
     /// Whether the words at `index` are used as a name of the answer, not as plain words that happen to be equal.
@@ -153,16 +229,25 @@ impl View {
                 after || self.word(index, -1) == "or" || self.word(index, 1) == "or"
             }
             "yes" => {
-                let conditional = matches!(self.word(index, -1), "if" | "whether") || self.word(index, 1) == "only";
+                let conditional = matches!(self.word(index, -1), "if" | "whether")
+                    || self.word(index, 1) == "only";
                 !conditional
             }
             // A symbol of one or two letters is written as it is.
             word if word.len() <= 2 && answer.words.len() == 1 => {
-                answer.text.words.last().is_some_and(|w| &answer.text.clean[w.start..w.end] == *written)
+                answer
+                    .text
+                    .words
+                    .last()
+                    .is_some_and(|w| &answer.text.clean[w.start..w.end] == *written)
                     && (word.len() > 1 || !written.chars().all(|c| c.is_ascii_digit()))
                     && !(word.len() == 1 && lexicon::is_stop(word))
             }
-            word if lexicon::is_common(word) && answer.words.len() == 1 && self.wrong.is_empty() => {
+            "first" | "second" | "third" | "last" if answer.words.len() == 1 => self.is_cued(index),
+            word if lexicon::is_common(word)
+                && answer.words.len() == 1
+                && self.wrong.is_empty() =>
+            {
                 self.is_cued(index)
             }
             _ => true,
@@ -171,21 +256,28 @@ impl View {
 
     /// The word `by` places from `index`, or "".
     pub fn word(&self, index: usize, by: isize) -> &str {
-        index.checked_add_signed(by).and_then(|i| self.rewrite.words.get(i)).map_or("", |w| &w.text)
+        index
+            .checked_add_signed(by)
+            .and_then(|i| self.rewrite.words.get(i))
+            .map_or("", |w| &w.text)
     }
 
     /// Whether the words just before say that an answer follows ("it is …", "called …", ": …").
     pub fn is_cued(&self, index: usize) -> bool {
         const CUES: [&str; 24] = [
-            "is", "are", "be", "equals", "equal", "called", "means", "answer", "hint", "namely", "say", "says",
-            "remember", "recall", "like", "ie", "word", "value", "gives", "use", "using", "has", "output", "returns",
+            "is", "are", "be", "equals", "equal", "called", "means", "answer", "hint", "namely",
+            "say", "says", "remember", "recall", "like", "ie", "word", "value", "gives", "use",
+            "using", "has", "output", "returns",
         ];
         let sentence = self.rewrite.words[index].sentence;
         let near = (1..=3).filter_map(|by| index.checked_sub(by));
         let cued = near
             .filter(|&i| self.rewrite.words[i].sentence == sentence)
             .any(|i| CUES.contains(&self.rewrite.words[i].text.as_str()));
-        cued || matches!(self.rewrite.before(index), Some(':' | '=' | '>' | '"' | '(' | '`'))
+        cued || matches!(
+            self.rewrite.before(index),
+            Some(':' | '=' | '>' | '"' | '(' | '`')
+        )
     }
 
     /// Whether the added words name most of the choices: then naming the right one says nothing.
