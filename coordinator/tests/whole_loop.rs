@@ -1,5 +1,11 @@
 //! The whole loop with a scripted model: what it finds, that it is the same twice, and that no death loses anything.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a failure here is a failed test"
+)]
+
 mod support;
 
 use coordinator::{Outcome, board::Board, summary};

@@ -34,6 +34,15 @@ struct View {
     said: Instant,
 }
 
+/// How far a step is.
+struct At {
+    key: StepKey,
+    kind: RoundKind,
+    items: u64,
+    done: u64,
+    spend: Spend,
+}
+
 impl View {
     fn new(watched: bool) -> Self {
         let now = Instant::now();
@@ -64,7 +73,16 @@ impl View {
                 }
                 match &self.bar {
                     Some(bar) => draw(bar, done, items, spend),
-                    None => self.plain(key, kind, items, done, spend, fresh),
+                    None => self.plain(
+                        &At {
+                            key,
+                            kind,
+                            items,
+                            done,
+                            spend,
+                        },
+                        fresh,
+                    ),
                 }
             }
         }
@@ -86,29 +104,23 @@ impl View {
         }
     }
 
-    fn plain(
-        &mut self,
-        key: StepKey,
-        kind: RoundKind,
-        items: u64,
-        done: u64,
-        spend: Spend,
-        fresh: bool,
-    ) {
+    fn plain(&mut self, at: &At, fresh: bool) {
+        let At {
+            items, done, spend, ..
+        } = *at;
         if items == 0 || (!fresh && done < items && self.said.elapsed() < PLAIN_EVERY) {
             return;
         }
         self.said = Instant::now();
-        let rate = (done - self.first_done.min(done)) as f64
-            / self.started.elapsed().as_secs_f64().max(0.001);
-        let eta = if rate > 0.0 {
-            format!(", {:.0} s left", (items - done) as f64 / rate)
-        } else {
-            String::new()
+        let seconds = self.started.elapsed().as_secs_f64().max(0.001);
+        let rate = done.saturating_sub(self.first_done) as f64 / seconds;
+        let eta = match rate > 0.0 {
+            true => format!(", {:.0} s left", (items - done) as f64 / rate),
+            false => String::new(),
         };
+        let stage = stage(at.key, at.kind);
         out::note(format!(
-            "{}: {done}/{items}, {rate:.1}/s{eta}, {}",
-            stage(key, kind),
+            "{stage}: {done}/{items}, {rate:.1}/s{eta}, {}",
             spent(spend)
         ));
     }
@@ -173,7 +185,7 @@ pub fn thousands(n: u64) -> String {
     let digits = n.to_string();
     let mut out = String::new();
     for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i) % 3 == 0 {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
             out.push(',');
         }
         out.push(digit);

@@ -231,6 +231,9 @@ impl<'a> Blocks<'a> {
     }
 }
 
+/// A grader's name and version.
+type GraderName = (String, String);
+
 /// The name and version under which a grader's grades are stored.
 pub fn named(grader: &Grader) -> (String, String) {
     (grader.name().to_owned(), grader.version())
@@ -244,7 +247,7 @@ async fn write_satisfied(
     writer: &mut dyn StepWriter,
     satisfied: Vec<(Item, Option<Grader>)>,
 ) -> Result<(), CoordinatorError> {
-    let mut groups: Vec<(Option<(String, String)>, Vec<Item>)> = Vec::new();
+    let mut groups: Vec<(Option<GraderName>, Vec<Item>)> = Vec::new();
     for (item, grader) in satisfied {
         let grader = grader.as_ref().map(named);
         match groups.iter_mut().find(|(g, _)| *g == grader) {

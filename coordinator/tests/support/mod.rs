@@ -34,7 +34,11 @@ pub struct World {
 /// Questions of the test: half of them have words that the scripted model fails on.
 pub fn questions(n: usize) -> String {
     let row = |i: usize| {
-        let vague = if i % 2 == 0 { "something about " } else { "" };
+        let vague = if i.is_multiple_of(2) {
+            "something about "
+        } else {
+            ""
+        };
         format!(
             "\"{vague}item {i} of the long list, which letter?\",alpha {i},beta {i},gamma {i},delta {i},{}\n",
             ["A", "B", "C", "D"][i % 4]
@@ -120,7 +124,7 @@ fn text(asked: &str, key: Hash) -> String {
             .chars()
             .take_while(char::is_ascii_digit)
             .collect();
-        let manner = if key.seed() % 3 == 0 {
+        let manner = if key.seed().is_multiple_of(3) {
             "clearly"
         } else {
             "roughly"

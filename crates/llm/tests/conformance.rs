@@ -1,5 +1,11 @@
 //! Every adapter passes the same suite.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a failure here is a failed test"
+)]
+
 mod support;
 
 use domain::call::{Reply, Score};

@@ -1,6 +1,12 @@
 //! The HTTP adapter against a real server process that misbehaves on demand: what is sent again, what
 //! it ends in, what it is charged, and that no bad reply ever becomes an answer.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a failure here is a failed test"
+)]
+
 mod support;
 
 use llm::{

@@ -1,5 +1,11 @@
 //! The HTTP adapter's limits, seen from a real server process.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a failure here is a failed test"
+)]
+
 mod support;
 
 use futures::future::join_all;

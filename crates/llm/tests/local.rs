@@ -1,4 +1,10 @@
 //! The local model behind the seam: a tiny random one always, the real one where it has been fetched.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a failure here is a failed test"
+)]
 #![cfg(feature = "local")]
 
 use domain::{
@@ -127,8 +133,13 @@ async fn dropping_the_model_ends_a_long_block() {
     };
     let model = LocalModel::load(options).await.unwrap();
     let endless = request(Call::Generate {
-        messages: vec![Message::user("Count to a million, one number after the other.")],
-        sampling: Sampling { max_tokens: 8000, ..Sampling::default() },
+        messages: vec![Message::user(
+            "Count to a million, one number after the other.",
+        )],
+        sampling: Sampling {
+            max_tokens: 8000,
+            ..Sampling::default()
+        },
     });
     let model = std::sync::Arc::new(model);
     let caller = std::sync::Arc::clone(&model);

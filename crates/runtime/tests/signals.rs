@@ -1,5 +1,10 @@
 //! Real signals to this very process. One test only: signals go to the whole process.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a failure here is a failed test"
+)]
 #![cfg(unix)]
 #![allow(unsafe_code)]
 

@@ -156,8 +156,6 @@ pub const KEYS: &[Key] = &[
     key("models.*.kind", Word(MODEL_KINDS), Required, "`local`: in this process; `http`: any OpenAI-compatible server; `reward` is not available yet. `[models.proposer]` may leave it out: it is then the target with its own sampling"),
     key("models.*.model", Text, Required, "`local`: a name of `promptimal models list`, or a path; `http`: the name the server knows"),
     of(LOCAL, "models.*.precision", Word(&["auto", "f32", "q8_0", "native"]), Is("\"auto\""), "what the weights are computed in"),
-    of(LOCAL, "models.*.threads", Count(1, 1024), Says("all cores"), "threads"),
-    of(LOCAL, "models.*.max_context", Count(16, 10_000_000), Says("the model's own"), "the longest conversation, in tokens"),
     of(HTTP, "models.*.base_url", Text, Required, "up to and including the version: `https://api.openai.com/v1`"),
     of(HTTP, "models.*.api_key_env", Text, Nothing, "the environment variable that holds the key; never the key itself"),
     of(HTTP, "models.*.api_key_file", Text, Nothing, "the file that holds the key; `api_key_env` or this, not both"),

@@ -54,12 +54,6 @@ pub struct Local {
     /// What the weights are computed in.
     #[serde(default)]
     pub precision: Precision,
-    /// Threads; all cores unless told.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub threads: Option<usize>,
-    /// The longest conversation, in tokens; the model's own limit unless told.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub max_context: Option<usize>,
     /// How replies are sampled.
     #[serde(default, deserialize_with = "partial")]
     pub sampling: Sampling,

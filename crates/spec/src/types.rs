@@ -54,7 +54,7 @@ impl Spec {
 
     /// What makes two specs the same piece of work: a hash of everything that can change an answer, a
     /// grade or a choice. Left out, so that they can be changed on an unfinished run: the budget, tags,
-    /// thresholds, and how a model is reached (keys, time limits, retries, rates, threads).
+    /// thresholds, and how a model is reached (keys, time limits, retries, rates).
     pub fn hash(&self) -> Hash {
         let mut work = self.clone();
         work.budget = Budget::default();
@@ -99,7 +99,6 @@ impl Spec {
 /// Resets what changes how a model is reached, and nothing of what it says.
 fn plain_access(model: &mut Model) {
     match model {
-        Model::Local(local) => local.threads = None,
         Model::Http(http) => {
             http.api_key_env = None;
             http.api_key_file = None;
@@ -110,7 +109,7 @@ fn plain_access(model: &mut Model) {
             http.requests_per_minute = None;
             http.tokens_per_minute = None;
         }
-        Model::Reward(_) => {}
+        Model::Local(_) | Model::Reward(_) => {}
     }
 }
 

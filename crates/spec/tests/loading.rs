@@ -213,12 +213,10 @@ prop_compose! {
 }
 
 fn model() -> impl Strategy<Value = Model> {
-    let local = (sampling(), prop::option::of(1..64usize)).prop_map(|(sampling, threads)| {
+    let local = sampling().prop_map(|sampling| {
         Model::Local(spec::Local {
             model: "smollm2-135m-instruct".to_owned(),
             precision: spec::Precision::Q8,
-            threads,
-            max_context: None,
             sampling,
         })
     });

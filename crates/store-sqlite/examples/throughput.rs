@@ -4,6 +4,12 @@
 //! One process, no model and no queue: a step is planned in blocks of 16 items, claimed, marked as
 //! dispatched and reported in batches. Rows are the size of a multiple-choice question.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a failure here is a failed test"
+)]
+
 use domain::{
     call::{Answer, Reply, Usage},
     candidate::{Arm, Candidate, Target, Verdict},

@@ -1,5 +1,11 @@
 //! The suite every store passes, on SQLite files in a folder that goes away with the process.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a failure here is a failed test"
+)]
+
 use std::sync::OnceLock;
 use store_sqlite::SqliteStore;
 

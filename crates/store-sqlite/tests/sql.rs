@@ -1,5 +1,11 @@
 //! What people do with `promptimal sql`: the cookbook, and that nothing can be written.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a failure here is a failed test"
+)]
+
 mod common;
 
 use common::demo;

@@ -67,7 +67,15 @@ async fn start(dir: &Path, args: &RunArgs, kind: RunKind) -> anyhow::Result<Exit
         json: args.json,
         quiet: args.quiet || args.json,
     };
-    go(dir, store, run, show).await
+    // As it is written now: how a model is reached and the thresholds may have changed since the run began.
+    go(dir, store, (run, as_stored(&loaded)), show).await
+}
+
+fn as_stored(loaded: &Loaded) -> StoredSpec {
+    StoredSpec {
+        spec: loaded.spec.clone(),
+        paths: loaded.paths.clone(),
+    }
 }
 
 async fn find_or_create(
@@ -86,10 +94,6 @@ async fn find_or_create(
         }
         return Ok(run);
     }
-    let stored = StoredSpec {
-        spec: loaded.spec.clone(),
-        paths: loaded.paths.clone(),
-    };
     let run = Run {
         id: RunId::new(),
         name: loaded.spec.run.name.clone(),
@@ -97,7 +101,7 @@ async fn find_or_create(
         kind,
         status: RunStatus::Running,
         reason: None,
-        spec: serde_json::to_string(&stored)?,
+        spec: serde_json::to_string(&as_stored(loaded))?,
         spec_hash: hash,
         summary: None,
         created_at: SystemClock.now_micros(),
@@ -153,12 +157,17 @@ pub async fn resume(dir: &Path, args: &ResumeArgs) -> anyhow::Result<ExitCode> {
         json: args.json,
         quiet: args.quiet || args.json,
     };
-    go(dir, store, run, show).await
+    let stored = StoredSpec::of(&run)?;
+    go(dir, store, (run, stored), show).await
 }
 
 /// Drives a run that is not finished; prints the result.
-async fn go(dir: &Path, store: Arc<SqliteStore>, run: Run, show: Show) -> anyhow::Result<ExitCode> {
-    let stored = StoredSpec::of(&run)?;
+async fn go(
+    dir: &Path,
+    store: Arc<SqliteStore>,
+    (run, stored): (Run, StoredSpec),
+    show: Show,
+) -> anyhow::Result<ExitCode> {
     let id = run.id;
     let mut outcome = Outcome::Finished;
     if run.status != RunStatus::Finished {

@@ -37,7 +37,10 @@ pub async fn demo() -> Demo {
         .unwrap();
     let run = stored_run(&store).await;
     let (example, target, candidates) = cast(run);
-    store.add_examples(run, &[example.clone()]).await.unwrap();
+    store
+        .add_examples(run, std::slice::from_ref(&example))
+        .await
+        .unwrap();
     let [original, winner, leak] = &candidates;
     let plan = Plan {
         store: &store,

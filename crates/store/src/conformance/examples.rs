@@ -66,7 +66,7 @@ pub async fn an_example_twice_in_one_dataset_counts_once(store: &dyn Store) {
 pub async fn members_come_in_pages_and_parts(store: &dyn Store) {
     let run = run(store).await;
     let split = |n: u32| {
-        if n % 3 == 0 {
+        if n.is_multiple_of(3) {
             Split::Test
         } else {
             Split::Train
