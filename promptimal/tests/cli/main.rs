@@ -1,0 +1,13 @@
+//! The program as people use it: a process, its output, its exit code.
+
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod eval;
+mod look;
+mod machine;
+mod run;
+mod specs;
+mod stop;
