@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 import urllib.request
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -157,28 +158,45 @@ def told(run: dict) -> dict:
     return run
 
 
+def repeated(everyone: list[Client], mock: Mock) -> Iterator[dict]:
+    """Every client at its best concurrency, again and again, there and back: whoever ran first runs last next."""
+    for repetition in range(ARGS.repetitions):
+        for client in everyone if repetition % 2 == 0 else reversed(everyone):
+            yield told(measure(client, mock, client.best)) | {"repetition": repetition}
+
+
+def scaled(everyone: list[Client], mock: Mock) -> Iterator[dict]:
+    """Promptimal with few and with many examples."""
+    for repetition in range(ARGS.scaling_repetitions):
+        for client in everyone:
+            for n in ARGS.scaling if client.name == "promptimal" else []:
+                yield told(measure(client, mock, 256, n)) | {"repetition": repetition}
+
+
+def without_delay(everyone: list[Client], mock: Mock) -> Iterator[dict]:
+    """What the mock itself can do."""
+    mock.delay = 0
+    for client in everyone:
+        for _ in range(ARGS.repetitions if client.name == "raw sockets" else 0):
+            yield told(measure(client, mock, 256))
+
+
 def main() -> None:
     mock = Mock(ARGS.programs, ARGS.delay)
+    results = {"machine": report.machine(), "delay_ms": ARGS.delay}
+    results |= {part: [] for part in ("tuning", "runs", "scaling", "ceiling")}
     try:
         everyone = [c for c in clients(ARGS.programs, ARGS.quick) if not ARGS.only or c.name in ARGS.only]
-        results = {"machine": report.machine(), "delay_ms": ARGS.delay, "quick": ARGS.quick}
-        results["tuning"] = tune(everyone, mock)
-        results["runs"] = []
-        for repetition in range(ARGS.repetitions):
-            # There and back: whoever ran first runs last the next time.
-            for client in everyone if repetition % 2 == 0 else reversed(everyone):
-                run = told(measure(client, mock, client.best))
-                results["runs"].append(run | {"repetition": repetition})
-        ours = [c for c in everyone if c.name == "promptimal"]
-        results["scaling"] = [
-            told(measure(client, mock, 256, n)) | {"repetition": repetition}
-            for repetition in range(ARGS.scaling_repetitions)
-            for client in ours
-            for n in ARGS.scaling
-        ]
-        mock.delay = 0
-        raw = [c for c in everyone if c.name == "raw sockets"]
-        results["ceiling"] = [told(measure(c, mock, 256)) for c in raw for _ in range(ARGS.repetitions)]
+        results["ceiling"].extend(without_delay(everyone, mock))
+        mock.delay = ARGS.delay
+        results["tuning"].extend(tune(everyone, mock))
+        for run in repeated(everyone, mock):
+            results["runs"].append(run)
+        for run in scaled(everyone, mock):
+            results["scaling"].append(run)
+    except KeyboardInterrupt:
+        print("interrupted: what was measured is told, the docs are left alone", file=sys.stderr)
+        ARGS.quick = True
     finally:
         mock.stop()
     ARGS.out.parent.mkdir(parents=True, exist_ok=True)

@@ -1,5 +1,6 @@
 """gepa's DefaultAdapter, which asks through litellm.batch_completion."""
 
+import litellm  # noqa: F401  gepa imports it with the first call: seconds that are not the call's
 from common import main, question
 from gepa.adapters.default_adapter.default_adapter import DefaultAdapter
 

@@ -42,8 +42,7 @@ pub fn main(url: &str, n: usize, c: usize) -> anyhow::Result<()> {
     let begun = Instant::now();
     let right = crate::runtime()?.block_on(ask(format!("{url}/chat/completions"), n, c))?;
     anyhow::ensure!(right == n, "{right} of {n} answers are right");
-    let report =
-        serde_json::json!({ "wall_s": begun.elapsed().as_secs_f64(), "used": measure::used() });
+    let report = serde_json::json!({ "took": { "wall_s": begun.elapsed().as_secs_f64() }, "used": measure::used() });
     println!("{report}");
     Ok(())
 }

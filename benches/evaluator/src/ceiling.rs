@@ -21,8 +21,7 @@ pub fn main(url: &str, n: usize, c: usize) -> anyhow::Result<()> {
     let address = address.context("the URL names no server")?.to_owned();
     let begun = Instant::now();
     crate::runtime()?.block_on(all(address, n, c))?;
-    let report =
-        serde_json::json!({ "wall_s": begun.elapsed().as_secs_f64(), "used": measure::used() });
+    let report = serde_json::json!({ "took": { "wall_s": begun.elapsed().as_secs_f64() }, "used": measure::used() });
     println!("{report}");
     Ok(())
 }

@@ -170,6 +170,7 @@ async fn drive(
             backoff: 1_000_000,
             max_backoff: 60_000_000,
         },
+        hold: 5_000_000,
     };
     let deps = Deps {
         store: store.clone(),
