@@ -18,6 +18,7 @@ use std::{
     fs::{File, TryLockError},
     path::Path,
     sync::Arc,
+    time::Duration,
 };
 use store::{RetryPolicy, Run, Runs, StatusChange};
 use store_sqlite::SqliteStore;
@@ -25,6 +26,10 @@ use worker_eval::Models;
 
 /// Blocks a worker holds at once for a local model: the model computes one at a time, the others wait ready.
 const LOCAL_BLOCKS: usize = 4;
+
+/// How often, and how far apart, the lock of a run is asked for.
+const LOCK_TRIES: u32 = 50;
+const LOCK_WAIT: Duration = Duration::from_millis(100);
 
 /// How failed items are treated: five attempts, from one second to a minute apart.
 const RETRY: RetryPolicy = RetryPolicy {
@@ -63,7 +68,7 @@ pub fn model_names(stored: &StoredSpec, kind: RunKind) -> Vec<String> {
 /// # Errors
 /// When another process drives it, a model or dataset cannot be read, or the store fails.
 pub async fn drive(job: Job<'_>) -> anyhow::Result<Outcome> {
-    let _lock = lock(job.data_dir, &job.run)?;
+    let _lock = lock(job.data_dir, &job.run).await?;
     let names = model_names(&job.stored, job.run.kind);
     let models = models::build(&job.stored.spec, &job.stored.paths, &names).await?;
     ready(&job).await?;
@@ -75,22 +80,24 @@ pub async fn drive(job: Job<'_>) -> anyhow::Result<Outcome> {
     Ok(outcome)
 }
 
-/// Two processes must not drive one run. The lock goes with the process, however it ends.
-fn lock(data_dir: &Path, run: &Run) -> anyhow::Result<File> {
+/// Two processes must not drive one run. The lock goes with the process, however it ends; one that was killed this
+/// moment may need a while to be gone, so the lock is asked for some seconds.
+async fn lock(data_dir: &Path, run: &Run) -> anyhow::Result<File> {
     let path = data_dir.join(format!("{}.lock", run.id));
     let file = File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => {
-            bail!(
-                "run {} is driven by another process: wait for it, or end it",
-                run.id
-            )
-        }
-        Err(TryLockError::Error(e)) => {
-            Err(e).with_context(|| format!("cannot lock {}", path.display()))
+    for _ in 0..LOCK_TRIES {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::WouldBlock) => tokio::time::sleep(LOCK_WAIT).await,
+            Err(TryLockError::Error(e)) => {
+                return Err(e).with_context(|| format!("cannot lock {}", path.display()));
+            }
         }
     }
+    bail!(
+        "run {} is driven by another process: wait for it, or end it",
+        run.id
+    )
 }
 
 /// A stopped run is set to running; data are read if they were not.
