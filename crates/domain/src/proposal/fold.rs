@@ -26,7 +26,8 @@ pub fn fold(text: &str) -> String {
             _ => gap = true,
         }
     }
-    out
+    // Marks that something between them kept apart are neighbours now.
+    out.nfkc().collect()
 }
 
 fn is_minus(c: char) -> bool {
