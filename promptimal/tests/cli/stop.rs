@@ -64,11 +64,11 @@ fn budgets_of_tokens_and_dollars_hold_too() {
 
 #[test]
 fn ctrl_c_drains_and_says_how_to_go_on() {
-    let scene = Scene::new(20);
+    let scene = Scene::new(80);
     scene.spec();
     scene.server.set_latency(100);
     let run = Watched::start(&mut scene.command(&["run", "spec.toml"]));
-    run.wait_for("baseline: 0/20");
+    run.wait_for("baseline: 0/80");
     while scene.server.requests() < 6 {
         std::thread::yield_now();
     }
@@ -82,7 +82,7 @@ fn ctrl_c_drains_and_says_how_to_go_on() {
     // What was under way is finished and stored, not thrown away.
     let stored = number(&data, "SELECT count(*) FROM answers");
     assert_eq!(stored, scene.server.requests() as i64);
-    assert!(stored < 20, "it stopped before the baseline was done");
+    assert!(stored < 80, "it stopped before the baseline was done");
     scene.server.set_latency(1);
     let advice = stopped
         .stderr
