@@ -22,7 +22,7 @@ use domain::{
 };
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
-use store::{MemberPage, Run, Store};
+use store::{MemberPage, Run, StepStatus, Store};
 
 /// The summary of a search, as `--json` prints it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -186,8 +186,8 @@ pub async fn search(
         pairs: pairs.len() as u64,
         examples: search::examples(&board, &numbers, &pairs),
         leaks_rejected: leaks,
-        rejected: totals.rejected.into_iter().collect(),
-        unmeasured: steps.iter().map(|s| s.items - s.items_done).sum(),
+        rejected: rejected(totals.rejected, lost(&steps, Step::Propose)),
+        unmeasured: lost(&steps, Step::Answer),
         seconds: (run.finished_at.unwrap_or(now) - run.created_at) as f64 / 1e6,
         marks: marks(settings),
         ..spent(totals.spend, run)
@@ -218,6 +218,18 @@ fn spent(spend: Spend, run: &Run) -> Summary {
         seconds: 0.0,
         marks: Vec::new(),
     }
+}
+
+/// Items of all steps of a kind that no answer came to.
+fn lost(steps: &[StepStatus], step: Step) -> u64 {
+    let of_kind = steps.iter().filter(|s| s.key.step == step && s.open == 0);
+    of_kind.map(|s| s.items - s.items_done).sum()
+}
+
+/// Rejected rewrites by reason; those that were never written (cut off, refused, empty) among them.
+fn rejected(reasons: Vec<(String, u64)>, unwritten: u64) -> BTreeMap<String, u64> {
+    let unwritten = (unwritten > 0).then(|| ("no_reply".to_owned(), unwritten));
+    reasons.into_iter().chain(unwritten).collect()
 }
 
 fn marks(settings: &Settings) -> Vec<String> {
