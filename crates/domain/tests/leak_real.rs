@@ -14,7 +14,7 @@ fn data(part: &str) -> Option<PathBuf> {
     );
     let path = root.join(part);
     if !path.exists() {
-        println!("skipped: no {part} under PROMPTIMAL_DATA");
+        skip(&format!("no {part} under PROMPTIMAL_DATA"));
         return None;
     }
     Some(path)
@@ -211,4 +211,17 @@ fn published_rewrites_mostly_pass() {
     let n = by.values().sum::<usize>();
     println!("bpo: {n} of {} rejected {by:?}", rows.len());
     assert!(n * 5 <= rows.len(), "{n} of {}", rows.len());
+}
+
+/// Says that a test is skipped, where it is read: see CONTRIBUTING.md.
+fn skip(why: &str) {
+    use std::io::Write;
+    println!("skipped: {why}");
+    if let Some(log) = std::env::var_os("PROMPTIMAL_SKIP_LOG") {
+        let log = std::fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(log);
+        writeln!(log.unwrap(), "skipped: {why}").unwrap();
+    }
 }

@@ -124,7 +124,7 @@ async fn blocks_from_many_callers_are_all_answered() {
 #[tokio::test]
 async fn dropping_the_model_ends_a_long_block() {
     let Some(path) = catalogue::locate("smollm2-135m-instruct").ok().flatten() else {
-        println!("skipped: the model smollm2-135m-instruct is not in the cache");
+        skip("the model smollm2-135m-instruct is not in the cache");
         return;
     };
     let options = LocalOptions {
@@ -156,7 +156,7 @@ async fn dropping_the_model_ends_a_long_block() {
 #[tokio::test]
 async fn the_real_model_answers() {
     let Some(path) = catalogue::locate("smollm2-135m-instruct").ok().flatten() else {
-        println!("skipped: the model smollm2-135m-instruct is not in the cache");
+        skip("the model smollm2-135m-instruct is not in the cache");
         return;
     };
     let model = LocalModel::load(LocalOptions::new(path)).await.unwrap();
@@ -172,4 +172,17 @@ async fn the_real_model_answers() {
         panic!("no text")
     };
     assert!(text.contains("Paris"), "{text}");
+}
+
+/// Says that a test is skipped, where it is read: see CONTRIBUTING.md.
+fn skip(why: &str) {
+    use std::io::Write;
+    println!("skipped: {why}");
+    if let Some(log) = std::env::var_os("PROMPTIMAL_SKIP_LOG") {
+        let log = std::fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(log);
+        writeln!(log.unwrap(), "skipped: {why}").unwrap();
+    }
 }

@@ -165,6 +165,9 @@ fn keep(entry: &Entry, file: &Path, cache: &Path) -> Result<PathBuf, String> {
         ));
     }
     let goal = cache.join(entry.file);
+    // On the disk before it has its name: a power cut leaves the whole file or none.
+    let synced = std::fs::File::open(file).and_then(|f| f.sync_all());
+    synced.map_err(|e| format!("{}: {e}", file.display()))?;
     std::fs::rename(file, &goal).map_err(|e| format!("{}: {e}", goal.display()))?;
     Ok(goal)
 }

@@ -8,6 +8,7 @@ use candle_core::{
     Device, Module, Tensor,
     quantized::{GgmlDType, QMatMul, QTensor},
 };
+use rayon::prelude::*;
 use std::{fmt, str::FromStr};
 
 /// How weights are kept in memory.
@@ -113,14 +114,14 @@ impl Linear {
             (rows, columns) = (rows + r, c);
             match weight.into_blocks(precision)? {
                 Weight::Dense(tensor) if parts.is_empty() => dense.push(tensor),
-                Weight::Dense(tensor) => parts.push(Matrix::Dense(tensor.t()?.contiguous()?)),
+                Weight::Dense(tensor) => parts.push(Matrix::Dense(transpose(&tensor)?)),
                 Weight::Blocks(blocks) => {
                     parts.push(Matrix::Blocks(QMatMul::from_qtensor(blocks)?))
                 }
             }
         }
         if !dense.is_empty() {
-            let together = Tensor::cat(&dense, 0)?.t()?.contiguous()?;
+            let together = transpose(&Tensor::cat(&dense, 0)?)?;
             parts.insert(0, Matrix::Dense(together));
         }
         Ok(Self {
@@ -158,6 +159,27 @@ impl Matrix {
             Self::Blocks(blocks) => blocks.forward(x),
         }
     }
+}
+
+/// `[rows, columns]` to `[columns, rows]`, tile by tile: several times as fast as a strided copy.
+fn transpose(tensor: &Tensor) -> candle_core::Result<Tensor> {
+    const TILE: usize = 16;
+    let (rows, columns) = tensor.dims2()?;
+    let source = take(tensor.clone())?;
+    let mut target = vec![0f32; source.len()];
+    target
+        .par_chunks_mut(TILE * rows)
+        .enumerate()
+        .for_each(|(band, target)| {
+            for first in (0..rows).step_by(TILE) {
+                for (i, target) in target.chunks_mut(rows).enumerate() {
+                    let column = band * TILE + i;
+                    let tile = target.iter_mut().enumerate().skip(first).take(TILE);
+                    tile.for_each(|(row, value)| *value = source[row * columns + column]);
+                }
+            }
+        });
+    Tensor::from_vec(target, (columns, rows), &Device::Cpu)
 }
 
 /// The numbers of a contiguous f32 tensor.

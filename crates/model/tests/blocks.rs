@@ -1,5 +1,11 @@
 //! What the engine promises of blocks: order, apartness, and the same bits for the same block.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a failure here is a failed test"
+)]
+
 mod common;
 
 use common::{fixture_path, real, with_real};
@@ -338,25 +344,25 @@ fn blocks_of_eight_bits_say_nearly_the_same() {
     let Some(mut blocks) = real(options) else {
         return;
     };
-    let jobs: Vec<_> = QUESTIONS
-        .iter()
-        .map(|q| weigh(q, &["Paris.", "Red and blue"]))
-        .collect();
-    let rough = blocks.loglik(&jobs);
+    let endings = ["Paris.", "Red and blue", "The answer is", "One, two, three"];
+    let jobs: Vec<_> = QUESTIONS.iter().map(|q| weigh(q, &endings)).collect();
+    let values = |engine: &mut Engine| -> Vec<f64> {
+        let scored = engine.loglik(&jobs).into_iter().map(Result::unwrap);
+        scored
+            .flat_map(|s| s.scores)
+            .map(|s| s.logprob / s.tokens as f64)
+            .collect()
+    };
+    let rough = values(&mut blocks);
     with_real(|engine| {
-        for (fine, rough) in engine.loglik(&jobs).iter().zip(&rough) {
-            for (a, b) in fine
-                .as_ref()
-                .unwrap()
-                .scores
-                .iter()
-                .zip(&rough.as_ref().unwrap().scores)
-            {
-                assert!(
-                    (a.logprob - b.logprob).abs() < 0.05 * a.logprob.abs(),
-                    "{a:?} {b:?}"
-                );
-            }
-        }
+        let fine = values(engine);
+        let differences: Vec<_> = fine
+            .iter()
+            .zip(&rough)
+            .map(|(a, b)| (a - b).abs())
+            .collect();
+        // Activations are rounded to eight bits as well: some tenths of a nat per improbable token.
+        let mean = differences.iter().sum::<f64>() / differences.len() as f64;
+        assert!(mean < 0.3, "{fine:?} {rough:?}");
     });
 }

@@ -1,5 +1,11 @@
 //! Our numbers and tokens against those of transformers and llama.cpp (see `scripts/oracles`).
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a failure here is a failed test"
+)]
+
 mod common;
 
 use common::{fixture, fixture_path, ids, real_file, with_real};
@@ -85,5 +91,18 @@ fn a_safetensors_model_gives_the_logits_of_transformers() {
                 );
             }
         }
+    }
+}
+
+#[test]
+fn sentencepiece_tokens_are_those_of_llama_cpp() {
+    let tokeniser = Engine::tokeniser_of(&fixture_path("sentencepiece.gguf"), None).unwrap();
+    let cases = fixture("sentencepiece.json");
+    assert!(cases.as_array().unwrap().len() >= 100);
+    for case in cases.as_array().unwrap() {
+        let text = case["text"].as_str().unwrap();
+        let got = tokeniser.encode(text).unwrap();
+        assert_eq!(got, ids(&case["ids"]), "{text:?}");
+        assert_eq!(tokeniser.decode(&got).unwrap(), text);
     }
 }

@@ -8,7 +8,7 @@ use std::{path::PathBuf, sync::Mutex};
 pub fn real_file() -> Option<PathBuf> {
     let found = catalogue::locate("smollm2-135m-instruct").ok().flatten();
     if found.is_none() {
-        println!("skipped: the model smollm2-135m-instruct is not in the cache");
+        skip("the model smollm2-135m-instruct is not in the cache");
     }
     found
 }
@@ -57,4 +57,17 @@ pub fn ids(value: &Value) -> Vec<u32> {
         .iter()
         .map(|v| v.as_u64().unwrap() as u32)
         .collect()
+}
+
+/// Says that a test is skipped, where it is read: see CONTRIBUTING.md.
+fn skip(why: &str) {
+    use std::io::Write;
+    println!("skipped: {why}");
+    if let Some(log) = std::env::var_os("PROMPTIMAL_SKIP_LOG") {
+        let log = std::fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(log);
+        writeln!(log.unwrap(), "skipped: {why}").unwrap();
+    }
 }
