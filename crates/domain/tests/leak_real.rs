@@ -218,10 +218,7 @@ fn skip(why: &str) {
     use std::io::Write;
     println!("skipped: {why}");
     if let Some(log) = std::env::var_os("PROMPTIMAL_SKIP_LOG") {
-        let log = std::fs::OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(log);
+        let log = fs::OpenOptions::new().create(true).append(true).open(log);
         writeln!(log.unwrap(), "skipped: {why}").unwrap();
     }
 }
