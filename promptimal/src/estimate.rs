@@ -65,7 +65,7 @@ pub fn print(loaded: &Loaded, kind: RunKind, json: bool) -> anyhow::Result<()> {
         return out::json(&plan);
     }
     let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY);
+    table.load_style(presets::UTF8_FULL_CONDENSED);
     table.set_header(["stage", "calls", "tokens", "cost", "time"]);
     let row = |s: &Stage| {
         [

@@ -221,7 +221,7 @@ pub fn evaluation(summary: &EvalSummary, missed: &[String], json: bool) -> anyho
 /// A table with a header; columns after the first are aligned right where they hold numbers.
 pub fn table<const N: usize>(header: [&str; N]) -> Table {
     let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY);
+    table.load_style(presets::UTF8_FULL_CONDENSED);
     table.set_content_arrangement(comfy_table::ContentArrangement::Dynamic);
     table.set_header(header);
     for (i, name) in header.iter().enumerate() {

@@ -32,7 +32,7 @@ pub async fn sql(dir: &Path, args: &SqlArgs) -> anyhow::Result<()> {
         return out::json(&rows);
     }
     let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY);
+    table.load_style(presets::UTF8_FULL_CONDENSED);
     table.set_content_arrangement(comfy_table::ContentArrangement::Dynamic);
     table.set_header(found.columns.clone());
     for row in &found.rows {
