@@ -32,13 +32,12 @@ const BATCH: u32 = 16;
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let folder = std::env::temp_dir().join(format!("throughput-{}", std::process::id()));
-    let mut out = String::new();
     for n in std::env::args().skip(1) {
         let n: usize = n.parse()?;
-        out += &measure(&folder.join(format!("{n}.db")), n).await?;
+        let line = measure(&folder.join(format!("{n}.db")), n).await?;
+        eprint!("{line}");
     }
     std::fs::remove_dir_all(&folder)?;
-    eprint!("{out}");
     Ok(())
 }
 

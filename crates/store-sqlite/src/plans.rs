@@ -12,7 +12,7 @@ use domain::{
 };
 use serde::{Deserialize, Serialize};
 use sqlx::{query, query_as, query_scalar};
-use std::borrow::Cow;
+use std::{borrow::Cow, collections::HashSet};
 use store::{KeyQuery, NewTask, Plans, Result, StepStatus, StepWriter};
 
 /// Rows in one statement.
@@ -229,16 +229,18 @@ impl StepWriter for Writer {
     }
 
     async fn verdicts(&mut self, verdicts: &[(CandidateId, Verdict)]) -> Result<()> {
-        for (id, verdict) in verdicts {
-            let (id, word) = (id.to_string(), verdict.as_str());
-            let (reason, detail) = why(verdict).unzip();
+        // The first verdict on a candidate holds.
+        let mut seen = HashSet::new();
+        let first: Vec<_> = verdicts.iter().filter(|(id, _)| seen.insert(*id)).collect();
+        for chunk in first.chunks(CHUNK) {
+            let chunk = chunk.iter().map(|(id, v)| (id, v.as_str(), why(v).unzip()));
+            let chunk = rows(&chunk.collect::<Vec<_>>())?;
             query!(
-                "UPDATE candidates SET verdict = ?2, reason = ?3, detail = ?4
-                  WHERE id = ?1 AND verdict = 'proposed'",
-                id,
-                word,
-                reason,
-                detail
+                "UPDATE candidates SET verdict = e.value ->> 1, reason = e.value ->> '$[2][0]',
+                        detail = e.value ->> '$[2][1]'
+                   FROM jsonb_each(?1) e
+                  WHERE candidates.id = e.value ->> 0 AND candidates.verdict = 'proposed'",
+                chunk
             )
             .execute(&mut *self.tx)
             .await
@@ -390,18 +392,25 @@ impl Writer {
         Ok(())
     }
 
-    /// One by one: a body is large, and quoting it for a batch would cost more than the statement.
+    /// Bodies are large: they travel as one blob, cut apart by offsets, because quoting them for a batch
+    /// costs more than storing them.
     async fn insert_bodies(&mut self, tasks: &[NewTask]) -> Result<()> {
+        let mut blob = Vec::with_capacity(tasks.iter().map(|t| t.body.len()).sum());
+        let mut cuts = Vec::with_capacity(tasks.len());
         for (seq, task) in (self.next_task..).zip(tasks) {
-            query!(
-                "INSERT INTO task_bodies (task_seq, body) VALUES (?1, ?2)",
-                seq,
-                task.body
-            )
-            .execute(&mut *self.tx)
-            .await
-            .map_err(db)?;
+            cuts.push((seq, blob.len() + 1, task.body.len()));
+            blob.extend_from_slice(task.body.as_bytes());
         }
+        let cuts = rows(&cuts)?;
+        query!(
+            "INSERT INTO task_bodies (task_seq, body)
+             SELECT value ->> 0, CAST(substr(?2, value ->> 1, value ->> 2) AS TEXT) FROM jsonb_each(?1)",
+            cuts,
+            blob
+        )
+        .execute(&mut *self.tx)
+        .await
+        .map_err(db)?;
         Ok(())
     }
 

@@ -305,32 +305,32 @@ async fn close_settled(tx: &mut Tx, tasks: &[Due], now: i64) -> Result<()> {
     if tasks.is_empty() {
         return Ok(());
     }
-    let seqs = rows(&tasks.iter().map(|d| d.seq).collect::<Vec<_>>())?;
-    close_done(tx, &seqs, "", now).await
+    let batch = rows(&tasks.iter().map(|d| (d.seq, "")).collect::<Vec<_>>())?;
+    close_done(tx, &batch, now).await
 }
 
-/// Marks tasks (a JSON list of their numbers) done and drops what only open tasks need.
-pub async fn close_done(tx: &mut Tx, seqs: &str, worker: &str, now: i64) -> Result<()> {
+/// Marks tasks (a JSON list of task and worker) done and drops what only open tasks need.
+pub async fn close_done(tx: &mut Tx, batch: &str, now: i64) -> Result<()> {
     query!(
-        "UPDATE tasks SET state = 'done', closed_at = ?3, worker = ?2, reason = NULL
-          WHERE seq IN (SELECT value FROM json_each(?1)) AND state IN ('planned', 'dispatched')",
-        seqs,
-        worker,
+        "UPDATE tasks SET state = 'done', closed_at = ?2, worker = e.value ->> 1, reason = NULL
+           FROM jsonb_each(?1) e
+          WHERE tasks.seq = e.value ->> 0 AND tasks.state IN ('planned', 'dispatched')",
+        batch,
         now
     )
     .execute(&mut **tx)
     .await
     .map_err(db)?;
     query!(
-        "DELETE FROM outbox WHERE task_seq IN (SELECT value FROM json_each(?1))",
-        seqs
+        "DELETE FROM outbox WHERE task_seq IN (SELECT value ->> 0 FROM jsonb_each(?1))",
+        batch
     )
     .execute(&mut **tx)
     .await
     .map_err(db)?;
     query!(
-        "DELETE FROM task_bodies WHERE task_seq IN (SELECT value FROM json_each(?1))",
-        seqs
+        "DELETE FROM task_bodies WHERE task_seq IN (SELECT value ->> 0 FROM jsonb_each(?1))",
+        batch
     )
     .execute(&mut **tx)
     .await

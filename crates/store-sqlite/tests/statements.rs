@@ -59,9 +59,10 @@ async fn closed_tasks_leave_no_body_behind() {
     );
 }
 
-/// New parents of items: their plans list a look for children that waited for them, which is skipped unless
+/// New parents of items and tasks: their plans list a look for children that waited for them, which is skipped unless
 /// a child is waiting (none is: parents are written first).
-const PARENTS: [&str; 3] = [
+const PARENTS: [&str; 4] = [
+    "INSERT INTO rounds",
     "INSERT INTO targets",
     "INSERT INTO candidates",
     "INSERT INTO examples",
