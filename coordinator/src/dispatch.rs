@@ -15,7 +15,9 @@ const BATCH: usize = 64;
 /// Dispatches until it is dropped.
 pub async fn run(config: &Config, deps: &Deps, pulse: &Pulse) -> Result<(), CoordinatorError> {
     loop {
-        let room = config.window.saturating_sub(pulse.in_flight()).min(BATCH);
+        // Looked at before the claim: a report that settles in between may make room for what did not fit.
+        let in_flight = pulse.in_flight();
+        let room = config.window.saturating_sub(in_flight).min(BATCH);
         if room == 0 {
             pulse.room().await;
             continue;
@@ -26,7 +28,7 @@ pub async fn run(config: &Config, deps: &Deps, pulse: &Pulse) -> Result<(), Coor
             .claim(config.run, room as u32, now, config.hold)
             .await?;
         if claim.tasks.is_empty() {
-            idle(&claim, now, pulse).await;
+            idle(&claim, now, in_flight, pulse).await;
         } else {
             send(deps, pulse, claim.tasks).await?;
         }
@@ -69,8 +71,8 @@ fn message(claimed: Claimed) -> Option<Message> {
 }
 
 /// Nothing to send: is it the budget, or are tasks waiting for their time?
-async fn idle(claim: &Claim, now: i64, pulse: &Pulse) {
-    if let (Some((limit, cap, asked)), 0) = (&claim.over_budget, pulse.in_flight()) {
+async fn idle(claim: &Claim, now: i64, in_flight: usize, pulse: &Pulse) {
+    if let (Some((limit, cap, asked)), 0) = (&claim.over_budget, in_flight) {
         pulse.stop(Outcome::Paused(budget(limit, *cap, *asked)));
     }
     let wait = claim
