@@ -74,6 +74,7 @@ async fn statements_find_their_rows_by_index() {
     let demo = demo().await;
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/.sqlx");
     let mut checked = 0;
+    let mut scans = vec![];
     for entry in std::fs::read_dir(folder).unwrap() {
         let text = std::fs::read_to_string(entry.unwrap().path()).unwrap();
         let description: Value = serde_json::from_str(&text).unwrap();
@@ -91,11 +92,15 @@ async fn statements_find_their_rows_by_index() {
             let scan = detail.strip_prefix("SCAN ").unwrap_or_default();
             let table = scan.split(' ').next().unwrap_or_default();
             let large = [
-                "items", "i", "tasks", "t", "answers", "a", "grades", "g", "ledger", "outbox", "o",
+                "items", "i", "w", "tasks", "t", "answers", "a", "grades", "g", "ledger", "outbox",
+                "o",
             ];
-            assert!(!large.contains(&table), "{sql}\n{detail}");
+            if large.contains(&table) {
+                scans.push(format!("{sql}\n{detail}"));
+            }
         }
         checked += 1;
     }
+    assert!(scans.is_empty(), "{}", scans.join("\n\n"));
     assert!(checked > 50, "{checked} statements");
 }

@@ -104,16 +104,21 @@ impl<'a> Changes<'a> {
 /// Gives items up, and the items of their steps that waited for their answers.
 async fn give_up(tx: &mut Tx, batch: &str) -> Result<()> {
     query!(
-        "UPDATE items INDEXED BY items_open_key SET state = 'given_up', reason = e.value ->> 2
-           FROM jsonb_each(?1) e
-           CROSS JOIN items t INDEXED BY items_task
-                   ON t.task_seq = e.value ->> 0 AND t.place = e.value ->> 1
-          WHERE items.state = 'open' AND items.key = t.key AND items.round_id = t.round_id
-            AND (items.ordinal = t.ordinal
-                 OR (items.task_seq IS NULL
-                     AND (items.grader IS NULL OR (items.grader = t.grader
-                          AND items.grader_version = t.grader_version
-                          AND items.example_id IS t.example_id))))",
+        "WITH lost AS MATERIALIZED (
+             SELECT w.round_id, w.ordinal, e.value ->> 2 AS reason
+               FROM jsonb_each(?1) e
+               CROSS JOIN items t INDEXED BY items_task
+                       ON t.task_seq = e.value ->> 0 AND t.place = e.value ->> 1
+               CROSS JOIN items w INDEXED BY items_open_key ON w.key = t.key
+              WHERE w.state = 'open' AND w.round_id = t.round_id
+                AND (w.ordinal = t.ordinal
+                     OR (w.task_seq IS NULL
+                         AND (w.grader IS NULL OR (w.grader = t.grader
+                              AND w.grader_version = t.grader_version
+                              AND w.example_id IS t.example_id)))))
+         UPDATE items SET state = 'given_up', reason = lost.reason
+           FROM lost
+          WHERE items.round_id = lost.round_id AND items.ordinal = lost.ordinal",
         batch
     )
     .execute(&mut **tx)
