@@ -149,7 +149,8 @@ CREATE TABLE task_bodies (
     body     TEXT    NOT NULL
 ) STRICT;
 
--- An item without a task needs none: its answer is stored, or an equal item of its step asks.
+-- An item without a task needs none: its answer is stored, or an equal item of its step asks and it waits
+-- for that one.
 CREATE TABLE items (
     round_id       INTEGER NOT NULL REFERENCES rounds (id),
     ordinal        INTEGER NOT NULL CHECK (ordinal >= 0),
@@ -169,7 +170,7 @@ CREATE TABLE items (
     CHECK ((grader IS NULL) = (grader_version IS NULL))
 ) STRICT, WITHOUT ROWID;
 CREATE UNIQUE INDEX items_task ON items (task_seq, place) WHERE task_seq IS NOT NULL;
-CREATE INDEX items_open_key ON items (key) WHERE state = 'open';
+CREATE INDEX items_waiting ON items (key) WHERE state = 'open' AND task_seq IS NULL;
 
 -- What has to be published: due is the later of not_before and the end of the last claim's hold.
 CREATE TABLE outbox (
@@ -195,9 +196,11 @@ CREATE TABLE answers (
     CHECK (reply_text IS NOT NULL OR reply_json IS NOT NULL)
 ) STRICT;
 
--- The example is in the key: two examples can ask the same question and have other references.
+-- The example is in the key: two examples can ask the same question and have other references. The answer
+-- is named by its number, not by its key: grades come in the order of answers, so they are appended, where
+-- keys would scatter them (see v_grades).
 CREATE TABLE grades (
-    answer_key     TEXT    NOT NULL REFERENCES answers (key),
+    answer_seq     INTEGER NOT NULL REFERENCES answers (seq),
     example_id     TEXT    NOT NULL DEFAULT '',
     grader         TEXT    NOT NULL,
     grader_version TEXT    NOT NULL,
@@ -206,7 +209,7 @@ CREATE TABLE grades (
     margin         REAL,
     feedback       TEXT    NOT NULL,
     created_at     INTEGER NOT NULL,
-    PRIMARY KEY (answer_key, example_id, grader, grader_version)
+    PRIMARY KEY (answer_seq, example_id, grader, grader_version)
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE pairs (

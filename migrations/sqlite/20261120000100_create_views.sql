@@ -19,10 +19,17 @@ SELECT r.name AS run, p.run_id, p.round, p.step, p.kind, i.ordinal, t.dataset, t
   LEFT JOIN candidates c ON c.id = i.candidate_id
   LEFT JOIN examples e ON e.id = i.example_id
   LEFT JOIN answers a ON a.key = i.key
-  LEFT JOIN grades g ON g.answer_key = i.key
+  LEFT JOIN grades g ON g.answer_seq = a.seq
                     AND g.example_id = coalesce(i.example_id, '')
                     AND g.grader = i.grader
                     AND g.grader_version = i.grader_version;
+
+-- Grades under the keys of their answers.
+CREATE VIEW v_grades AS
+SELECT a.key AS answer_key, g.example_id, g.grader, g.grader_version, a.model, a.reply_text, g.value, g.raw,
+       g.margin, g.feedback, g.created_at
+  FROM grades g
+  JOIN answers a ON a.seq = g.answer_seq;
 
 -- One row for each candidate, grader and kind of round that tried it (kind and grader are NULL where
 -- nothing was graded): the search's grades choose, the confirming ones judge; do not mix them.
@@ -38,7 +45,8 @@ SELECT r.name AS run, c.run_id, t.dataset, t.model, c.target_id, c.id AS candida
               avg(g.margin) AS mean_margin
          FROM items i
          JOIN rounds p ON p.id = i.round_id
-         JOIN grades g ON g.answer_key = i.key
+         JOIN answers a ON a.key = i.key
+         JOIN grades g ON g.answer_seq = a.seq
                       AND g.example_id = coalesce(i.example_id, '')
                       AND g.grader = i.grader
                       AND g.grader_version = i.grader_version

@@ -108,18 +108,36 @@ async fn fence<'a>(tx: &mut Tx, reports: &'a [Report]) -> Result<Vec<Known<'a>>>
     Ok(out)
 }
 
-/// Closes every open item, of any task and run, that the accepted reports' keys answer.
+/// Closes the items whose answers (and grades) are stored now: those of the reported tasks, and those that
+/// wait for an equal item. Equal items of other tasks are closed when their task is claimed or reported.
 async fn close_items(tx: &mut Tx, accepted: &[&Known<'_>], applied: &mut Applied) -> Result<()> {
+    let seqs = rows(&accepted.iter().map(|k| k.seq).collect::<Vec<_>>())?;
+    applied.items_done += query!(
+        "UPDATE items INDEXED BY items_task SET state = 'done'
+          WHERE task_seq IN (SELECT value FROM json_each(?1)) AND state = 'open'
+            AND EXISTS (
+                SELECT 1 FROM answers a
+                 WHERE a.key = items.key AND (items.grader IS NULL OR EXISTS (
+                       SELECT 1 FROM grades g
+                        WHERE g.answer_seq = a.seq AND g.example_id = coalesce(items.example_id, '')
+                          AND g.grader = items.grader AND g.grader_version = items.grader_version)))",
+        seqs
+    )
+    .execute(&mut **tx)
+    .await
+    .map_err(db)?
+    .rows_affected();
     let items = accepted.iter().flat_map(|k| &k.report.items);
     let keys = rows(&items.map(|i| i.key).collect::<Vec<_>>())?;
     applied.items_done += query!(
-        "UPDATE items INDEXED BY items_open_key SET state = 'done'
-          WHERE state = 'open' AND key IN (SELECT value FROM json_each(?1))
-            AND EXISTS (SELECT 1 FROM answers a WHERE a.key = items.key)
-            AND (grader IS NULL OR EXISTS (
-                 SELECT 1 FROM grades g
-                  WHERE g.answer_key = items.key AND g.example_id = coalesce(items.example_id, '')
-                    AND g.grader = items.grader AND g.grader_version = items.grader_version))",
+        "UPDATE items INDEXED BY items_waiting SET state = 'done'
+          WHERE state = 'open' AND task_seq IS NULL AND key IN (SELECT value FROM json_each(?1))
+            AND EXISTS (
+                SELECT 1 FROM answers a
+                 WHERE a.key = items.key AND (items.grader IS NULL OR EXISTS (
+                       SELECT 1 FROM grades g
+                        WHERE g.answer_seq = a.seq AND g.example_id = coalesce(items.example_id, '')
+                          AND g.grader = items.grader AND g.grader_version = items.grader_version)))",
         keys
     )
     .execute(&mut **tx)

@@ -91,7 +91,7 @@ impl Plans for SqliteStore {
                      FROM jsonb_each(?1) k CROSS JOIN answers a ON a.key = k.value ->> 0
                     WHERE ?2 IS NULL OR EXISTS (
                           SELECT 1 FROM grades g
-                           WHERE g.answer_key = k.value ->> 0
+                           WHERE g.answer_seq = a.seq
                              AND g.example_id = coalesce(k.value ->> 1, '')
                              AND g.grader = ?2 AND g.grader_version = ?3)"#,
                 asked,
@@ -438,11 +438,12 @@ impl Writer {
         query!(
             "UPDATE items SET state = 'done'
               WHERE round_id = ?1 AND task_seq IS NULL
-                AND EXISTS (SELECT 1 FROM answers a WHERE a.key = items.key)
-                AND (grader IS NULL OR EXISTS (
-                     SELECT 1 FROM grades g
-                      WHERE g.answer_key = items.key AND g.example_id = coalesce(items.example_id, '')
-                        AND g.grader = items.grader AND g.grader_version = items.grader_version))",
+                AND EXISTS (
+                SELECT 1 FROM answers a
+                 WHERE a.key = items.key AND (items.grader IS NULL OR EXISTS (
+                       SELECT 1 FROM grades g
+                        WHERE g.answer_seq = a.seq AND g.example_id = coalesce(items.example_id, '')
+                          AND g.grader = items.grader AND g.grader_version = items.grader_version)))",
             self.round_id
         )
         .execute(&mut *self.tx)
@@ -450,12 +451,13 @@ impl Writer {
         .map_err(db)?;
         let orphan = query_scalar!(
             "SELECT i.ordinal FROM items i
-              WHERE i.round_id = ?1 AND i.task_seq IS NULL AND i.state = 'open' AND NOT EXISTS (
-                    SELECT 1 FROM items t INDEXED BY items_open_key
-                     WHERE t.key = i.key AND t.state = 'open' AND t.round_id = ?1
-                       AND t.task_seq IS NOT NULL
-                       AND (i.grader IS NULL OR (t.grader = i.grader
-                            AND t.grader_version = i.grader_version AND t.example_id IS i.example_id)))
+              WHERE i.round_id = ?1 AND i.task_seq IS NULL AND i.state = 'open' AND CASE
+                    WHEN i.grader IS NULL THEN i.key NOT IN (
+                         SELECT t.key FROM items t WHERE t.round_id = ?1 AND t.task_seq IS NOT NULL)
+                    ELSE (i.key, coalesce(i.example_id, ''), i.grader, i.grader_version) NOT IN (
+                         SELECT t.key, coalesce(t.example_id, ''), t.grader, t.grader_version FROM items t
+                          WHERE t.round_id = ?1 AND t.task_seq IS NOT NULL AND t.grader IS NOT NULL)
+                    END
               LIMIT 1",
             self.round_id
         )

@@ -146,7 +146,7 @@ impl Results for SqliteStore {
                       g.value AS "value?", g.raw, g.margin, g.feedback AS "feedback?"
                  FROM items i
                  LEFT JOIN answers a ON a.key = i.key
-                 LEFT JOIN grades g ON g.answer_key = i.key AND g.example_id = coalesce(i.example_id, '')
+                 LEFT JOIN grades g ON g.answer_seq = a.seq AND g.example_id = coalesce(i.example_id, '')
                       AND g.grader = i.grader AND g.grader_version = i.grader_version
                 WHERE i.round_id = (SELECT id FROM rounds WHERE run_id = ?1 AND round = ?2 AND step = ?3)
                   AND i.ordinal > ?4

@@ -253,11 +253,12 @@ async fn open_items(tx: &mut Tx, due: &[Due]) -> Result<HashMap<i64, Open>> {
     query!(
         "UPDATE items INDEXED BY items_task SET state = 'done'
           WHERE task_seq IN (SELECT value FROM json_each(?1)) AND state = 'open'
-            AND EXISTS (SELECT 1 FROM answers a WHERE a.key = items.key)
-            AND (grader IS NULL OR EXISTS (
-                 SELECT 1 FROM grades g
-                  WHERE g.answer_key = items.key AND g.example_id = coalesce(items.example_id, '')
-                    AND g.grader = items.grader AND g.grader_version = items.grader_version))",
+            AND EXISTS (
+                SELECT 1 FROM answers a
+                 WHERE a.key = items.key AND (items.grader IS NULL OR EXISTS (
+                       SELECT 1 FROM grades g
+                        WHERE g.answer_seq = a.seq AND g.example_id = coalesce(items.example_id, '')
+                          AND g.grader = items.grader AND g.grader_version = items.grader_version)))",
         seqs
     )
     .execute(&mut **tx)

@@ -298,7 +298,9 @@ pub trait Tasks: Send + Sync {
     /// Applies a batch of reports in one transaction, fenced on `(task, epoch, open state)`: stores answers and
     /// grades under their keys, closes items and tasks, sends failed items back (epoch + 1, attempts + 1,
     /// `not_before`) or declares the task dead, settles the ledger. A stale report changes no state and no grade; an
-    /// answer in it is kept if its key has none, and its cost is booked.
+    /// answer in it is kept if its key has none, and its cost is booked. An item that waits for an equal one is closed
+    /// with it; an equal item of another task when that task is claimed or reported. A grade is kept only for the
+    /// answer that is stored, so of two different answers to one question the second is neither kept nor graded.
     async fn apply(&self, reports: &[Report], policy: RetryPolicy, now: i64) -> Result<Applied>;
     /// Gives back what was lost: every dispatched task of the run, dispatched before `before`, gets epoch + 1 and an
     /// outbox row; its old reservation stays charged (ledger row `expire`). Returns how many.

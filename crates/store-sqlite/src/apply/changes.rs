@@ -105,20 +105,22 @@ impl<'a> Changes<'a> {
 async fn give_up(tx: &mut Tx, batch: &str) -> Result<()> {
     query!(
         "WITH lost AS MATERIALIZED (
-             SELECT w.round_id, w.ordinal, e.value ->> 2 AS reason
+             SELECT t.round_id, t.ordinal, e.value ->> 2 AS reason
                FROM jsonb_each(?1) e
                CROSS JOIN items t INDEXED BY items_task
                        ON t.task_seq = e.value ->> 0 AND t.place = e.value ->> 1
-               CROSS JOIN items w INDEXED BY items_open_key ON w.key = t.key
-              WHERE w.state = 'open' AND w.round_id = t.round_id
-                AND (w.ordinal = t.ordinal
-                     OR (w.task_seq IS NULL
-                         AND (w.grader IS NULL OR (w.grader = t.grader
-                              AND w.grader_version = t.grader_version
-                              AND w.example_id IS t.example_id)))))
+             UNION ALL
+             SELECT w.round_id, w.ordinal, e.value ->> 2
+               FROM jsonb_each(?1) e
+               CROSS JOIN items t INDEXED BY items_task
+                       ON t.task_seq = e.value ->> 0 AND t.place = e.value ->> 1
+               CROSS JOIN items w INDEXED BY items_waiting ON w.key = t.key
+              WHERE w.state = 'open' AND w.task_seq IS NULL AND w.round_id = t.round_id
+                AND (w.grader IS NULL OR (w.grader = t.grader AND w.grader_version = t.grader_version
+                                          AND w.example_id IS t.example_id)))
          UPDATE items SET state = 'given_up', reason = lost.reason
            FROM lost
-          WHERE items.round_id = lost.round_id AND items.ordinal = lost.ordinal",
+          WHERE items.round_id = lost.round_id AND items.ordinal = lost.ordinal AND items.state = 'open'",
         batch
     )
     .execute(&mut **tx)

@@ -136,9 +136,9 @@ async fn insert_grades(tx: &mut Tx, batch: &[GradeRow], now: i64) -> Result<()> 
     }
     let batch = rows(batch)?;
     query!(
-        "INSERT INTO grades (answer_key, example_id, grader, grader_version, value, raw, margin, feedback,
+        "INSERT INTO grades (answer_seq, example_id, grader, grader_version, value, raw, margin, feedback,
                              created_at)
-         SELECT i.key, coalesce(i.example_id, ''), i.grader, i.grader_version,
+         SELECT a.seq, coalesce(i.example_id, ''), i.grader, i.grader_version,
                 (e.value ->> '$[2][0][0]') * 1.0 / (1 << (e.value ->> '$[2][0][1]'))
                                                  / (1 << (e.value ->> '$[2][0][2]')),
                 (e.value ->> '$[2][1][0]') * 1.0 / (1 << (e.value ->> '$[2][1][1]'))
@@ -153,7 +153,7 @@ async fn insert_grades(tx: &mut Tx, batch: &[GradeRow], now: i64) -> Result<()> 
           WHERE i.key = e.value ->> '$[0][2]' AND i.grader IS NOT NULL
             AND (NOT e.value ->> '$[1][0]' OR (a.reply_text IS e.value ->> '$[1][1]'
                                            AND a.reply_json IS e.value ->> '$[1][2]'))
-         ON CONFLICT (answer_key, example_id, grader, grader_version) DO NOTHING",
+         ON CONFLICT (answer_seq, example_id, grader, grader_version) DO NOTHING",
         batch,
         now
     )
@@ -170,14 +170,14 @@ async fn insert_odd(tx: &mut Tx, odd: &Odd<'_>, now: i64) -> Result<()> {
     let value = odd.grade.value + 0.0;
     let [raw, margin] = [odd.grade.raw, odd.grade.margin].map(|n| n.map(|n| n + 0.0));
     query!(
-        "INSERT INTO grades (answer_key, example_id, grader, grader_version, value, raw, margin, feedback,
+        "INSERT INTO grades (answer_seq, example_id, grader, grader_version, value, raw, margin, feedback,
                              created_at)
-         SELECT i.key, coalesce(i.example_id, ''), i.grader, i.grader_version, ?4, ?5, ?6, ?7, ?8
+         SELECT a.seq, coalesce(i.example_id, ''), i.grader, i.grader_version, ?4, ?5, ?6, ?7, ?8
            FROM items i INDEXED BY items_task
            CROSS JOIN answers a ON a.key = i.key
           WHERE i.task_seq = ?1 AND i.place = ?2 AND i.key = ?3 AND i.grader IS NOT NULL
             AND (NOT ?9 OR (a.reply_text IS ?10 AND a.reply_json IS ?11))
-         ON CONFLICT (answer_key, example_id, grader, grader_version) DO NOTHING",
+         ON CONFLICT (answer_seq, example_id, grader, grader_version) DO NOTHING",
         task_seq,
         place,
         key,

@@ -406,20 +406,14 @@ impl Model {
         self.reports.extend(batch);
     }
 
-    /// Accepted reports close the open items of every task that asks what they answer.
+    /// Accepted reports close the items of their tasks whose answers are graded.
     fn settle(&mut self, accepted: &[(usize, Report)]) -> u64 {
-        let mut keys = BTreeSet::new();
-        for (n, report) in accepted {
-            keys.extend(
-                report
-                    .items
-                    .iter()
-                    .map(|i| self.tasks[*n].questions[i.place as usize]),
-            );
-        }
         let graded = &self.graded;
-        let answers = |q| keys.contains(&q) && graded.contains(&q);
-        self.tasks.iter_mut().map(|t| t.settle(answers)).sum()
+        let mut sum = 0;
+        for (n, _) in accepted {
+            sum += self.tasks[*n].settle(|q| graded.contains(&q));
+        }
+        sum
     }
 
     /// The first report of an attempt replaces its worst case by what was used.
