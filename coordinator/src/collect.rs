@@ -3,7 +3,7 @@
 //! A batch of reports is applied in one transaction, and only after its commit are they acknowledged: a kill in
 //! between delivers them again, and the fence finds nothing left to change.
 
-use crate::{Config, CoordinatorError, Deps, Event, Outcome, pulse::Pulse};
+use crate::{Config, CoordinatorError, Deps, Event, Outcome, conduct, pulse::Pulse};
 use futures::FutureExt;
 use queue::{Consumer, Delivery, Lane};
 use std::time::Duration;
@@ -14,7 +14,7 @@ use wire::Report;
 const BATCH: usize = 256;
 /// Unacknowledged reports at a time.
 const PREFETCH: usize = 1_024;
-/// How often a failing store is asked before the run stops.
+/// How often a failing store is asked before the loop ends.
 const TRIES: u32 = 5;
 
 /// Collects until the queue is closed or `last_call` is cancelled and nothing is left.
@@ -83,14 +83,13 @@ async fn apply(
             Err(e) => return Err(e.into()),
         }
     };
-    pulse.reported(reports.len());
-    for (_, message) in applied.trouble {
-        if pulse.note_trouble(&message) {
-            (deps.observer)(Event::Trouble(message));
+    for (run, message) in applied.trouble {
+        if pulse.note_trouble(run, &message) {
+            (deps.observer)(Event::Trouble { run, message });
         }
     }
-    if let Some((_, message)) = applied.stop.into_iter().find(|(run, _)| *run == config.run) {
-        pulse.stop(Outcome::Failed(message));
+    for (run, message) in applied.stop {
+        conduct::stop(run, deps, &Outcome::Failed(message)).await?;
     }
     pulse.wake();
     Ok(())

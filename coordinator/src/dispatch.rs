@@ -2,44 +2,105 @@
 //!
 //! Claim (which reserves the budget), publish, await every confirm, and only then mark as dispatched. A kill between
 //! confirm and mark sends the same epoch twice, which the collector's fence makes harmless.
+//!
+//! Runs share the workers: the next tasks are always those of the run that has the least in flight for its priority,
+//! so that a small run beside a large one does not wait for its end, and nothing stands still while one has none.
 
-use crate::{Config, CoordinatorError, Deps, Outcome, pulse::Pulse};
+use crate::{Config, CoordinatorError, Deps, Outcome, conduct, pulse::Pulse};
+use domain::ids::RunId;
 use queue::{Lane, Message};
 use std::time::Duration;
-use store::{Claim, Claimed};
+use store::{Claim, Claimed, Running};
 use wire::{Task, VERSION};
 
 /// Tasks claimed at a time.
 const BATCH: usize = 64;
+/// The longest wait between two looks, microseconds.
+const LONGEST_WAIT: i64 = 1_000_000;
 
-/// Dispatches until it is dropped.
-pub async fn run(config: &Config, deps: &Deps, pulse: &Pulse) -> Result<(), CoordinatorError> {
+/// Dispatches tasks of `only`, or of all running runs, until it is dropped.
+pub async fn run(
+    only: Option<RunId>,
+    config: &Config,
+    deps: &Deps,
+    pulse: &Pulse,
+) -> Result<(), CoordinatorError> {
     loop {
-        // Looked at before the claim: a report that settles in between may make room for what did not fit.
-        let in_flight = pulse.in_flight();
-        let room = config.window.saturating_sub(in_flight).min(BATCH);
-        if room == 0 {
-            pulse.room().await;
-            continue;
-        }
-        let now = deps.clock.now_micros();
-        let claim = deps
-            .store
-            .claim(config.run, room as u32, now, config.hold)
-            .await?;
-        if claim.tasks.is_empty() {
-            idle(&claim, now, in_flight, pulse).await;
-        } else {
-            send(deps, pulse, claim.tasks).await?;
+        let mut running = deps.store.running().await?;
+        running.retain(|r| only.is_none_or(|only| r.id == only));
+        let wait = round(running, config, deps, pulse).await?;
+        if wait > 0 {
+            // The clock may be a test's; waiting is real time, bounded, and only a hint.
+            let wait = Duration::from_micros(wait as u64);
+            let _ = tokio::time::timeout(wait, pulse.room()).await;
         }
     }
 }
 
-async fn send(deps: &Deps, pulse: &Pulse, tasks: Vec<Claimed>) -> Result<(), CoordinatorError> {
+/// Fills the window once; says how long to wait before the next look, microseconds.
+async fn round(
+    mut running: Vec<Running>,
+    config: &Config,
+    deps: &Deps,
+    pulse: &Pulse,
+) -> Result<i64, CoordinatorError> {
+    let mut wait = LONGEST_WAIT;
+    loop {
+        let taken: u64 = running.iter().map(|r| r.in_flight).sum();
+        let room = (config.window as u64).saturating_sub(taken);
+        let Some((at, batch)) = share(&running, room) else {
+            return Ok(wait);
+        };
+        let run = running[at];
+        let now = deps.clock.now_micros();
+        let claim = deps
+            .store
+            .claim(run.id, batch.min(BATCH as u64) as u32, now, config.hold)
+            .await?;
+        if claim.tasks.is_empty() {
+            // Nothing to send: is it the budget, or are tasks waiting for their time?
+            if let (Some((limit, cap, asked)), 0) = (&claim.over_budget, run.in_flight) {
+                let outcome = Outcome::Paused(budget(limit, *cap, *asked));
+                conduct::stop(run.id, deps, &outcome).await?;
+                pulse.wake();
+            }
+            wait = wait.min(wait_for(&claim, now));
+            running.remove(at);
+        } else {
+            running[at].in_flight += claim.tasks.len() as u64;
+            wait = 0;
+            send(deps, claim.tasks).await?;
+        }
+    }
+}
+
+/// Whose turn it is when `room` tasks may be sent, and how many of them: the run with the least in flight for its
+/// weight (2 to the power of its priority), up to where the next one would have less.
+pub fn share(running: &[Running], room: u64) -> Option<(usize, u64)> {
+    if room == 0 {
+        return None;
+    }
+    let weight = |r: &Running| f64::from(r.priority.clamp(-30, 30)).exp2();
+    let level = |r: &Running| r.in_flight as f64 / weight(r);
+    let (at, least) = running
+        .iter()
+        .enumerate()
+        .min_by(|a, b| level(a.1).total_cmp(&level(b.1)))?;
+    let others = running.iter().enumerate().filter(|(i, _)| *i != at);
+    let next = others.map(|(_, r)| level(r)).fold(f64::INFINITY, f64::min);
+    let until_next = (next * weight(least)).floor() + 1.0 - least.in_flight as f64;
+    Some((at, room.min(until_next.max(1.0) as u64)))
+}
+
+fn wait_for(claim: &Claim, now: i64) -> i64 {
+    claim
+        .next_at
+        .map_or(LONGEST_WAIT, |at| (at - now).clamp(1_000, LONGEST_WAIT))
+}
+
+async fn send(deps: &Deps, tasks: Vec<Claimed>) -> Result<(), CoordinatorError> {
     let attempts: Vec<_> = tasks.iter().map(|t| (t.task, t.epoch)).collect();
     let messages: Vec<Message> = tasks.into_iter().filter_map(message).collect();
-    // Counted before publishing: a report can be back before `publish` returns.
-    pulse.sent(attempts.len());
     deps.queue.publish(Lane::Eval, messages).await?;
     deps.store
         .dispatched(&attempts, deps.clock.now_micros())
@@ -70,18 +131,6 @@ fn message(claimed: Claimed) -> Option<Message> {
     })
 }
 
-/// Nothing to send: is it the budget, or are tasks waiting for their time?
-async fn idle(claim: &Claim, now: i64, in_flight: usize, pulse: &Pulse) {
-    if let (Some((limit, cap, asked)), 0) = (&claim.over_budget, in_flight) {
-        pulse.stop(Outcome::Paused(budget(limit, *cap, *asked)));
-    }
-    let wait = claim
-        .next_at
-        .map_or(1_000_000, |at| (at - now).clamp(1_000, 1_000_000));
-    // The clock may be a test's; waiting is real time, bounded, and only a hint.
-    let _ = tokio::time::timeout(Duration::from_micros(wait as u64), pulse.room()).await;
-}
-
 fn budget(limit: &str, cap: u64, asked: u64) -> String {
     let (cap, asked) = match limit {
         "cost" => (dollars(cap), dollars(asked)),
@@ -92,4 +141,56 @@ fn budget(limit: &str, cap: u64, asked: u64) -> String {
 
 fn dollars(micros: u64) -> String {
     format!("${:.4}", micros as f64 / 1e6)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use domain::run::RunKind;
+
+    fn runs(of: &[(u64, i32)]) -> Vec<Running> {
+        let one = |&(in_flight, priority): &(u64, i32)| Running {
+            id: RunId::new(),
+            kind: RunKind::Optimise,
+            priority,
+            in_flight,
+        };
+        of.iter().map(one).collect()
+    }
+
+    /// Fills a window and says what each run got.
+    fn filled(of: &[(u64, i32)], window: u64) -> Vec<u64> {
+        let mut runs = runs(of);
+        while let Some((at, n)) = share(
+            &runs,
+            window.saturating_sub(runs.iter().map(|r| r.in_flight).sum()),
+        ) {
+            runs[at].in_flight += n;
+        }
+        runs.iter().map(|r| r.in_flight).collect()
+    }
+
+    #[test]
+    fn equal_runs_get_equal_shares() {
+        assert_eq!(filled(&[(0, 0), (0, 0)], 100), [50, 50]);
+        assert_eq!(filled(&[(0, 0)], 100), [100]);
+    }
+
+    #[test]
+    fn a_newcomer_gets_what_becomes_free() {
+        assert_eq!(filled(&[(90, 0), (0, 0)], 100), [90, 10]);
+    }
+
+    #[test]
+    fn each_step_of_priority_doubles_the_share() {
+        assert_eq!(filled(&[(0, 1), (0, 0)], 90), [60, 30]);
+        let three = filled(&[(0, 2), (0, 0), (0, 1)], 140);
+        assert_eq!(three, [80, 20, 40]);
+    }
+
+    #[test]
+    fn nothing_is_sent_into_a_full_window() {
+        assert_eq!(share(&runs(&[(5, 0)]), 0), None);
+        assert_eq!(share(&[], 5), None);
+    }
 }

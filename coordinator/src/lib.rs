@@ -6,22 +6,36 @@
 //!    \---- store (answers, grades, ledger) <------ collector <--- queue <--/
 //! ```
 //!
-//! [`run`] drives one run to its end or to a clean stop. It holds no state that matters: kill it at any moment and
-//! start it again. What happened to a run is in the store alone.
+//! [`run`] drives one run to its end or to a clean stop; [`serve`] works on all runs of a store until it is told to
+//! drain, beside other coordinators on the same store and queue. Both are the same loops:
+//!
+//! | loop | who |
+//! | --- | --- |
+//! | [`dispatch`] | every coordinator: outbox rows become messages, runs share the workers |
+//! | [`collect`] | every coordinator: reports become answers and grades |
+//! | [`conduct`] | the leader: plans each run's next step |
+//! | [`rescue`] | the leader: gives back what was lost |
+//!
+//! A coordinator holds no state that matters: kill it at any moment and start it again. What happened to a run is in
+//! the store alone.
 
 pub mod board;
 mod collect;
+mod conduct;
 mod dispatch;
-mod drive;
 pub mod ingest;
+mod lead;
 pub mod plan;
 mod pool;
 mod pulse;
+mod rescue;
+mod serve;
 pub mod settings;
 pub mod summary;
 
-pub use drive::run;
+pub use dispatch::share;
 pub use pool::Pools;
+pub use serve::{run, serve};
 
 use domain::{
     call::Call,
@@ -32,8 +46,8 @@ use llm::{Identity, WorstCase};
 use queue::TaskQueue;
 use runtime::clock::Clock;
 use settings::Settings;
-use std::{collections::HashMap, sync::Arc};
-use store::{RetryPolicy, Store};
+use std::{collections::HashMap, sync::Arc, time::Duration};
+use store::{RescuePolicy, RetryPolicy, Run, Store};
 
 /// What the coordinator must know of a model: it never calls one.
 #[derive(Clone)]
@@ -44,23 +58,46 @@ pub struct ModelFacts {
     pub worst_case: Arc<dyn Fn(&Call) -> WorstCase + Send + Sync>,
 }
 
-/// How a run is driven.
-#[derive(Clone, Debug)]
-pub struct Config {
-    /// The run.
-    pub run: RunId,
+/// What the coordinator must know of a run: made from its stored spec.
+#[derive(Clone)]
+pub struct Brief {
     /// What its spec says.
     pub settings: Settings,
-    /// Tasks in the queue or with workers at once.
+    /// Its models, by name.
+    pub models: HashMap<String, ModelFacts>,
+}
+
+/// Makes the brief of a run; the error is a sentence for people, and fails the run. It may block for as long as it
+/// takes to read a model's file.
+pub type Briefs = Arc<dyn Fn(&Run) -> Result<Brief, String> + Send + Sync>;
+
+/// How a coordinator works.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Tasks in the queue or with workers at once, over all runs.
     pub window: usize,
     /// How failed items are treated.
     pub retry: RetryPolicy,
     /// A claim that was not published within this many microseconds may be claimed again: longer than publishing can
     /// take, or tasks are sent twice.
     pub hold: i64,
+    /// When a dispatched task is lost; `None` where the queue dies with this process, so that nothing is lost while it
+    /// lives.
+    pub rescue: Option<RescuePolicy>,
+    /// Who leads among several coordinators; `None` where there is only this one.
+    pub lease: Option<Lease>,
 }
 
-/// What a run is driven with.
+/// How leadership is held.
+#[derive(Clone, Debug)]
+pub struct Lease {
+    /// Unique to this process: host and boot id.
+    pub holder: String,
+    /// How long it holds without being renewed.
+    pub ttl: Duration,
+}
+
+/// What a coordinator is given.
 #[derive(Clone)]
 pub struct Deps {
     /// Where everything is stored.
@@ -69,8 +106,8 @@ pub struct Deps {
     pub queue: Arc<dyn TaskQueue>,
     /// What time it is.
     pub clock: Arc<dyn Clock>,
-    /// The run's models, by name.
-    pub models: HashMap<String, ModelFacts>,
+    /// What its runs need.
+    pub briefs: Briefs,
     /// Who watches.
     pub observer: Observer,
 }
@@ -104,7 +141,19 @@ pub enum Event {
         spend: Spend,
     },
     /// Something failed and will be tried again.
-    Trouble(String),
+    Trouble {
+        /// The run.
+        run: RunId,
+        /// What.
+        message: String,
+    },
+    /// A run ended or stopped.
+    Ended {
+        /// The run.
+        run: RunId,
+        /// How.
+        outcome: Outcome,
+    },
 }
 
 /// How driving a run ended.
@@ -133,6 +182,12 @@ pub enum CoordinatorError {
     /// A row of a dataset.
     #[error(transparent)]
     Row(#[from] dataset::RowError),
+    /// A run that is not stored.
+    #[error("run {0} is not stored")]
+    UnknownRun(RunId),
+    /// The run's spec cannot be worked on.
+    #[error("{0}")]
+    Brief(String),
     /// The run's spec names a model nobody described.
     #[error("model {0:?} is not configured: add [models.{0}] to the spec")]
     UnknownModel(String),
@@ -152,4 +207,11 @@ pub enum CoordinatorError {
         /// Its name.
         dataset: String,
     },
+}
+
+impl CoordinatorError {
+    /// Whether the same may work later.
+    pub fn is_passing(&self) -> bool {
+        matches!(self, Self::Store(store::StoreError::Backend(_)) | Self::Queue(_))
+    }
 }

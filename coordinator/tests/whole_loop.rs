@@ -90,7 +90,7 @@ async fn a_coordinator_that_dies_anywhere_loses_no_report() {
     let mut deaths = 0;
     for polls in (3..).step_by(2) {
         let (config, deps) = world.parts();
-        let driven = coordinator::run(config, deps, Shutdown::new(), false);
+        let driven = coordinator::run(world.run, config, deps, Shutdown::new(), false);
         match killed_after(polls % 97 + 5, driven).await {
             Some(ended) => {
                 assert_eq!(ended.unwrap(), Outcome::Finished);

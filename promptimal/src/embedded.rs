@@ -3,7 +3,7 @@
 use crate::{models, out, progress, stored::StoredSpec};
 use anyhow::{Context, bail};
 use coordinator::{
-    Config, Deps, Observer, Outcome,
+    Brief, Briefs, Config, Deps, Observer, Outcome,
     ingest::{self, Division, Ingested},
     settings::{PROPOSER, TARGET},
 };
@@ -73,11 +73,7 @@ pub async fn drive(job: Job<'_>) -> anyhow::Result<Outcome> {
     let models = models::build(&job.stored.spec, &job.stored.paths, &names).await?;
     ready(&job).await?;
     let shutdown = Shutdown::install_signals().context("cannot listen for Ctrl-C")?;
-    let outcome = work(&job, models, shutdown).await?;
-    if outcome == Outcome::Finished {
-        set_status(&job, RunStatus::Running, RunStatus::Finished).await?;
-    }
-    Ok(outcome)
+    work(&job, models, shutdown).await
 }
 
 /// Two processes must not drive one run. The lock goes with the process, however it ends; one that was killed this
@@ -196,15 +192,16 @@ async fn work(job: &Job<'_>, models: Models, shutdown: Shutdown) -> anyhow::Resu
         store: job.store.clone(),
         queue: queue.clone(),
         clock: Arc::new(SystemClock),
-        models: models::facts(&models),
+        briefs: briefs(job, &models),
         observer: observer(job),
     };
     let config = Config {
-        run: job.run.id,
-        settings: job.stored.settings(job.run.kind),
         window: 2 * concurrency,
         retry: RETRY,
         hold: HOLD,
+        // Queue and worker are in this process: while it lives, nothing is lost.
+        rescue: None,
+        lease: None,
     };
     let worker = worker_eval::Config {
         concurrency,
@@ -226,10 +223,19 @@ async fn work(job: &Job<'_>, models: Models, shutdown: Shutdown) -> anyhow::Resu
             ended
         }
     });
-    let outcome = coordinator::run(config, deps, last, true).await;
+    let outcome = coordinator::run(job.run.id, config, deps, last, true).await;
     queue.close();
     working.await??;
     Ok(outcome?)
+}
+
+/// The spec as it is written now: how a model is reached may have changed since the run began.
+fn briefs(job: &Job<'_>, models: &Models) -> Briefs {
+    let brief = Brief {
+        settings: job.stored.settings(job.run.kind),
+        models: models::facts(models),
+    };
+    Arc::new(move |_| Ok(brief.clone()))
 }
 
 fn observer(job: &Job<'_>) -> Observer {

@@ -58,8 +58,8 @@ impl View {
 
     fn see(&mut self, event: Event) {
         match event {
-            Event::Planned { .. } => {}
-            Event::Trouble(message) => self.say(&message),
+            Event::Planned { .. } | Event::Ended { .. } => {}
+            Event::Trouble { message, .. } => self.say(&message),
             Event::Progress {
                 key,
                 kind,

@@ -4,7 +4,7 @@
 use crate::{measure, question};
 use anyhow::Context;
 use coordinator::{
-    Config, Deps, Event, ModelFacts, Outcome,
+    Brief, Config, Deps, Event, ModelFacts, Outcome,
     ingest::{self, Division},
     settings::{Settings, TARGET},
 };
@@ -161,9 +161,11 @@ async fn drive(
     // As the command line chooses it: enough blocks in hand to keep the model busy.
     let blocks = 1 + concurrency.div_ceil(settings.block) * 2;
     let planned = Arc::new(OnceLock::new());
-    let config = Config {
-        run,
+    let brief = Brief {
         settings,
+        models: [(TARGET.to_owned(), facts(&model))].into(),
+    };
+    let config = Config {
         window: 2 * blocks,
         retry: RetryPolicy {
             max_attempts: 5,
@@ -171,12 +173,14 @@ async fn drive(
             max_backoff: 60_000_000,
         },
         hold: 5_000_000,
+        rescue: None,
+        lease: None,
     };
     let deps = Deps {
         store: store.clone(),
         queue: queue.clone(),
         clock: Arc::new(SystemClock),
-        models: [(TARGET.to_owned(), facts(&model))].into(),
+        briefs: Arc::new(move |_| Ok(brief.clone())),
         observer: observer(planned.clone()),
     };
     let worker = worker_eval::Config {
@@ -188,7 +192,7 @@ async fn drive(
         models: [(TARGET.to_owned(), model)].into(),
     };
     let working = tokio::spawn(worker_eval::run(worker, worker_deps, Shutdown::new()));
-    let outcome = coordinator::run(config, deps, Shutdown::new(), true).await?;
+    let outcome = coordinator::run(run, config, deps, Shutdown::new(), true).await?;
     queue.close();
     working.await??;
     anyhow::ensure!(outcome == Outcome::Finished, "the run ended as {outcome:?}");
@@ -217,8 +221,8 @@ fn facts(model: &Arc<dyn LanguageModel>) -> ModelFacts {
 fn observer(planned: Arc<OnceLock<Mark>>) -> coordinator::Observer {
     Arc::new(move |event| match event {
         Event::Planned { .. } => drop(planned.set(mark())),
-        Event::Trouble(message) => eprintln!("{message}"),
-        Event::Progress { .. } => {}
+        Event::Trouble { message, .. } => eprintln!("{message}"),
+        Event::Progress { .. } | Event::Ended { .. } => {}
     })
 }
 

@@ -1,7 +1,7 @@
 //! A whole run in one process with a scripted model: real store, real queue, real worker, real coordinator.
 
 use coordinator::{
-    Config, Deps, ModelFacts, Outcome,
+    Brief, Config, Deps, ModelFacts, Outcome,
     ingest::{Division, clusters, ingest},
     settings::{DatasetPlan, EvalPlan, PROPOSER, Settings, TARGET},
 };
@@ -192,8 +192,6 @@ impl World {
     /// What the coordinator is given.
     pub fn parts(&self) -> (Config, Deps) {
         let config = Config {
-            run: self.run,
-            settings: self.settings.clone(),
             window: 4,
             retry: RetryPolicy {
                 max_attempts: 3,
@@ -201,6 +199,8 @@ impl World {
                 max_backoff: 10_000,
             },
             hold: 100_000,
+            rescue: None,
+            lease: None,
         };
         let model = self.model.clone();
         let facts = ModelFacts {
@@ -211,14 +211,22 @@ impl World {
             store: self.store.clone(),
             queue: self.queue.clone(),
             clock: Arc::new(SystemClock),
+            briefs: self.briefs(facts),
+            observer: Arc::new(|_| {}),
+        };
+        (config, deps)
+    }
+
+    fn briefs(&self, facts: ModelFacts) -> coordinator::Briefs {
+        let brief = Brief {
+            settings: self.settings.clone(),
             models: [
                 (TARGET.to_owned(), facts.clone()),
                 (PROPOSER.to_owned(), facts),
             ]
             .into(),
-            observer: Arc::new(|_| {}),
         };
-        (config, deps)
+        Arc::new(move |_| Ok(brief.clone()))
     }
 
     /// Starts a worker that works until the queue is closed.
@@ -247,7 +255,7 @@ impl World {
     /// Drives the run to its end, with a time limit that only a lost task reaches.
     pub async fn drive(&self, rescue: bool) -> Outcome {
         let (config, deps) = self.parts();
-        let driven = coordinator::run(config, deps, Shutdown::new(), rescue);
+        let driven = coordinator::run(self.run, config, deps, Shutdown::new(), rescue);
         tokio::time::timeout(Duration::from_secs(60), driven)
             .await
             .expect("the run does not end: something was lost")

@@ -22,6 +22,7 @@ mod ledger;
 mod plans;
 mod results;
 mod runs;
+mod shared;
 pub mod sql;
 mod tasks;
 

@@ -18,6 +18,7 @@ mod plans;
 mod reports;
 mod results;
 mod runs;
+mod shared;
 mod tasks;
 mod world;
 
@@ -27,6 +28,7 @@ pub use plans::*;
 pub use reports::*;
 pub use results::*;
 pub use runs::*;
+pub use shared::*;
 pub use tasks::*;
 
 /// One test for each promise: `$open` is an `async fn(&str) -> impl Store`. Needs tokio and proptest among
@@ -69,6 +71,11 @@ macro_rules! conformance_suite {
             grades_and_replies_come_back_to_the_bit
             pairs_are_stored_once
             two_runs_of_a_plan_have_one_projection
+            running_runs_are_listed_with_their_flight
+            each_loss_has_its_clock
+            an_old_beat_is_no_sign_of_life
+            a_task_that_silences_its_workers_dies
+            a_lease_has_one_holder
         }
 
         #[test]

@@ -7,6 +7,7 @@
 //! | [`Plans`] | steps, targets, candidates, tasks and their items: written by the planner |
 //! | [`Tasks`] | the outbox, dispatch, reports, rescue, the ledger |
 //! | [`Results`] | what the planner and the reports for people read |
+//! | [`Shared`] | whose turn it is, who leads, who still works, what was lost |
 //!
 //! [`Store`] is all of them. Adapters: `store-sqlite` (and, for a cluster, `store-postgres`).
 //! Every write is one transaction; a write that was applied before changes nothing when applied again.
@@ -15,6 +16,9 @@
 #[cfg(feature = "conformance")]
 pub mod conformance;
 pub mod projection;
+mod shared;
+
+pub use shared::{Beat, LeaseAsk, Loss, Lost, RescuePolicy, Running, Shared};
 
 use async_trait::async_trait;
 use domain::{
@@ -30,8 +34,8 @@ use serde::{Deserialize, Serialize};
 use wire::Report;
 
 /// A store: all aggregates behind one handle.
-pub trait Store: Runs + Examples + Plans + Tasks + Results {}
-impl<T: Runs + Examples + Plans + Tasks + Results> Store for T {}
+pub trait Store: Runs + Examples + Plans + Tasks + Results + Shared {}
+impl<T: Runs + Examples + Plans + Tasks + Results + Shared> Store for T {}
 
 /// Why the store could not do it.
 #[derive(Debug, thiserror::Error)]

@@ -219,25 +219,9 @@ async fn print(
             ExitCode::from(MISSED)
         });
     }
-    let finished = run.status == RunStatus::Finished;
-    if finished {
-        keep(store, run, &settings).await?;
-    }
     let summary = summary::search(store, run, &settings, now).await?;
     render::search(&summary, show.json)?;
     Ok(ExitCode::SUCCESS)
-}
-
-/// Stores the pairs of a finished run; doing it again changes nothing.
-async fn keep(
-    store: &SqliteStore,
-    run: &Run,
-    settings: &coordinator::settings::Settings,
-) -> anyhow::Result<()> {
-    let board = coordinator::board::Board::load(store, run.id, settings).await?;
-    let pairs = summary::pairs(&board, settings);
-    store::Plans::add_pairs(store, run.id, &pairs).await?;
-    Ok(())
 }
 
 /// What thresholds say, one sentence for each cell that misses one.
