@@ -179,7 +179,7 @@ pub const KEYS: &[Key] = &[
     key("search.rounds", Count(1, 100), Is("4"), "rounds in all: the first, and those that read the scores of the earlier ones"),
     key("search.repeats", Count(1, 1000), Is("1"), "how often each question is asked during the search"),
     key("search.block", Count(1, 4096), Is("8"), "how many items one task holds"),
-    key("search.max_chars", Count(16, 1_000_000), Is("1200"), "the longest rewrite, in characters"),
+    key("search.max_chars", Count(16, 1_000_000), Is("1200"), "the longest rewrite, in characters; a long original may grow by half whatever this says"),
     key("search.feedback", Word(&["outcome", "reference"]), Is("\"outcome\""), "what the proposer is told of earlier answers: how they were graded, or the reference too, which marks the run"),
 
     key("leak.probe", Flag, Is("true"), "test whether the added words alone raise the probability of the reference (needs log-likelihoods)"),
