@@ -111,7 +111,7 @@ fn plan(loaded: &Loaded, kind: RunKind) -> anyhow::Result<Plan> {
         .datasets
         .iter()
         .filter_map(|d| Some((d, loaded.paths.datasets.get(&d.name)?)))
-        .map(|(d, path)| shape(&d.source(path), &settings))
+        .map(|(d, path)| shape(&d.source(path, spec.run.seed), &settings))
         .collect::<anyhow::Result<_>>()?;
     let stages = match kind {
         RunKind::Evaluate => evaluation(spec, &settings, &shapes),

@@ -130,6 +130,7 @@ pub const KEYS: &[Key] = &[
     key("datasets[].path", Text, Required, "a file or folder; looked for beside the spec file first, then in the current directory"),
     key("datasets[].part", Word(&["test", "dev", "val"]), Says("`test`"), "MMLU only: which part of the folder is read"),
     key("datasets[].limit", Count(1, BILLION), Nothing, "only the first so many good rows"),
+    key("datasets[].sample", Count(1, BILLION), Nothing, "so many good rows drawn from all of them by `run.seed`; `limit` or this, not both"),
     key("datasets[].on_bad_row", Word(&["fail", "skip"]), Is("\"fail\""), "`fail`: the first bad row ends the run before any call; `skip`: it is counted and left out"),
     key("datasets[].labels", Texts, Is("[]"), "classification: the labels' names, in order; an answer must name exactly one"),
     key("datasets[].hardest", Count(0, BILLION), Says("an equal share of what quotas leave of `search.hardest`"), "how many of its hardest examples become targets"),

@@ -42,7 +42,7 @@ fn a_format_nobody_knows() {
 
 #[test]
 fn a_misspelt_key() {
-    assert_snapshot!(small("format =", "fromat ="), @"specs/s.toml:6: datasets[0].fromat: unknown key, did you mean format? (known here: name, format, path, part, limit, on_bad_row, labels, hardest, fields, grader)");
+    assert_snapshot!(small("format =", "fromat ="), @"specs/s.toml:6: datasets[0].fromat: unknown key, did you mean format? (known here: name, format, path, part, limit, sample, on_bad_row, labels, hardest, fields, grader)");
 }
 
 #[test]
@@ -160,6 +160,16 @@ fn fields_where_none_are_wanted() {
 #[test]
 fn a_part_of_something_else() {
     assert_snapshot!(small("format = \"mmlu\"", "format = \"gsm8k\"\npart = \"dev\""), @r#"specs/s.toml:7: datasets[0].part = "dev": is only for format mmlu, not gsm8k: leave it out"#);
+}
+
+#[test]
+fn a_limit_and_a_sample() {
+    assert_snapshot!(small("path = \"q.csv\"", "path = \"q.csv\"\nlimit = 5\nsample = 5"), @"specs/s.toml:9: datasets[0].sample = 5: is given beside `limit`: keep one of the two (`limit` takes the first rows, `sample` draws from all)");
+}
+
+#[test]
+fn an_empty_sample() {
+    assert_snapshot!(small("path = \"q.csv\"", "path = \"q.csv\"\nsample = 0"), @"specs/s.toml:8: datasets[0].sample = 0: is too small: at least 1");
 }
 
 #[test]
