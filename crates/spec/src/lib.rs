@@ -134,6 +134,7 @@ pub fn load_text(
         report,
         paths: Paths::default(),
         missing_parts: Vec::new(),
+        names: Vec::new(),
     };
     match serde_json::from_value::<Spec>(json) {
         Ok(mut spec) => {
@@ -164,6 +165,7 @@ fn alone(place: String, message: String) -> SpecError {
             key: None,
             value: None,
             message,
+            absent: false,
         }],
         missing_parts: Vec::new(),
     }

@@ -134,7 +134,7 @@ fn no_data_sets() {
 
 #[test]
 fn a_missing_file() {
-    assert_snapshot!(small("q.csv", "nowhere/q.csv"), @r#"specs/s.toml:7: datasets[0].path = "nowhere/q.csv": no such file or folder (looked for /home/ada/specs/nowhere/q.csv and /home/ada/nowhere/q.csv)"#);
+    assert_snapshot!(small("q.csv", "nowhere/q.csv"), @r#"specs/s.toml:7: datasets[0].path = "nowhere/q.csv": no such file or folder (looked for /home/ada/specs/nowhere/q.csv and /home/ada/nowhere/q.csv): say where it is, here or with --set datasets.q.path=PATH"#);
 }
 
 #[test]
@@ -224,7 +224,7 @@ fn a_misspelt_model() {
 
 #[test]
 fn a_model_file_that_is_missing() {
-    assert_snapshot!(small("smollm2-135m-instruct", "models/a.gguf"), @r#"specs/s.toml:11: models.target.model = "models/a.gguf": no such file or folder (looked for /home/ada/specs/models/a.gguf and /home/ada/models/a.gguf)"#);
+    assert_snapshot!(small("smollm2-135m-instruct", "models/a.gguf"), @r#"specs/s.toml:11: models.target.model = "models/a.gguf": no such file or folder (looked for /home/ada/specs/models/a.gguf and /home/ada/models/a.gguf): say where it is, here or with --set models.target.model=PATH"#);
 }
 
 #[test]
@@ -254,7 +254,7 @@ fn an_absent_api_key() {
 
 #[test]
 fn a_key_file_that_is_missing() {
-    assert_snapshot!(http_and("api_key_file = \"secrets/key\"\n"), @"specs/s.toml:13: models.target.api_key_file: no such file or folder (looked for /home/ada/specs/secrets/key and /home/ada/secrets/key)");
+    assert_snapshot!(http_and("api_key_file = \"secrets/key\"\n"), @"specs/s.toml:13: models.target.api_key_file: no such file or folder (looked for /home/ada/specs/secrets/key and /home/ada/secrets/key): say where it is, here or with --set models.target.api_key_file=PATH");
 }
 
 #[test]
@@ -383,7 +383,7 @@ fn a_mapping_without_a_reference() {
 #[test]
 fn what_is_not_available_yet_is_said_too() {
     assert_snapshot!(small_and("[[datasets]]\nname = \"h\"\nformat = \"humaneval\"\npath = \"h.jsonl\"\n"), @r#"
-    specs/s.toml:15: datasets[1].path = "h.jsonl": no such file or folder (looked for /home/ada/specs/h.jsonl and /home/ada/h.jsonl)
+    specs/s.toml:15: datasets[1].path = "h.jsonl": no such file or folder (looked for /home/ada/specs/h.jsonl and /home/ada/h.jsonl): say where it is, here or with --set datasets.h.path=PATH
     not available yet: code grading: needs the sandbox, with which code runs arrive (asked for by datasets[1])
     "#);
 }
