@@ -235,6 +235,13 @@ pub enum Slot {
     Unknown,
 }
 
+impl Slot {
+    /// Whether anything may stand there.
+    pub fn is_known(&self) -> bool {
+        !matches!(self, Slot::Unknown)
+    }
+}
+
 /// What stands at a pattern such as `datasets[].fields`.
 pub fn slot(pattern: &str) -> Slot {
     let below = |key: &Key, joint: &str| {

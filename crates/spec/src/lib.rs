@@ -93,6 +93,13 @@ pub fn load(path: &Path, overrides: &[String], purpose: Purpose) -> Result<Loade
             std::io::ErrorKind::NotFound => {
                 "no such spec file: `promptimal spec` prints one to start from".to_owned()
             }
+            std::io::ErrorKind::IsADirectory => "is a folder: name the spec file in it".to_owned(),
+            std::io::ErrorKind::InvalidData => {
+                "the spec file is no text in UTF-8: save it as such".to_owned()
+            }
+            std::io::ErrorKind::PermissionDenied => {
+                "the spec file may not be read by this user".to_owned()
+            }
             _ => format!("the spec file cannot be read: {e}"),
         };
         alone(path.display().to_string(), message)

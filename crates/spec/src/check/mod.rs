@@ -87,10 +87,14 @@ impl Check<'_> {
             false => format!("{} and {}", beside.display(), in_cwd.display()),
         };
         let set = self.set_key(key);
+        let tilde = match written.starts_with('~') {
+            true => "; a spec takes ~ as it is, so write the home folder out",
+            false => "",
+        };
         self.report.absent(
             key,
             format!(
-                "no such file or folder (looked for {looked}): say where it is, here or with --set {set}=PATH"
+                "no such file or folder (looked for {looked}{tilde}): say where it is, here or with --set {set}=PATH"
             ),
         );
         None
