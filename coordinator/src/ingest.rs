@@ -62,7 +62,7 @@ pub async fn ingest(
     let mut batch: Vec<(Member, Example)> = Vec::with_capacity(BATCH);
     let (mut rows, mut examples) = (0, 0);
     loop {
-        let row = reader.next().transpose()?;
+        let row = reader.next().transpose().map_err(|e| bad_row(source, e))?;
         let end = row.is_none();
         if let Some(row) = row {
             rows += 1;
@@ -98,11 +98,19 @@ pub fn clusters(sources: &[Source]) -> Result<Clusters, CoordinatorError> {
     let mut builder = dataset::ClusterBuilder::default();
     for source in sources {
         for row in dataset::open(source)? {
-            let example = row?.example;
+            let example = row.map_err(|e| bad_row(source, e))?.example;
             builder.push(example.id(), &dataset::near_text(&example));
         }
     }
     Ok(builder.finish())
+}
+
+fn bad_row(source: &Source, error: RowError) -> CoordinatorError {
+    CoordinatorError::Row {
+        dataset: source.name.clone(),
+        format: source.format.name(),
+        error,
+    }
 }
 
 fn member(source: &Source, example: &Example, division: &Division) -> Member {

@@ -180,8 +180,15 @@ pub enum CoordinatorError {
     #[error(transparent)]
     Dataset(#[from] dataset::DatasetError),
     /// A row of a dataset.
-    #[error(transparent)]
-    Row(#[from] dataset::RowError),
+    #[error("dataset `{dataset}`, read as format {format}: {error}")]
+    Row {
+        /// The dataset's name.
+        dataset: String,
+        /// The format it is read as, which may be the mistake.
+        format: &'static str,
+        /// Where and what.
+        error: dataset::RowError,
+    },
     /// A run that is not stored.
     #[error("run {0} is not stored")]
     UnknownRun(RunId),

@@ -9,7 +9,7 @@
 mod support;
 
 use coordinator::{Outcome, board::Board, summary};
-use domain::run::Limits;
+use domain::{call::Reply, run::Limits};
 use llm::{ErrorKind, Identity, LanguageModel, ModelError, scripted::ScriptedModel};
 use runtime::shutdown::Shutdown;
 use std::{future::Future, pin::pin, task::Poll};
@@ -40,6 +40,39 @@ async fn hard_questions_are_found_rewritten_and_confirmed() {
         @"[0.3333333333333333, 0.6666666666666666] Some((0.6666666666666666, Some(0.5)))"
     );
     assert_eq!(summary.unmeasured, 0);
+    worker.abort();
+}
+
+/// The questions speak of items by number: rewrites without it ask something else.
+#[tokio::test]
+async fn rewrites_that_lose_the_material_are_rejected_and_counted() {
+    let identity = Identity {
+        key: "scripted".into(),
+        name: "scripted".into(),
+        scores: true,
+    };
+    let forgetful = |request: &llm::Request| {
+        let mut answer = support::script(request)?;
+        if let Reply::Text { text } = &mut answer.reply {
+            *text = text
+                .chars()
+                .filter(|c| !text.contains("<prompt>") || !c.is_ascii_digit())
+                .collect();
+        }
+        Ok(answer)
+    };
+    let model = ScriptedModel::new(identity, forgetful);
+    let world = World::with(20, model, Limits::default()).await;
+    let worker = world.worker();
+    assert_eq!(world.drive(true).await, Outcome::Finished);
+    let run = world.store.run(world.run).await.unwrap().unwrap();
+    let summary = summary::search(world.store.as_ref(), &run, &world.settings, 2)
+        .await
+        .unwrap();
+    // Two rounds of two rewrites and as many paraphrases, for six targets.
+    let expected = [("lost_number".to_owned(), 48)];
+    assert_eq!(summary.rejected, expected.into());
+    assert_eq!((summary.pairs, summary.leaks_rejected), (0, 0));
     worker.abort();
 }
 

@@ -133,7 +133,7 @@ fn sources(job: &Job<'_>) -> anyhow::Result<Vec<Source>> {
     let found = |data: &spec::Dataset| {
         let path = job.stored.paths.datasets.get(&data.name);
         let path = path.with_context(|| format!("dataset {:?} was not found", data.name))?;
-        Ok(data.source(path))
+        Ok(data.source(path, job.stored.spec.run.seed))
     };
     job.stored.spec.datasets.iter().map(found).collect()
 }

@@ -1,6 +1,7 @@
 //! `--dry-run`: what a run would ask, stage by stage, before anything is spent.
 
 use crate::{out, progress::thousands};
+use anyhow::Context;
 use comfy_table::{CellAlignment, Table, presets};
 use coordinator::settings::{PROPOSER, Settings, TARGET};
 use domain::{
@@ -111,7 +112,7 @@ fn plan(loaded: &Loaded, kind: RunKind) -> anyhow::Result<Plan> {
         .datasets
         .iter()
         .filter_map(|d| Some((d, loaded.paths.datasets.get(&d.name)?)))
-        .map(|(d, path)| shape(&d.source(path), &settings))
+        .map(|(d, path)| shape(&d.source(path, spec.run.seed), &settings))
         .collect::<anyhow::Result<_>>()?;
     let stages = match kind {
         RunKind::Evaluate => evaluation(spec, &settings, &shapes),
@@ -133,7 +134,8 @@ fn shape(source: &dataset::Source, settings: &Settings) -> anyhow::Result<Shape>
     let grader = plan.map_or(Grader::Exact, |d| d.grader.clone());
     let (mut rows, mut read, mut continuations, mut words) = (0u64, 0.0, 0.0, 0.0);
     for row in dataset::open(source)? {
-        let example = row?.example;
+        let as_format = || format!("dataset `{name}`, read as format {}", source.format.name());
+        let example = row.with_context(as_format)?.example;
         rows += 1;
         if rows as usize <= SAMPLE {
             let (r, c) = lengths(&example, &grader);

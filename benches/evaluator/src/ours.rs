@@ -105,7 +105,7 @@ async fn evaluate(folder: &Path, n: usize, inputs_s: f64) -> anyhow::Result<(Too
     let run = create(&store, &loaded.spec).await?;
     let started = mark();
     let path = &loaded.paths.datasets["questions"];
-    let source = loaded.spec.datasets[0].source(path);
+    let source = loaded.spec.datasets[0].source(path, loaded.spec.run.seed);
     let read = ingest::ingest(store.as_ref(), run, &source, &Division::Whole).await?;
     anyhow::ensure!(read.examples == n as u64, "{read:?} are not {n} examples");
     let ingested = mark();

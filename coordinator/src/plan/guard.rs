@@ -1,8 +1,9 @@
 //! From replies to candidates, and the leak guard.
 //!
-//! A reply is read, deduplicated within its target, tested by text rules, and (where the target model gives
-//! log-likelihoods) by a probe: the words that a rewrite adds must not by themselves raise the probability of the
-//! reference above the 99th percentile of what added words do to references of other questions.
+//! A reply is read (one that lost the question's material is rejected), deduplicated within its target, tested by
+//! text rules, and (where the target model gives log-likelihoods) by a probe: the words that a rewrite adds must not
+//! by themselves raise the probability of the reference above the 99th percentile of what added words do to
+//! references of other questions.
 
 use super::{Additions, Planner, block::Question, order::Place, propose};
 use crate::{
@@ -134,10 +135,7 @@ fn first_verdict(
     doc: &mut PromptDoc,
 ) -> Verdict {
     let rejected = |reason: String, detail: String| Verdict::Rejected { reason, detail };
-    let limits = proposal::Limits {
-        min_chars: 8,
-        max_chars: planner.settings.max_chars,
-    };
+    let limits = proposal::Limits::of(&spot.example.input, planner.settings.max_chars);
     let text = match proposal::read(reply, &spot.example.input, &limits) {
         Ok(text) => text,
         Err(refusal) => return rejected(refusal.name().to_owned(), refusal.to_string()),

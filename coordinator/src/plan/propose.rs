@@ -10,6 +10,7 @@ use domain::{
     candidate::{Arm, Candidate},
     example::Reference,
     operator::{Operator, ProposeContext, Scored, TaskKind},
+    proposal::Limits,
     run::RoundKind,
     stats,
 };
@@ -78,7 +79,7 @@ fn messages(
         original: &spot.example.input,
         kind: kind(spot),
         trajectory: &trajectory,
-        max_chars: planner.settings.max_chars,
+        max_chars: Limits::of(&spot.example.input, planner.settings.max_chars).max_chars,
     })
 }
 

@@ -1,7 +1,7 @@
 //! Readers for the data sets people have, near-duplicates and splits.
 //!
 //! [`open`] turns a [`Source`] into a [`Reader`], an iterator of [`Row`]s that holds one row at a
-//! time, whatever the size of the file: JSON arrays are read element by element too. Files may be
+//! time (or its sample), whatever the size of the file: JSON arrays are read element by element too. Files may be
 //! compressed by gzip (told by their first bytes) and may start with a UTF-8 byte order mark.
 //!
 //! | module | what |
@@ -9,6 +9,7 @@
 //! | [`source`] | what to read: path, format, field mapping |
 //! | [`error`] | what is wrong with a source or a row, said so that it can be mended |
 //! | [`reader`] | the stream of rows, bad rows counted or fatal |
+//! | [`sample`] | so many rows of all, drawn by a seed |
 //! | `files`, `input` | which files a path means; bytes out of them |
 //! | `records` | lines, CSV records and JSON elements with the line each starts at |
 //! | `formats` | a record to a [`domain::example::Example`], one file a format |
@@ -26,11 +27,13 @@ mod input;
 pub mod near;
 pub mod reader;
 mod records;
+pub mod sample;
 pub mod source;
 pub mod split;
 
 pub use error::{DatasetError, RowError};
 pub use near::{ClusterBuilder, Clusters, cluster, near_text};
 pub use reader::{Reader, Row, Summary, open};
+pub use sample::Sample;
 pub use source::{AnswerIs, FieldMap, Format, OnBadRow, Source};
 pub use split::{BadRatios, Ratios, assign};

@@ -3,6 +3,7 @@
 use crate::error::{DatasetError, Problem, RowError};
 use crate::formats::Parser;
 use crate::records::{Broken, Records};
+use crate::sample::{Draw, Sample};
 use crate::source::{OnBadRow, Source};
 use crate::{files, input};
 use domain::example::{Example, Reference};
@@ -26,7 +27,7 @@ pub struct Row {
 /// What a reader met so far.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Summary {
-    /// Good rows.
+    /// Good rows read; of a sample, those it was drawn from.
     pub rows: u64,
     /// Good rows without a reference: only graders that need none can grade them.
     pub without_reference: u64,
@@ -47,6 +48,8 @@ pub struct Reader {
     /// How many rows were good when the current file is to be left.
     until: u64,
     summary: Summary,
+    /// The sample, once everything is read.
+    drawn: Option<std::vec::IntoIter<Row>>,
 }
 
 /// The file being read.
@@ -88,6 +91,7 @@ pub fn open(source: &Source) -> Result<Reader, DatasetError> {
         current: first,
         until: 0,
         summary: Summary::default(),
+        drawn: None,
     };
     reader.until = reader.share();
     Ok(reader)
@@ -207,6 +211,31 @@ impl Iterator for Reader {
     type Item = Result<Row, RowError>;
 
     fn next(&mut self) -> Option<Self::Item> {
+        match self.source.sample {
+            None => self.read(),
+            Some(sample) => self.draw(sample),
+        }
+    }
+}
+
+impl Reader {
+    /// The next row of the sample, which is drawn from all rows first.
+    fn draw(&mut self, sample: Sample) -> Option<Result<Row, RowError>> {
+        if self.drawn.is_none() {
+            let mut draw = Draw::new(sample);
+            while let Some(row) = self.read() {
+                match row {
+                    Ok(row) => draw.offer(row),
+                    Err(error) => return Some(Err(error)),
+                }
+            }
+            self.drawn = Some(draw.finish());
+        }
+        self.drawn.as_mut()?.next().map(Ok)
+    }
+
+    /// The next good row, or the error that ends the reading.
+    fn read(&mut self) -> Option<Result<Row, RowError>> {
         loop {
             match self.advance()? {
                 Ok(row) => {

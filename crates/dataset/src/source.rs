@@ -1,6 +1,7 @@
 //! What to read: path, format, field mapping.
 
 use crate::error::DatasetError;
+use crate::sample::Sample;
 use serde::{Deserialize, Deserializer, Serialize};
 use std::path::PathBuf;
 
@@ -24,6 +25,9 @@ pub struct Source {
     /// So many good rows at most; of a folder's files, each gives its share.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<usize>,
+    /// So many good rows of all, drawn by a seed; `limit` or this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sample: Option<Sample>,
     /// What a bad row does.
     #[serde(default)]
     pub on_bad_row: OnBadRow,
@@ -43,6 +47,7 @@ impl Source {
             part: None,
             fields: None,
             limit: None,
+            sample: None,
             on_bad_row: OnBadRow::Fail,
             labels: Vec::new(),
         }
@@ -95,7 +100,22 @@ impl Source {
             let only = "is only for format classification";
             return Some(("labels", format!("{only}, not {format}: leave it out")));
         }
-        (self.limit == Some(0)).then(|| ("limit", "is 0: leave it out to read all rows".to_owned()))
+        self.too_few()
+    }
+
+    fn too_few(&self) -> Option<(&'static str, String)> {
+        let zero = "is 0: leave it out to read all rows";
+        let drawn = self.sample.map(|s| s.rows);
+        match (self.limit, drawn) {
+            (Some(0), _) => Some(("limit", zero.to_owned())),
+            (_, Some(0)) => Some(("sample", zero.to_owned())),
+            (Some(_), Some(_)) => {
+                let both = "is given beside `limit`: keep one of the two (`limit` takes the first \
+                            rows, `sample` draws from all)";
+                Some(("sample", both.to_owned()))
+            }
+            _ => None,
+        }
     }
 }
 

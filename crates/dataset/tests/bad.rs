@@ -4,7 +4,7 @@
 mod common;
 
 use common::{Scratch, reader, source};
-use dataset::{AnswerIs, FieldMap, Format, OnBadRow, RowError, Source, open};
+use dataset::{AnswerIs, FieldMap, Format, OnBadRow, RowError, Sample, Source, open};
 use proptest::prelude::*;
 
 /// What is said about the first bad row of a file.
@@ -179,6 +179,8 @@ fn wrong_options() {
     insta::assert_snapshot!(said(Source { part: Some("dev".into()), ..source(Format::Bbh, "x") }), @"dataset `set`: `part` is only for format mmlu, not bbh: leave it out");
     insta::assert_snapshot!(said(Source { labels: vec!["a".into()], ..source(Format::Bbh, "x") }), @"dataset `set`: `labels` is only for format classification, not bbh: leave it out");
     insta::assert_snapshot!(said(Source { limit: Some(0), ..source(Format::Bbh, "x") }), @"dataset `set`: `limit` is 0: leave it out to read all rows");
+    insta::assert_snapshot!(said(Source { sample: Some(Sample { rows: 0, seed: 1 }), ..source(Format::Bbh, "x") }), @"dataset `set`: `sample` is 0: leave it out to read all rows");
+    insta::assert_snapshot!(said(Source { limit: Some(1), sample: Some(Sample { rows: 1, seed: 1 }), ..source(Format::Bbh, "x") }), @"dataset `set`: `sample` is given beside `limit`: keep one of the two (`limit` takes the first rows, `sample` draws from all)");
 }
 
 #[test]

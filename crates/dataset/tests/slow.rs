@@ -4,7 +4,7 @@
 mod common;
 
 use common::{Scratch, reader, skipped, source};
-use dataset::{ClusterBuilder, FieldMap, Format, Source};
+use dataset::{ClusterBuilder, FieldMap, Format, Sample, Source};
 use domain::hash::Hash;
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -65,10 +65,20 @@ fn a_million_rows_need_no_memory_in_proportion() {
         let size = path.metadata().unwrap().len() >> 20;
         let (before, start) = (peak().unwrap(), Instant::now());
         let fields = Some(FieldMap::new("q", "a"));
-        let mut reader = reader(&Source {
+        let whole = Source {
             fields,
             ..source(format, &path)
+        };
+        let sample = Some(Sample {
+            rows: 1_000,
+            seed: 1,
         });
+        let drawn = reader(&Source {
+            sample,
+            ..whole.clone()
+        });
+        assert_eq!(drawn.map(Result::unwrap).count(), 1_000);
+        let mut reader = reader(&whole);
         let last = reader.by_ref().map(Result::unwrap).last().unwrap();
         let grown = peak().unwrap() - before;
         assert_eq!(last.example.reference_text(), Some("999999"));

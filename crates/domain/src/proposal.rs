@@ -6,13 +6,16 @@
 //! or says why there is none. Whatever the original itself has (a leading number, a "Note:", a list) is left
 //! alone.
 //!
-//! Nothing is ever cut to fit: a rewrite that is too long is refused.
+//! Nothing is ever cut to fit: a rewrite that is too long is refused. So is one that lost what the question is
+//! about ([`lost`]): a number, a quotation, a passage.
 
 mod extract;
 mod fold;
+mod material;
 mod tidy;
 
 pub use fold::fold;
+pub use material::{Lost, lost};
 
 use crate::{hash::Hash, operator::INSTRUCTIONS};
 use regex::Regex;
@@ -42,6 +45,18 @@ pub struct Limits {
     pub max_chars: usize,
 }
 
+impl Limits {
+    /// The limits for rewrites of `original` where `max_chars` is asked for. An original that comes near it may still
+    /// grow by half, for a rewrite has to keep its material.
+    pub fn of(original: &str, max_chars: usize) -> Self {
+        let long = original.trim().chars().count();
+        Self {
+            min_chars: 8,
+            max_chars: max_chars.max(long + long / 2),
+        }
+    }
+}
+
 /// Why a reply holds no rewrite.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, thiserror::Error)]
 pub enum Refusal {
@@ -63,6 +78,9 @@ pub enum Refusal {
     /// The proposer repeated its instructions or a placeholder, or talks about rewriting.
     #[error("the proposer repeated its instructions or talks about them")]
     Echo,
+    /// Something that the question is about is gone.
+    #[error(transparent)]
+    Lost(Lost),
 }
 
 impl Refusal {
@@ -75,6 +93,7 @@ impl Refusal {
             Refusal::Unchanged => "unchanged",
             Refusal::Declined => "declined",
             Refusal::Echo => "echo",
+            Refusal::Lost(lost) => lost.name(),
         }
     }
 }
@@ -126,6 +145,8 @@ fn judged(text: String, original: &str, limits: &Limits) -> Result<String, Refus
         Err(Refusal::TooLong)
     } else if chars < limits.min_chars {
         Err(Refusal::TooShort)
+    } else if let Some(lost) = lost(original, &text) {
+        Err(Refusal::Lost(lost))
     } else {
         Ok(text)
     }

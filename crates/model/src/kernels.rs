@@ -11,7 +11,8 @@ use std::sync::LazyLock;
 /// Numbers that are worked on side by side.
 pub(crate) const LANES: usize = 16;
 
-static ARCH: LazyLock<Arch> = LazyLock::new(Arch::new);
+/// The processor's instruction set.
+pub(crate) static ARCH: LazyLock<Arch> = LazyLock::new(Arch::new);
 
 /// Work to be compiled for the processor's instruction set: `run` and all it calls must be
 /// `#[inline(always)]`, or they are compiled for the oldest processor and run many times slower.

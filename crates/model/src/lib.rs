@@ -28,6 +28,7 @@ mod kernels;
 mod linear;
 mod llama;
 mod loglik;
+mod packed;
 mod safetensors;
 mod sample;
 mod sentencepiece;

@@ -2,13 +2,13 @@
 
 use crate::{
     error::{Error, Result},
+    packed::Packed,
     weights::Weight,
 };
 use candle_core::{
     Device, Module, Tensor,
     quantized::{GgmlDType, QMatMul, QTensor},
 };
-use rayon::prelude::*;
 use std::{fmt, str::FromStr};
 
 /// How weights are kept in memory.
@@ -100,30 +100,28 @@ pub(crate) struct Linear {
 }
 
 enum Matrix {
-    /// W^T, `[columns, rows]`: laid out as the product reads it, so that nothing is repacked per call.
-    Dense(Tensor),
+    Dense(Packed),
     Blocks(QMatMul),
 }
 
 impl Linear {
     /// Prepares weights of `[rows, columns]` each, all with the same columns.
     pub(crate) fn new(weights: Vec<Weight>, precision: Precision) -> candle_core::Result<Self> {
-        let (mut dense, mut parts, mut rows, mut columns) = (Vec::new(), Vec::new(), 0, 0);
+        let (mut parts, mut rows, mut columns) = (Vec::new(), 0, 0);
+        // Plain matrices that follow each other are one matrix: one product instead of several.
+        let mut plain = Vec::new();
         for weight in weights {
             let (r, c) = weight.dims2()?;
             (rows, columns) = (rows + r, c);
             match weight.into_blocks(precision)? {
-                Weight::Dense(tensor) if parts.is_empty() => dense.push(tensor),
-                Weight::Dense(tensor) => parts.push(Matrix::Dense(transpose(&tensor)?)),
+                Weight::Dense(tensor) => plain.extend(take(tensor)?),
                 Weight::Blocks(blocks) => {
-                    parts.push(Matrix::Blocks(QMatMul::from_qtensor(blocks)?))
+                    parts.extend(pack(&mut plain, columns));
+                    parts.push(Matrix::Blocks(QMatMul::from_qtensor(blocks)?));
                 }
             }
         }
-        if !dense.is_empty() {
-            let together = transpose(&Tensor::cat(&dense, 0)?)?;
-            parts.insert(0, Matrix::Dense(together));
-        }
+        parts.extend(pack(&mut plain, columns));
         Ok(Self {
             parts,
             columns,
@@ -133,11 +131,11 @@ impl Linear {
 
     /// `x` is `[n, columns]`, the result `[n, rows]`.
     pub(crate) fn forward(&self, x: Vec<f32>) -> candle_core::Result<Vec<f32>> {
+        if let [Matrix::Dense(packed)] = self.parts.as_slice() {
+            return Ok(packed.product(&x));
+        }
         let n = x.len() / self.columns;
         let x = Tensor::from_vec(x, (n, self.columns), &Device::Cpu)?;
-        if let [only] = self.parts.as_slice() {
-            return take(only.forward(&x)?);
-        }
         let outputs: Vec<_> = self
             .parts
             .iter()
@@ -152,34 +150,22 @@ impl Linear {
     }
 }
 
+/// Takes the rows gathered so far as one matrix.
+fn pack(plain: &mut Vec<f32>, columns: usize) -> Option<Matrix> {
+    let rows = std::mem::take(plain);
+    (!rows.is_empty()).then(|| Matrix::Dense(Packed::new(&rows, columns)))
+}
+
 impl Matrix {
     fn forward(&self, x: &Tensor) -> candle_core::Result<Tensor> {
         match self {
-            Self::Dense(transposed) => x.matmul(transposed),
+            Self::Dense(packed) => {
+                let out = packed.product(&take(x.clone())?);
+                Tensor::from_vec(out, (x.dim(0)?, packed.rows()), &Device::Cpu)
+            }
             Self::Blocks(blocks) => blocks.forward(x),
         }
     }
-}
-
-/// `[rows, columns]` to `[columns, rows]`, tile by tile: several times as fast as a strided copy.
-fn transpose(tensor: &Tensor) -> candle_core::Result<Tensor> {
-    const TILE: usize = 16;
-    let (rows, columns) = tensor.dims2()?;
-    let source = take(tensor.clone())?;
-    let mut target = vec![0f32; source.len()];
-    target
-        .par_chunks_mut(TILE * rows)
-        .enumerate()
-        .for_each(|(band, target)| {
-            for first in (0..rows).step_by(TILE) {
-                for (i, target) in target.chunks_mut(rows).enumerate() {
-                    let column = band * TILE + i;
-                    let tile = target.iter_mut().enumerate().skip(first).take(TILE);
-                    tile.for_each(|(row, value)| *value = source[row * columns + column]);
-                }
-            }
-        });
-    Tensor::from_vec(target, (columns, rows), &Device::Cpu)
 }
 
 /// The numbers of a contiguous f32 tensor.

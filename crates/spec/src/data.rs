@@ -1,6 +1,6 @@
 //! The data sets of a spec: `[[datasets]]`.
 
-use dataset::{FieldMap, Format, OnBadRow, Source};
+use dataset::{FieldMap, Format, OnBadRow, Sample, Source};
 use domain::grade::Grader;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -20,6 +20,9 @@ pub struct Dataset {
     /// Only the first so many good rows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<usize>,
+    /// So many good rows of all, drawn by the run's seed; `limit` or this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sample: Option<usize>,
     /// What a bad row does.
     #[serde(default)]
     pub on_bad_row: OnBadRow,
@@ -47,8 +50,8 @@ impl Dataset {
         }
     }
 
-    /// What to read: this data set at the place where its files were found.
-    pub fn source(&self, found: &Path) -> Source {
+    /// What to read: this data set at the place where its files were found, sampled by the run's seed.
+    pub fn source(&self, found: &Path, seed: u64) -> Source {
         Source {
             name: self.name.clone(),
             format: self.format,
@@ -56,6 +59,7 @@ impl Dataset {
             part: self.part.clone(),
             fields: self.fields.clone(),
             limit: self.limit,
+            sample: self.sample.map(|rows| Sample { rows, seed }),
             on_bad_row: self.on_bad_row,
             labels: match self.format {
                 Format::Classification => self.labels.clone(),

@@ -23,6 +23,15 @@ pub struct Problem {
     pub value: Option<String>,
     /// What is wrong and what would be right.
     pub message: String,
+    /// Whether nothing is wrong with the spec itself: a file or folder that it names is not there.
+    pub absent: bool,
+}
+
+impl SpecError {
+    /// Whether the spec itself is right, and only files that it names are not there.
+    pub fn only_absent_files(&self) -> bool {
+        self.problems.iter().all(|problem| problem.absent)
+    }
 }
 
 impl fmt::Display for Problem {

@@ -1,6 +1,6 @@
 //! What people are told who write a key that does not belong where it stands.
 
-use crate::keys;
+use crate::{keys, tree::Value, value::name};
 
 /// Why a known key does not fit its neighbouring `kind`.
 pub(crate) fn misplaced(parent: &str, only: &[&str], kind: Option<&str>) -> Option<String> {
@@ -28,6 +28,66 @@ fn all_kinds(parent: &str) -> &'static [&'static str] {
     match parent {
         "models.*" => keys::MODEL_KINDS,
         _ => keys::GRADER_KINDS,
+    }
+}
+
+/// What to say where a section should stand and something else does.
+pub(crate) fn no_section(found: &Value, pattern: &str, path: &str) -> String {
+    let kind = match found {
+        Value::Text(text) => all_kinds(pattern).iter().find(|kind| **kind == text),
+        _ => None,
+    };
+    let found = name(found);
+    let key = path.rsplit('.').next().unwrap_or(path);
+    match (pattern, kind) {
+        // `[models]` with the keys of one model directly in it.
+        ("models.*", _) if keys::slot(&format!("models.*.{key}")).is_known() => {
+            "is not for [models] itself: each model has a section, so write [models.target] above it"
+                .to_owned()
+        }
+        ("datasets[].grader", Some(kind)) => {
+            format!("is {found}: write {key} = {{ kind = \"{kind}\" }}")
+        }
+        ("datasets[].grader", None) => {
+            let kinds = keys::GRADER_KINDS.join(", ");
+            format!("is {found}: write {key} = {{ kind = \"…\" }} (one of {kinds})")
+        }
+        ("datasets[].fields", _) => {
+            format!("is {found}: write {key} = {{ input = \"…\", reference = \"…\" }}")
+        }
+        _ => format!(
+            "is {found}, and this is a section with keys of its own: write [{path}] on a line, its keys below"
+        ),
+    }
+}
+
+/// What the parser says of a text that is not TOML, in words for people who have never seen TOML. The line itself is
+/// not shown: there may be a secret in it.
+pub(crate) fn not_toml(said: &str, text: &str, line: usize) -> String {
+    let curly = |l: &str| l.contains(['“', '”', '„', '‘', '’']);
+    let here = text.lines().nth(line - 1).unwrap_or_default();
+    if !text.lines().any(|l| l.trim_start().starts_with('[')) {
+        return format!(
+            "{}: `promptimal spec` prints a spec to start from",
+            said.lines().collect::<Vec<_>>().join(", ")
+        );
+    }
+    let said = said.lines().collect::<Vec<_>>().join(", ");
+    match said.as_str() {
+        _ if curly(here) => {
+            "the quotes on this line are typographic ones: type straight ones, \"".to_owned()
+        }
+        "duplicate key" => {
+            "the key or section of this line stands further up already: each once".to_owned()
+        }
+        s if s.starts_with("string values must be quoted") => {
+            "text stands in quotes: name = \"…\"".to_owned()
+        }
+        s if s.starts_with("invalid basic string") => {
+            "a text in quotes does not end on its line, or holds a \\ that is not doubled"
+                .to_owned()
+        }
+        _ => said,
     }
 }
 

@@ -130,6 +130,7 @@ pub const KEYS: &[Key] = &[
     key("datasets[].path", Text, Required, "a file or folder; looked for beside the spec file first, then in the current directory"),
     key("datasets[].part", Word(&["test", "dev", "val"]), Says("`test`"), "MMLU only: which part of the folder is read"),
     key("datasets[].limit", Count(1, BILLION), Nothing, "only the first so many good rows"),
+    key("datasets[].sample", Count(1, BILLION), Nothing, "so many good rows drawn from all of them by `run.seed`; `limit` or this, not both"),
     key("datasets[].on_bad_row", Word(&["fail", "skip"]), Is("\"fail\""), "`fail`: the first bad row ends the run before any call; `skip`: it is counted and left out"),
     key("datasets[].labels", Texts, Is("[]"), "classification: the labels' names, in order; an answer must name exactly one"),
     key("datasets[].hardest", Count(0, BILLION), Says("an equal share of what quotas leave of `search.hardest`"), "how many of its hardest examples become targets"),
@@ -179,7 +180,7 @@ pub const KEYS: &[Key] = &[
     key("search.rounds", Count(1, 100), Is("4"), "rounds in all: the first, and those that read the scores of the earlier ones"),
     key("search.repeats", Count(1, 1000), Is("1"), "how often each question is asked during the search"),
     key("search.block", Count(1, 4096), Is("8"), "how many items one task holds"),
-    key("search.max_chars", Count(16, 1_000_000), Is("1200"), "the longest rewrite, in characters"),
+    key("search.max_chars", Count(16, 1_000_000), Is("1200"), "the longest rewrite, in characters; a long original may grow by half whatever this says"),
     key("search.feedback", Word(&["outcome", "reference"]), Is("\"outcome\""), "what the proposer is told of earlier answers: how they were graded, or the reference too, which marks the run"),
 
     key("leak.probe", Flag, Is("true"), "test whether the added words alone raise the probability of the reference (needs log-likelihoods)"),
@@ -232,6 +233,13 @@ pub enum Slot {
     Tables,
     /// Nothing known.
     Unknown,
+}
+
+impl Slot {
+    /// Whether anything may stand there.
+    pub fn is_known(&self) -> bool {
+        !matches!(self, Slot::Unknown)
+    }
 }
 
 /// What stands at a pattern such as `datasets[].fields`.

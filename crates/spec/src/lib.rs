@@ -93,6 +93,13 @@ pub fn load(path: &Path, overrides: &[String], purpose: Purpose) -> Result<Loade
             std::io::ErrorKind::NotFound => {
                 "no such spec file: `promptimal spec` prints one to start from".to_owned()
             }
+            std::io::ErrorKind::IsADirectory => "is a folder: name the spec file in it".to_owned(),
+            std::io::ErrorKind::InvalidData => {
+                "the spec file is no text in UTF-8: save it as such".to_owned()
+            }
+            std::io::ErrorKind::PermissionDenied => {
+                "the spec file may not be read by this user".to_owned()
+            }
             _ => format!("the spec file cannot be read: {e}"),
         };
         alone(path.display().to_string(), message)
@@ -134,6 +141,7 @@ pub fn load_text(
         report,
         paths: Paths::default(),
         missing_parts: Vec::new(),
+        names: Vec::new(),
     };
     match serde_json::from_value::<Spec>(json) {
         Ok(mut spec) => {
@@ -164,6 +172,7 @@ fn alone(place: String, message: String) -> SpecError {
             key: None,
             value: None,
             message,
+            absent: false,
         }],
         missing_parts: Vec::new(),
     }

@@ -56,6 +56,18 @@ impl<'a> Report<'a> {
         self.problem(key, Show::KeyOnly, message);
     }
 
+    /// This key names a file or folder that is not there.
+    pub(crate) fn absent(&mut self, key: &str, message: impl Into<String>) {
+        if !self.is_tainted(key) {
+            let (order, problem) = self.locate(key, Show::Value, message.into());
+            let absent = Problem {
+                absent: true,
+                ..problem
+            };
+            self.problems.push((order, absent));
+        }
+    }
+
     fn problem(&mut self, key: &str, show: Show, message: impl Into<String>) {
         if !self.is_tainted(key) {
             let problem = self.locate(key, show, message.into());
@@ -124,6 +136,7 @@ impl<'a> Report<'a> {
                 key: Some(key.to_owned()),
                 value,
                 message,
+                absent: false,
             },
         )
     }

@@ -3,7 +3,7 @@
 //! placeholder, so that the later checks can look at all the rest.
 
 use crate::{
-    hint::{Unknown, misplaced, unknown},
+    hint::{Unknown, misplaced, no_section, unknown},
     keys::{self, Kind, Slot},
     report::{Report, Show},
     tree::{Node, Value},
@@ -51,11 +51,13 @@ impl Shape<'_, '_> {
     fn table(&mut self, node: &Node, pattern: &str, path: &str) -> Map<String, Json> {
         let mut sound = Map::new();
         let Value::Table(entries) = &node.value else {
-            let found = name(&node.value);
-            self.wrong(
-                path,
-                format!("is {found}: this is a section with keys of its own"),
-            );
+            // Under [models] it might be a key that was pasted there.
+            let show = match pattern {
+                "models.*" => Show::KeyOnly,
+                _ => Show::Value,
+            };
+            let message = no_section(&node.value, pattern, path);
+            self.report.structural(path, show, message);
             return sound;
         };
         let kind = node.text("kind");

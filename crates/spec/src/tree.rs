@@ -1,6 +1,9 @@
 //! A TOML document with the place of everything in it, and `--set key=value` on top.
 
-use crate::keys::{Kind, Slot, slot};
+use crate::{
+    hint::not_toml,
+    keys::{Kind, Slot, slot},
+};
 use toml::de::{DeTable, DeValue};
 
 /// Where something was written.
@@ -42,9 +45,12 @@ pub(crate) struct NotToml {
 /// Reads a document.
 pub(crate) fn parse(text: &str) -> Result<Node, NotToml> {
     let lines = Lines::new(text);
-    let table = DeTable::parse(text).map_err(|e| NotToml {
-        line: e.span().map_or(1, |span| lines.at(span.start)),
-        message: e.message().lines().collect::<Vec<_>>().join(", "),
+    let table = DeTable::parse(text).map_err(|e| {
+        let line = e.span().map_or(1, |span| lines.at(span.start));
+        NotToml {
+            line,
+            message: not_toml(e.message(), text, line),
+        }
     })?;
     let entries = table_entries(table.get_ref(), &|at| Place::Line(lines.at(at)));
     Ok(Node {
@@ -204,7 +210,6 @@ fn step<'n>(
 
 /// An element by its index or by its name.
 fn element<'n>(items: &'n mut [Node], segment: Segment<'_>) -> Result<&'n mut Node, String> {
-    let known = items.len();
     let index = match segment {
         Segment::Index(i) => Some(i),
         Segment::Key(name) => match name.parse() {
@@ -214,7 +219,9 @@ fn element<'n>(items: &'n mut [Node], segment: Segment<'_>) -> Result<&'n mut No
                 .position(|item| item.text("name") == Some(name)),
         },
     };
-    let none = || format!("names none of the {known} entries: use an index from 0, or a name");
+    let names: Vec<&str> = items.iter().filter_map(|item| item.text("name")).collect();
+    let known = names.join(", ");
+    let none = || format!("names none of the entries ({known}): use a name, or an index from 0");
     index.and_then(|i| items.get_mut(i)).ok_or_else(none)
 }
 

@@ -177,7 +177,7 @@ pub struct Search {
     pub repeats: u32,
     /// How many items one task holds.
     pub block: usize,
-    /// The longest rewrite, in characters.
+    /// The longest rewrite, in characters; a long original may grow by half all the same.
     pub max_chars: usize,
     /// What a proposer is told of earlier answers.
     pub feedback: Feedback,

@@ -22,7 +22,13 @@ pub(crate) fn name(value: &Value) -> &'static str {
 
 /// A value of this kind as JSON, or what is wrong with it.
 pub(crate) fn value(value: &Value, kind: Kind, key: &str) -> Result<Json, String> {
-    let wrong_type = |wanted: &str| Err(format!("is {}, and {wanted} is wanted", name(value)));
+    let wrong_type = |wanted: &str| {
+        let hint = match value {
+            Value::Text(text) if is_quoted(text, kind) => ": leave out the quotes",
+            _ => "",
+        };
+        Err(format!("is {}, and {wanted} is wanted{hint}", name(value)))
+    };
     match (kind, value) {
         (Kind::Text, Value::Text(text)) => full(text),
         (Kind::Text, _) => wrong_type("text in quotes"),
@@ -42,6 +48,16 @@ pub(crate) fn value(value: &Value, kind: Kind, key: &str) -> Result<Json, String
         (Kind::TextOrTexts, Value::Text(text)) => full(text).map(|text| json!([text])),
         (Kind::Texts | Kind::TextOrTexts, Value::List(items)) => texts(items),
         (Kind::Texts | Kind::TextOrTexts, _) => wrong_type("a list of texts"),
+    }
+}
+
+/// Whether a text would be right without its quotes.
+fn is_quoted(text: &str, kind: Kind) -> bool {
+    match kind {
+        Kind::Count(..) => text.trim().parse::<i64>().is_ok(),
+        Kind::Number(..) | Kind::Positive(_) => text.trim().parse::<f64>().is_ok(),
+        Kind::Flag => text.trim().parse::<bool>().is_ok(),
+        _ => false,
     }
 }
 
@@ -99,10 +115,18 @@ fn as_float(value: &Value) -> f64 {
 
 fn number(x: f64, low: f64, high: f64, open: bool) -> Result<Json, String> {
     let fits = x.is_finite() && x <= high && if open { x > low } else { x >= low };
+    // People write shares as percentages.
+    let percent = high <= 1.0 && x > 1.0 && x <= 100.0;
+    let hint = match percent {
+        true => format!(" ({x}% is {})", x / 100.0),
+        false => String::new(),
+    };
     match (fits, open) {
         (true, _) => Ok(json!(x)),
-        (false, true) => Err(format!("is out of range: above {low}, at most {high}")),
-        (false, false) => Err(format!("is out of range: {low} to {high}")),
+        (false, true) => Err(format!(
+            "is out of range: above {low}, at most {high}{hint}"
+        )),
+        (false, false) => Err(format!("is out of range: {low} to {high}{hint}")),
     }
 }
 

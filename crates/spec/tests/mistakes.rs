@@ -27,7 +27,7 @@ fn warned(text: &str, world: &World) -> String {
 
 #[test]
 fn not_toml() {
-    assert_snapshot!(small("name = \"small\"", "name = small"), @"specs/s.toml:2: not TOML: string values must be quoted, expected literal string");
+    assert_snapshot!(small("name = \"small\"", "name = small"), @r#"specs/s.toml:2: not TOML: text stands in quotes: name = "…""#);
 }
 
 #[test]
@@ -42,7 +42,7 @@ fn a_format_nobody_knows() {
 
 #[test]
 fn a_misspelt_key() {
-    assert_snapshot!(small("format =", "fromat ="), @"specs/s.toml:6: datasets[0].fromat: unknown key, did you mean format? (known here: name, format, path, part, limit, on_bad_row, labels, hardest, fields, grader)");
+    assert_snapshot!(small("format =", "fromat ="), @"specs/s.toml:6: datasets[0].fromat: unknown key, did you mean format? (known here: name, format, path, part, limit, sample, on_bad_row, labels, hardest, fields, grader)");
 }
 
 #[test]
@@ -72,7 +72,7 @@ fn a_table_for_a_list_of_tables() {
 
 #[test]
 fn a_value_for_a_section() {
-    assert_snapshot!(said(&format!("search = 3\n{SMALL}"), &World::small()), @"specs/s.toml:1: search = 3: is a whole number: this is a section with keys of its own");
+    assert_snapshot!(said(&format!("search = 3\n{SMALL}"), &World::small()), @"specs/s.toml:1: search = 3: is a whole number, and this is a section with keys of its own: write [search] on a line, its keys below");
 }
 
 #[test]
@@ -134,7 +134,7 @@ fn no_data_sets() {
 
 #[test]
 fn a_missing_file() {
-    assert_snapshot!(small("q.csv", "nowhere/q.csv"), @r#"specs/s.toml:7: datasets[0].path = "nowhere/q.csv": no such file or folder (looked for /home/ada/specs/nowhere/q.csv and /home/ada/nowhere/q.csv)"#);
+    assert_snapshot!(small("q.csv", "nowhere/q.csv"), @r#"specs/s.toml:7: datasets[0].path = "nowhere/q.csv": no such file or folder (looked for /home/ada/specs/nowhere/q.csv and /home/ada/nowhere/q.csv): say where it is, here or with --set datasets.q.path=PATH"#);
 }
 
 #[test]
@@ -160,6 +160,16 @@ fn fields_where_none_are_wanted() {
 #[test]
 fn a_part_of_something_else() {
     assert_snapshot!(small("format = \"mmlu\"", "format = \"gsm8k\"\npart = \"dev\""), @r#"specs/s.toml:7: datasets[0].part = "dev": is only for format mmlu, not gsm8k: leave it out"#);
+}
+
+#[test]
+fn a_limit_and_a_sample() {
+    assert_snapshot!(small("path = \"q.csv\"", "path = \"q.csv\"\nlimit = 5\nsample = 5"), @"specs/s.toml:9: datasets[0].sample = 5: is given beside `limit`: keep one of the two (`limit` takes the first rows, `sample` draws from all)");
+}
+
+#[test]
+fn an_empty_sample() {
+    assert_snapshot!(small("path = \"q.csv\"", "path = \"q.csv\"\nsample = 0"), @"specs/s.toml:8: datasets[0].sample = 0: is too small: at least 1");
 }
 
 #[test]
@@ -209,12 +219,12 @@ fn no_target() {
 
 #[test]
 fn a_misspelt_model() {
-    assert_snapshot!(small("smollm2-135m-instruct", "smollm2-135m-instuct"), @r#"specs/s.toml:11: models.target.model = "smollm2-135m-instuct": no model of this name in the catalogue, did you mean "smollm2-135m-instruct"? (it has smollm2-135m-instruct); a path has a / in it or ends with .gguf or .safetensors"#);
+    assert_snapshot!(small("smollm2-135m-instruct", "smollm2-135m-instuct"), @r#"specs/s.toml:11: models.target.model = "smollm2-135m-instuct": no model of this name in the catalogue, did you mean "smollm2-135m-instruct"? (it has smollm2-135m-instruct); a path has a / in it or ends with .gguf or .safetensors, and a model behind a server has kind = "http""#);
 }
 
 #[test]
 fn a_model_file_that_is_missing() {
-    assert_snapshot!(small("smollm2-135m-instruct", "models/a.gguf"), @r#"specs/s.toml:11: models.target.model = "models/a.gguf": no such file or folder (looked for /home/ada/specs/models/a.gguf and /home/ada/models/a.gguf)"#);
+    assert_snapshot!(small("smollm2-135m-instruct", "models/a.gguf"), @r#"specs/s.toml:11: models.target.model = "models/a.gguf": no such file or folder (looked for /home/ada/specs/models/a.gguf and /home/ada/models/a.gguf): say where it is, here or with --set models.target.model=PATH"#);
 }
 
 #[test]
@@ -244,7 +254,7 @@ fn an_absent_api_key() {
 
 #[test]
 fn a_key_file_that_is_missing() {
-    assert_snapshot!(http_and("api_key_file = \"secrets/key\"\n"), @"specs/s.toml:13: models.target.api_key_file: no such file or folder (looked for /home/ada/specs/secrets/key and /home/ada/secrets/key)");
+    assert_snapshot!(http_and("api_key_file = \"secrets/key\"\n"), @"specs/s.toml:13: models.target.api_key_file: no such file or folder (looked for /home/ada/specs/secrets/key and /home/ada/secrets/key): say where it is, here or with --set models.target.api_key_file=PATH");
 }
 
 #[test]
@@ -328,7 +338,7 @@ fn an_override_without_a_value() {
 
 #[test]
 fn an_override_of_no_data_set() {
-    assert_snapshot!(load_as(SMALL, &World::small(), Purpose::Run, &["datasets.z.limit=3"]).unwrap_err(), @"--set datasets.z.limit: names none of the 1 entries: use an index from 0, or a name");
+    assert_snapshot!(load_as(SMALL, &World::small(), Purpose::Run, &["datasets.z.limit=3"]).unwrap_err(), @"--set datasets.z.limit: names none of the entries (q): use a name, or an index from 0");
 }
 
 #[test]
@@ -373,7 +383,7 @@ fn a_mapping_without_a_reference() {
 #[test]
 fn what_is_not_available_yet_is_said_too() {
     assert_snapshot!(small_and("[[datasets]]\nname = \"h\"\nformat = \"humaneval\"\npath = \"h.jsonl\"\n"), @r#"
-    specs/s.toml:15: datasets[1].path = "h.jsonl": no such file or folder (looked for /home/ada/specs/h.jsonl and /home/ada/h.jsonl)
+    specs/s.toml:15: datasets[1].path = "h.jsonl": no such file or folder (looked for /home/ada/specs/h.jsonl and /home/ada/h.jsonl): say where it is, here or with --set datasets.h.path=PATH
     not available yet: code grading: needs the sandbox, with which code runs arrive (asked for by datasets[1])
     "#);
 }
@@ -386,4 +396,102 @@ fn warns_of_a_slot_in_the_system_prompt() {
 #[test]
 fn warns_of_a_misspelt_slot() {
     assert_snapshot!(warned(&format!("{SMALL}[[eval.prompts]]\nname = \"a\"\nuser = \"Q: {{inptu}} {{\\\"json\\\": 1}}\"\n"), &World::small()), @r#"specs/s.toml:14: eval.prompts[0].user = "Q: {inptu} {\"json\": 1}": {inptu} is no slot, did you mean {input}?"#);
+}
+
+#[test]
+fn quotes_around_a_number() {
+    assert_snapshot!(small_and("[search]\nrounds = \"4\"\n[leak]\nprobe = \"true\"\n"), @r#"
+    specs/s.toml:13: search.rounds = "4": is text, and a whole number is wanted: leave out the quotes
+    specs/s.toml:15: leak.probe = "true": is text, and true or false is wanted: leave out the quotes
+    "#);
+}
+
+#[test]
+fn a_percentage_for_a_share() {
+    assert_snapshot!(small_and("[[eval.thresholds]]\nmin_mean = 50\n"), @"specs/s.toml:13: eval.thresholds[0].min_mean = 50: is out of range: 0 to 1 (50% is 0.5)");
+}
+
+#[test]
+fn a_grader_without_a_table() {
+    assert_snapshot!(small("path =", "grader = \"exact\"\npath ="), @r#"specs/s.toml:7: datasets[0].grader = "exact": is text: write grader = { kind = "exact" }"#);
+    assert_snapshot!(small("path =", "grader = \"judge\"\npath ="), @r#"specs/s.toml:7: datasets[0].grader = "judge": is text: write grader = { kind = "…" } (one of choice_letter, choice_loglik, numeric, exact, normalised, label, contains, regex, reference_loglik, program, http, code, reward)"#);
+}
+
+#[test]
+fn fields_without_a_table() {
+    assert_snapshot!(small("format = \"mmlu\"", "format = \"csv\"\nfields = \"question\""), @r#"specs/s.toml:7: datasets[0].fields = "question": is text: write fields = { input = "…", reference = "…" }"#);
+}
+
+#[test]
+fn a_model_without_a_section() {
+    assert_snapshot!(small("[models.target]", "[models]"), @r#"
+    specs/s.toml:10: models.kind: is not for [models] itself: each model has a section, so write [models.target] above it
+    specs/s.toml:11: models.model: is not for [models] itself: each model has a section, so write [models.target] above it
+    "#);
+    let pasted = small("[models.target]", "[models]\napi_key = \"sk-secret\"");
+    assert!(!pasted.contains("sk-secret"), "{pasted}");
+}
+
+#[test]
+fn a_list_of_models() {
+    assert_snapshot!(small("[models.target]", "[[models.target]]"), @"specs/s.toml:9: models.target: is a list, and this is a section with keys of its own: write [models.target] on a line, its keys below");
+}
+
+#[test]
+fn typographic_quotes() {
+    assert_snapshot!(small("\"small\"", "“small”"), @r#"specs/s.toml:2: not TOML: the quotes on this line are typographic ones: type straight ones, ""#);
+}
+
+#[test]
+fn a_text_that_does_not_end() {
+    assert_snapshot!(small("\"small\"", "\"small"), @r#"specs/s.toml:2: not TOML: a text in quotes does not end on its line, or holds a \ that is not doubled"#);
+}
+
+#[test]
+fn a_section_twice() {
+    assert_snapshot!(small_and("[run]\nseed = 1\n"), @"specs/s.toml:12: not TOML: the key or section of this line stands further up already: each once");
+}
+
+#[test]
+fn another_language_than_toml() {
+    assert_snapshot!(said("run:\n  name: x\n", &World::small()), @"specs/s.toml:1: not TOML: key with no value, expected `=`: `promptimal spec` prints a spec to start from");
+    assert_snapshot!(said("{\"run\": {\"name\": \"x\"}}", &World::small()), @"specs/s.toml:1: not TOML: invalid key-value pair, expected key: `promptimal spec` prints a spec to start from");
+}
+
+#[test]
+fn a_home_folder_in_short() {
+    assert_snapshot!(small("q.csv", "~/q.csv"), @r#"specs/s.toml:7: datasets[0].path = "~/q.csv": no such file or folder (looked for /home/ada/specs/~/q.csv and /home/ada/~/q.csv; a spec takes ~ as it is, so write the home folder out): say where it is, here or with --set datasets.q.path=PATH"#);
+}
+
+#[test]
+fn a_folder_that_is_no_model() {
+    let text = SMALL.replace("smollm2-135m-instruct", "./folder");
+    let mut world = World::small();
+    world.files.push("/home/ada/specs/./folder");
+    assert_snapshot!(said(&text, &world), @r#"specs/s.toml:11: models.target.model = "./folder": has no config.json: a model folder holds config.json, tokenizer.json and *.safetensors; of a GGUF model name the .gguf file"#);
+    world.files.push("/home/ada/specs/./folder/config.json");
+    assert!(load(&text, &world).is_ok());
+}
+
+#[test]
+fn warns_of_a_url_that_ends_with_the_host() {
+    assert_snapshot!(warned(&HTTP.replace("/v1", ""), &World::small()), @r#"
+    specs/s.toml: leak.probe: needs log-likelihoods, which the target does not give: only the text rules look for leaks
+    specs/s.toml:11: models.target.base_url = "https://api.example.org": ends with the host: most servers want the version too, such as /v1
+    "#);
+}
+
+#[test]
+fn a_spec_that_cannot_be_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let of = |name: &str| {
+        let said = spec::load(&dir.path().join(name), &[], Purpose::Run).unwrap_err();
+        said.to_string()
+            .replace(&format!("{}", dir.path().display()), "DIR")
+    };
+    std::fs::create_dir(dir.path().join("folder")).unwrap();
+    std::fs::write(dir.path().join("picture.toml"), b"\xff\xd8\xff").unwrap();
+    assert_snapshot!(of("folder"), @"DIR/folder: is a folder: name the spec file in it");
+    assert_snapshot!(of("picture.toml"), @"DIR/picture.toml: the spec file is no text in UTF-8: save it as such");
+    assert_snapshot!(of("absent.toml"), @"DIR/absent.toml: no such spec file: `promptimal spec` prints one to start from");
 }

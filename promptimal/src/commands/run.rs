@@ -6,7 +6,7 @@ use crate::{
     estimate, out, render,
     stored::{self, StoredSpec},
 };
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use coordinator::{Outcome, summary};
 use domain::{
     hash::Hash,
@@ -14,7 +14,7 @@ use domain::{
     run::{Limits, RunKind, RunStatus},
 };
 use runtime::clock::{Clock, SystemClock};
-use spec::{Loaded, Purpose, Threshold};
+use spec::{Loaded, Purpose, SpecError, Threshold};
 use std::{path::Path, process::ExitCode, sync::Arc};
 use store::{Run, Runs};
 use store_sqlite::SqliteStore;
@@ -46,7 +46,7 @@ async fn start(dir: &Path, args: &RunArgs, kind: RunKind) -> anyhow::Result<Exit
         RunKind::Optimise => Purpose::Run,
         RunKind::Evaluate => Purpose::Eval,
     };
-    let loaded = spec::load(&args.spec, &args.set, purpose)?;
+    let loaded = spec::load(&args.spec, &args.set, purpose).map_err(|e| unusable(&args.spec, e))?;
     loaded
         .warnings
         .iter()
@@ -69,6 +69,17 @@ async fn start(dir: &Path, args: &RunArgs, kind: RunKind) -> anyhow::Result<Exit
     };
     // As it is written now: how a model is reached and the thresholds may have changed since the run began.
     go(dir, store, (run, as_stored(&loaded)), show).await
+}
+
+/// What a spec error says to people. A spec that is right and only ahead of its time or place is told so.
+fn unusable(file: &Path, error: SpecError) -> anyhow::Error {
+    match error.only_absent_files() && !error.missing_parts.is_empty() {
+        true => anyhow!(
+            "{} is valid, but what it needs is not all here:\n{error}",
+            file.display()
+        ),
+        false => error.into(),
+    }
 }
 
 fn as_stored(loaded: &Loaded) -> StoredSpec {

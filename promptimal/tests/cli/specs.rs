@@ -91,6 +91,33 @@ fn a_bad_row_ends_the_run_before_any_call_or_is_counted() {
     done.says(&["1 bad rows skipped", "letters.csv", "letters: 12 examples"]);
 }
 
+/// What somebody sees who has nothing but this repository: all of it at once.
+#[test]
+fn the_reference_experiment_names_data_and_parts_that_are_missing_in_one_go() {
+    let dir = tempfile::tempdir().unwrap();
+    let copy = dir.path().join("reference.toml");
+    fs::copy(root().join("examples/reference.toml"), &copy).unwrap();
+    let mut command = promptimal();
+    command.current_dir(dir.path()).args(["--data-dir", "data"]);
+    let told = done(command.args(["run", "reference.toml"])).exits(2);
+    told.complains(&[
+        "reference.toml is valid, but what it needs is not all here",
+        "--set datasets.mmlu.path=PATH",
+        "--set datasets.alpaca.path=PATH",
+        "--set datasets.humaneval.path=PATH",
+        "not available yet: reward model",
+        "not available yet: code grading: needs the sandbox",
+        "not available yet: [train]",
+    ]);
+    assert_eq!(told.stderr.lines().count(), 7, "{}", told.stderr);
+    assert!(!dir.path().join("data").exists());
+    // A mistake of the spec's own is no absent file.
+    let broken = ["run", "reference.toml", "--set", "search.rounds=0"];
+    let mut command = promptimal();
+    let told = done(command.current_dir(dir.path()).args(broken)).exits(2);
+    assert!(!told.stderr.contains("is valid"), "{}", told.stderr);
+}
+
 #[test]
 fn the_reference_experiment_validates_and_names_what_is_missing() {
     let dir = tempfile::tempdir().unwrap();

@@ -44,7 +44,7 @@ static ASKING: LazyLock<HashSet<&str>> = LazyLock::new(|| {
     )
 });
 
-pub(super) fn is_stop(word: &str) -> bool {
+pub(crate) fn is_stop(word: &str) -> bool {
     STOP.contains(word)
 }
 
@@ -62,7 +62,7 @@ pub(super) fn is_content(word: &str) -> bool {
 }
 
 /// A light suffix stripper: enough to see "tilted" and "tilt", "bodies" and "body" as one.
-pub(super) fn stem(word: &str) -> &str {
+pub(crate) fn stem(word: &str) -> &str {
     const SUFFIXES: [&str; 18] = [
         "ations", "ation", "ingly", "ments", "ment", "ness", "ings", "ing", "ied", "ies", "ers",
         "ed", "es", "er", "ly", "s", "e", "y",

@@ -6,7 +6,7 @@ use std::{collections::HashMap, sync::LazyLock};
 
 /// A number in a text: its value and the words it takes.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Number {
+pub(crate) struct Number {
     pub value: f64,
     pub first: usize,
     pub last: usize,
@@ -83,7 +83,7 @@ fn value(word: &str) -> Option<f64> {
 }
 
 /// All numbers among the words, compound number words joined ("forty two", "two hundred and five").
-pub(super) fn scan(words: &[Word]) -> Vec<Number> {
+pub(crate) fn scan(words: &[Word]) -> Vec<Number> {
     let mut numbers = Vec::new();
     let mut at = 0;
     while at < words.len() {

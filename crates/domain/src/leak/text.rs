@@ -8,7 +8,7 @@ use unicode_normalization::{UnicodeNormalization as _, char::is_combining_mark};
 
 /// A word and where it stands.
 #[derive(Clone, Debug)]
-pub(super) struct Word {
+pub(crate) struct Word {
     /// Lower case, folded.
     pub text: String,
     /// Byte range in [`Text::clean`].
@@ -20,7 +20,7 @@ pub(super) struct Word {
 
 /// A folded text and its words.
 #[derive(Clone, Debug)]
-pub(super) struct Text {
+pub(crate) struct Text {
     /// Folded, case kept.
     pub clean: String,
     pub words: Vec<Word>,

@@ -190,6 +190,29 @@ fn limits_count_characters() {
 }
 
 #[test]
+fn a_long_original_can_be_kept() {
+    let original = format!("Sum up: {}", "the ferry left at dawn. ".repeat(80));
+    let limits = Limits::of(&original, 400);
+    let kept = format!("Summarise this text. {original}");
+    assert_eq!(
+        read(&format!("<prompt>{kept}</prompt>"), &original, &limits),
+        Ok(kept.trim().to_owned())
+    );
+    assert_eq!(
+        read("<prompt>Summarise the text.</prompt>", &original, &limits),
+        Err(Refusal::Lost(Lost::Passage))
+    );
+    assert_eq!(Limits::of("Why?", 400).max_chars, 400);
+}
+
+#[test]
+fn a_version_that_keeps_the_material_is_taken_before_one_that_does_not() {
+    let reply = "<prompt>How many days?</prompt> or <prompt>How long are 7 weeks in days?</prompt>";
+    let read = read(reply, "7 weeks, how many days", &LIMITS);
+    assert_eq!(read.as_deref(), Ok("How long are 7 weeks in days?"));
+}
+
+#[test]
 fn fingerprints_ignore_looks() {
     assert_eq!(fingerprint("What's THIS?"), fingerprint("whats  this"));
     assert_ne!(fingerprint("What is 3 + 4?"), fingerprint("What is 3 / 4?"));

@@ -70,7 +70,7 @@ fn files(c: &mut Check<'_>, key: &str, dataset: &Dataset) {
     }
     if let Err(DatasetError::Options {
         option, problem, ..
-    }) = dataset.source(&dataset.path).check()
+    }) = dataset.source(&dataset.path, 0).check()
     {
         // "is missing" is what a missing key says everywhere.
         let problem = problem

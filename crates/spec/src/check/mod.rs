@@ -24,11 +24,14 @@ pub(crate) struct Check<'a> {
     pub(crate) report: Report<'a>,
     pub(crate) paths: Paths,
     pub(crate) missing_parts: Vec<String>,
+    /// The data sets' names, in order.
+    pub(crate) names: Vec<String>,
 }
 
 impl Check<'_> {
     /// Runs every check, and fills in the graders.
     pub(crate) fn all(&mut self, spec: &mut Spec) {
+        self.names = spec.datasets.iter().map(|d| d.name.clone()).collect();
         run::check(self, spec);
         models::check(self, spec);
         datasets::check(self, spec);
@@ -83,9 +86,30 @@ impl Check<'_> {
             true => beside.display().to_string(),
             false => format!("{} and {}", beside.display(), in_cwd.display()),
         };
-        self.report
-            .wrong(key, format!("no such file or folder (looked for {looked})"));
+        let set = self.set_key(key);
+        let tilde = match written.starts_with('~') {
+            true => "; a spec takes ~ as it is, so write the home folder out",
+            false => "",
+        };
+        self.report.absent(
+            key,
+            format!(
+                "no such file or folder (looked for {looked}{tilde}): say where it is, here or with --set {set}=PATH"
+            ),
+        );
         None
+    }
+
+    /// The key as people write it after `--set`: a data set by its name, where that can be written there.
+    fn set_key(&self, key: &str) -> String {
+        let by_name = || {
+            let (index, rest) = key.strip_prefix("datasets[")?.split_once(']')?;
+            let name = self.names.get(index.parse::<usize>().ok()?)?;
+            let plain = |c: char| c.is_alphanumeric() || c == '_' || c == '-';
+            let usable = name.chars().all(plain) && name.parse::<usize>().is_err();
+            usable.then(|| format!("datasets.{name}{rest}"))
+        };
+        by_name().unwrap_or_else(|| key.to_owned())
     }
 
     /// A URL to post to: its scheme, and no password in it. Such a value is never shown.

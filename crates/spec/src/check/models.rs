@@ -7,6 +7,7 @@ use crate::{
     model::{Http, Local, Model},
     types::{PROPOSER, Spec, TARGET},
 };
+use std::path::Path;
 
 pub(super) fn check(c: &mut Check<'_>, spec: &Spec) {
     // Of an evaluation, [eval].models says who is needed.
@@ -76,6 +77,7 @@ fn local(c: &mut Check<'_>, name: &str, model: &Local, own: bool) {
         if !c.report.is_tainted(&key)
             && let Some((found, _)) = c.locate(&key, &model.model)
         {
+            folder(c, &key, &model.model, &found);
             c.paths.models.insert(name.to_owned(), found);
         }
         return;
@@ -88,10 +90,22 @@ fn local(c: &mut Check<'_>, name: &str, model: &Local, own: bool) {
             .unwrap_or_default();
         let message = format!(
             "no model of this name in the catalogue{hint} (it has {}); a path has a / in it or ends \
-             with .gguf or .safetensors",
+             with .gguf or .safetensors, and a model behind a server has kind = \"http\"",
             catalogue.join(", ")
         );
         c.report.wrong(&key, message);
+    }
+}
+
+/// What is no weights file is a folder with a configuration beside the weights.
+fn folder(c: &mut Check<'_>, key: &str, written: &str, found: &Path) {
+    let file = [".gguf", ".safetensors"]
+        .iter()
+        .any(|e| written.ends_with(e));
+    if !file && c.env.find(&found.join("config.json")) == Found::Missing {
+        let message = "has no config.json: a model folder holds config.json, tokenizer.json and \
+                       *.safetensors; of a GGUF model name the .gguf file";
+        c.report.wrong(key, message);
     }
 }
 
@@ -105,6 +119,12 @@ fn http(c: &mut Check<'_>, key: &str, model: &Http) {
     {
         let message = "goes up to the version only, /chat/completions is added: end it with /v1";
         c.report.wrong(&url_key, message);
+    }
+    let rest = model.base_url.split_once("://").map_or("", |(_, r)| r);
+    let rest = rest.trim_end_matches('/');
+    if !rest.is_empty() && !rest.contains(['/', '?', '#', '@']) {
+        let message = "ends with the host: most servers want the version too, such as /v1";
+        c.report.warn(&url_key, message);
     }
     if model.api_key_env.is_some() && model.api_key_file.is_some() {
         let message = "api_key_env is given too: keep one of the two";
