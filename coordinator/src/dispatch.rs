@@ -66,6 +66,7 @@ fn message(claimed: Claimed) -> Option<Message> {
     };
     Some(Message {
         id,
+        headers: queue::Headers::new(),
         body: task.encode().into(),
     })
 }
