@@ -127,6 +127,7 @@ fn message(claimed: Claimed) -> Option<Message> {
     };
     Some(Message {
         id,
+        headers: queue::Headers::new(),
         body: task.encode().into(),
     })
 }

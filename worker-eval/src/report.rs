@@ -90,6 +90,7 @@ pub fn message(task: &Task, worker: String, items: Vec<ReportItem>) -> Message {
     let id = format!("{}:{}", task.task, task.epoch);
     Message {
         id,
+        headers: queue::Headers::new(),
         body: report.encode().into(),
     }
 }

@@ -15,7 +15,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use tokio::time::timeout;
 
-use crate::{Consumer, Delivery, Lane, Message, TaskQueue};
+use crate::{Consumer, DeadLetter, Delivery, Lane, Message, TaskQueue};
 
 /// How long a check waits for what must happen.
 pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -33,6 +33,10 @@ pub async fn all(make: impl AsyncFn() -> Arc<dyn TaskQueue>) {
     consumers_share_a_lane(&make).await;
     cancelled_waits_lose_nothing(&make).await;
     lanes_are_apart(&make).await;
+    headers_travel(&make).await;
+    rejected_messages_are_dead_letters(&make).await;
+    the_dead_stay_dead(&make).await;
+    words_reach_every_listener(&make).await;
     nothing_is_lost(&make, 0x5eed).await;
 }
 
@@ -211,6 +215,122 @@ pub async fn lanes_are_apart(make: impl AsyncFn() -> Arc<dyn TaskQueue>) {
     }
 }
 
+/// What travels beside a body arrives with it, on every lane, and is nobody's business in between.
+pub async fn headers_travel(make: impl AsyncFn() -> Arc<dyn TaskQueue>) {
+    let queue = make().await;
+    for lane in Lane::ALL {
+        let headers = [
+            (
+                "traceparent",
+                "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+            ),
+            ("leer", ""),
+            ("żółw", "\u{1f422}"),
+        ];
+        let headers = headers.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let sent = Message {
+            headers: headers.into(),
+            ..message(1)
+        };
+        let published = queue.publish(lane, vec![sent.clone()]).await;
+        published.expect("the queue is in good health");
+        let delivery = next(&mut *consume(&*queue, lane, 1).await).await;
+        assert_eq!(delivery.message, sent, "lane {lane:?}");
+    }
+}
+
+/// What is rejected moves to the dead letters, with its lane, its reason and all it had; its place is free.
+pub async fn rejected_messages_are_dead_letters(make: impl AsyncFn() -> Arc<dyn TaskQueue>) {
+    let queue = make().await;
+    let lanes = [Lane::Eval, Lane::Results];
+    for lane in lanes {
+        publish(&*queue, lane, 0..2).await;
+        let mut consumer = consume(&*queue, lane, 1).await;
+        let bad = next(&mut *consumer).await;
+        let rejected = bad.receipt.reject("version 9 is unknown").await;
+        rejected.expect("the consumer still lives");
+        let good = next(&mut *consumer).await;
+        assert_eq!(good.message, message(1));
+        ack(good).await;
+        assert_quiet(&mut *consumer).await;
+    }
+    let mut dead = consume(&*queue, Lane::Dead, 4).await;
+    let mut seen = BTreeSet::new();
+    for _ in lanes {
+        let delivery = next(&mut *dead).await;
+        assert_eq!(delivery.message.id, message(0).id);
+        assert_eq!(delivery.message.body, message(0).body);
+        let letter = DeadLetter::of(&delivery.message);
+        assert_eq!(letter.reason, "version 9 is unknown");
+        seen.insert(letter.lane);
+        ack(delivery).await;
+    }
+    assert_eq!(seen, lanes.map(Some).into());
+    assert_quiet(&mut *dead).await;
+}
+
+/// What is dead can be given back and acknowledged, but not rejected, which would go on for ever.
+pub async fn the_dead_stay_dead(make: impl AsyncFn() -> Arc<dyn TaskQueue>) {
+    let queue = make().await;
+    publish(&*queue, Lane::Eval, 0..1).await;
+    let mut consumer = consume(&*queue, Lane::Eval, 1).await;
+    let rejected = next(&mut *consumer).await.receipt.reject("no task").await;
+    rejected.expect("the consumer still lives");
+    let mut dead = consume(&*queue, Lane::Dead, 1).await;
+    let refused = next(&mut *dead).await.receipt.reject("again").await;
+    assert!(refused.is_err(), "rejected what is dead");
+    let again = next(&mut *dead).await;
+    assert!(again.redelivered);
+    assert_eq!(DeadLetter::of(&again.message).reason, "no task");
+    ack(again).await;
+    assert_quiet(&mut *dead).await;
+    drop(consumer);
+    let late = consume(&*queue, Lane::Eval, 1).await;
+    publish(&*queue, Lane::Eval, 1..2).await;
+    late_rejection(&*queue, late).await;
+}
+
+/// A rejection after its consumer is gone must not make a dead letter: the message comes again.
+async fn late_rejection(queue: &dyn TaskQueue, mut consumer: Box<dyn Consumer>) {
+    let held = next(&mut *consumer).await;
+    drop(consumer);
+    let rejected = held.receipt.reject("too late").await;
+    assert!(rejected.is_err(), "rejected for a consumer that is gone");
+    assert_quiet(&mut *consume(queue, Lane::Dead, 1).await).await;
+    let again = next(&mut *consume(queue, Lane::Eval, 1).await).await;
+    assert_eq!(again.message, message(1));
+}
+
+/// A word reaches all who listen when it is said, in order, and nobody who begins later.
+pub async fn words_reach_every_listener(make: impl AsyncFn() -> Arc<dyn TaskQueue>) {
+    let queue = make().await;
+    // Said to nobody: no error, and nobody hears it later.
+    say(&*queue, "early").await;
+    let mut listeners = Vec::new();
+    for _ in 0..3 {
+        listeners.push(queue.control().await.expect("the queue is in good health"));
+    }
+    for word in ["cancel", "pause", "drain"] {
+        say(&*queue, word).await;
+    }
+    for listener in &mut listeners {
+        for word in ["cancel", "pause", "drain"] {
+            let heard = timeout(PATIENCE, listener.next()).await;
+            assert_eq!(
+                heard.expect("a word was lost").expect("the queue is open"),
+                word
+            );
+        }
+        let quiet = timeout(QUIET, listener.next()).await;
+        assert!(quiet.is_err(), "nothing should be heard, but {quiet:?} was");
+    }
+}
+
+async fn say(queue: &dyn TaskQueue, word: &'static str) {
+    let said = queue.broadcast(word.into()).await;
+    said.expect("the queue is in good health");
+}
+
 fn own_numbers(lane: Lane) -> std::ops::Range<usize> {
     let first = 10 * lane as usize;
     first..first + 5
@@ -259,6 +379,7 @@ fn message(number: usize) -> Message {
     Message {
         id: format!("task-{number}:1"),
         body: body.into(),
+        ..Message::default()
     }
 }
 

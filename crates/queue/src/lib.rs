@@ -2,15 +2,31 @@
 //!
 //! At-least-once: a message is delivered until it is acknowledged. Messages that were delivered but
 //! not acknowledged when their consumer is dropped are delivered again, marked `redelivered`.
-//! [`memory`] is the in-process adapter, [`faults`] makes it as unkind as a broker can be, and
-//! [`conformance`] is what every adapter passes.
+//! [`memory`] is the in-process adapter, [`faults`] makes it as unkind as a broker can be, `amqp` is
+//! RabbitMQ, and [`conformance`] is what every adapter passes.
+//!
+//! Beside the tasks and reports there are two ways for what may be lost: [`Lane::Events`] for many
+//! small notes to one reader, and [`TaskQueue::broadcast`] for a word to everybody.
 
+#[cfg(feature = "amqp")]
+pub mod amqp;
 pub mod conformance;
+mod dead;
 pub mod faults;
 pub mod memory;
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 use bytes::Bytes;
+
+pub use dead::{DELIVERY_LIMIT, DeadLetter};
+
+/// The largest body a broker is asked to carry, in bytes. What is larger travels by reference.
+pub const MAX_BODY: usize = 256 * 1024;
+
+/// How many events wait at most; the oldest make room for new ones.
+pub const MAX_EVENTS: usize = 10_000;
 
 /// The lanes messages travel in. One queue each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -23,18 +39,52 @@ pub enum Lane {
     Train,
     /// Reports on their way back.
     Results,
+    /// Started, heartbeat and the like. Light: at most [`MAX_EVENTS`] wait, and a broker that restarts
+    /// forgets them.
+    Events,
+    /// Messages of the other lanes that nobody can do anything with, see [`DeadLetter`].
+    Dead,
 }
 
 impl Lane {
     /// Every lane, in the order of `lane as usize`.
-    pub const ALL: [Lane; 4] = [Lane::Eval, Lane::Score, Lane::Train, Lane::Results];
+    pub const ALL: [Lane; 6] = [
+        Lane::Eval,
+        Lane::Score,
+        Lane::Train,
+        Lane::Results,
+        Lane::Events,
+        Lane::Dead,
+    ];
+
+    /// The lane's name on the bus.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Lane::Eval => "eval",
+            Lane::Score => "score",
+            Lane::Train => "train",
+            Lane::Results => "results",
+            Lane::Events => "events",
+            Lane::Dead => "dead",
+        }
+    }
+
+    /// The lane of that name.
+    pub fn named(name: &str) -> Option<Lane> {
+        Lane::ALL.into_iter().find(|lane| lane.name() == name)
+    }
 }
 
+/// What travels beside a body: names and values, both text.
+pub type Headers = BTreeMap<String, String>;
+
 /// A message.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Message {
-    /// Unique per publication attempt's content, for people who trace: `task:epoch`.
+    /// Unique per publication attempt's content, for people who trace: `task:epoch`. At most 255 bytes.
     pub id: String,
+    /// For whoever traces (`traceparent`); empty most of the time. A name has at most 255 bytes.
+    pub headers: Headers,
     /// The encoded task or report.
     pub body: Bytes,
 }
@@ -50,6 +100,18 @@ pub trait TaskQueue: Send + Sync {
 
     /// Starts consuming a lane; at most `prefetch` deliveries are unacknowledged at a time.
     async fn consume(&self, lane: Lane, prefetch: usize) -> Result<Box<dyn Consumer>, QueueError>;
+
+    /// Says something to every [`TaskQueue::control`] of every process: cancel, pause, drain.
+    ///
+    /// Whoever is not listening at this moment misses it, so it may speed things up and must never be
+    /// what makes them right.
+    ///
+    /// # Errors
+    /// When it was not said; try again.
+    async fn broadcast(&self, word: Bytes) -> Result<(), QueueError>;
+
+    /// Listens to what is broadcast from now on.
+    async fn control(&self) -> Result<Box<dyn Control>, QueueError>;
 }
 
 /// The receiving end of a lane. Dropping it gives back what was not acknowledged.
@@ -59,6 +121,13 @@ pub trait Consumer: Send {
     ///
     /// Cancel-safe: dropping the future before it is ready loses no delivery and uses up no prefetch.
     async fn next(&mut self) -> Option<Delivery>;
+}
+
+/// The receiving end of what is broadcast.
+#[async_trait]
+pub trait Control: Send {
+    /// The next word, waiting for one; `None` when the queue is closed for good. Cancel-safe.
+    async fn next(&mut self) -> Option<Bytes>;
 }
 
 /// A message in the hands of a consumer.
@@ -71,11 +140,11 @@ pub struct Delivery {
     pub receipt: Box<dyn Receipt>,
 }
 
-/// Acknowledges one delivery, or gives it back. A receipt that is merely dropped leaves its message
-/// unacknowledged until the consumer is dropped too.
+/// Acknowledges one delivery, gives it back or rejects it. A receipt that is merely dropped leaves its
+/// message unacknowledged until the consumer is dropped too.
 #[async_trait]
 pub trait Receipt: Send {
-    /// The message is done with and is never delivered again.
+    /// The message is done with and is not delivered again, unless a broker loses the acknowledgement.
     ///
     /// # Errors
     /// When the consumer is gone: the message was given back with it and is delivered again.
@@ -86,14 +155,31 @@ pub trait Receipt: Send {
     /// # Errors
     /// When the consumer is gone: the message was given back with it already.
     async fn give_back(self: Box<Self>) -> Result<(), QueueError>;
+
+    /// Nobody can do anything with the message: it moves to [`Lane::Dead`], where a [`DeadLetter`] says
+    /// why. What is dead cannot be rejected again, only acknowledged.
+    ///
+    /// # Errors
+    /// When it could not be moved: it is delivered again.
+    async fn reject(self: Box<Self>, reason: &str) -> Result<(), QueueError>;
 }
 
 /// The queue could not do it; nothing is lost, try again.
 #[derive(Debug, thiserror::Error)]
-#[error("queue {lane:?}: {message}")]
+#[error("queue {}: {message}", .lane.map_or("Control".to_owned(), |lane| format!("{lane:?}")))]
 pub struct QueueError {
-    /// Where.
-    pub lane: Lane,
+    /// Where; `None` is the control fan-out.
+    pub lane: Option<Lane>,
     /// What happened.
     pub message: String,
+}
+
+impl QueueError {
+    /// An error on a lane, or on the control fan-out.
+    pub fn new(lane: impl Into<Option<Lane>>, message: impl Into<String>) -> Self {
+        Self {
+            lane: lane.into(),
+            message: message.into(),
+        }
+    }
 }

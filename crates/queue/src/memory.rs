@@ -1,4 +1,4 @@
-//! The in-process adapter: four lanes of waiting messages behind a lock each.
+//! The in-process adapter: lanes of waiting messages behind a lock each, and a bell for what is broadcast.
 //!
 //! First in, first out per lane; what is given back goes to the front. Consumers of one lane share its
 //! messages, each message going to whoever asks first. [`Faults`] take the kindness away.
@@ -9,15 +9,24 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use bytes::Bytes;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, broadcast};
 
+use crate::dead::DEAD_ALREADY;
 use crate::faults::{Dice, Faults};
-use crate::{Consumer, Delivery, Lane, Message, QueueError, Receipt, TaskQueue};
+use crate::{
+    Consumer, Control, DeadLetter, Delivery, Lane, MAX_EVENTS, Message, QueueError, Receipt,
+    TaskQueue,
+};
+
+/// How many words a listener may be behind before it misses the oldest.
+const UNHEARD: usize = 1_024;
 
 /// A queue in memory. Clones share their messages.
 #[derive(Clone)]
 pub struct MemoryQueue {
     lanes: [Arc<LaneQueue>; Lane::ALL.len()],
+    bell: Arc<Mutex<Option<broadcast::Sender<Bytes>>>>,
 }
 
 impl Default for MemoryQueue {
@@ -36,6 +45,7 @@ impl MemoryQueue {
     pub fn with_faults(faults: Faults) -> Self {
         Self {
             lanes: Lane::ALL.map(|lane| Arc::new(LaneQueue::new(lane, faults))),
+            bell: Arc::new(Mutex::new(Some(broadcast::Sender::new(UNHEARD)))),
         }
     }
 
@@ -47,6 +57,7 @@ impl MemoryQueue {
             lane.arrived.notify_waiters();
             lane.closing.notify_waiters();
         }
+        unpoisoned(&self.bell).take();
     }
 
     /// How many messages wait on a lane; those in the hands of consumers are not counted.
@@ -75,6 +86,7 @@ impl TaskQueue for MemoryQueue {
         }
         let hands = Arc::new(Hands {
             lane,
+            dead: Arc::clone(self.lane(Lane::Dead)),
             held: Mutex::default(),
         });
         let free = Arc::new(Semaphore::new(prefetch));
@@ -83,6 +95,37 @@ impl TaskQueue for MemoryQueue {
             free,
             next_tag: 0,
         }))
+    }
+
+    async fn broadcast(&self, word: Bytes) -> Result<(), QueueError> {
+        match &*unpoisoned(&self.bell) {
+            // Nobody listening is no error.
+            Some(bell) => drop(bell.send(word)),
+            None => return Err(QueueError::new(None, "the queue is closed")),
+        }
+        Ok(())
+    }
+
+    async fn control(&self) -> Result<Box<dyn Control>, QueueError> {
+        match &*unpoisoned(&self.bell) {
+            Some(bell) => Ok(Box::new(MemoryControl(bell.subscribe()))),
+            None => Err(QueueError::new(None, "the queue is closed")),
+        }
+    }
+}
+
+struct MemoryControl(broadcast::Receiver<Bytes>);
+
+#[async_trait]
+impl Control for MemoryControl {
+    async fn next(&mut self) -> Option<Bytes> {
+        loop {
+            match self.0.recv().await {
+                Ok(word) => return Some(word),
+                Err(broadcast::error::RecvError::Lagged(_)) => {}
+                Err(broadcast::error::RecvError::Closed) => return None,
+            }
+        }
     }
 }
 
@@ -130,10 +173,7 @@ impl LaneQueue {
     }
 
     fn error(&self, message: impl Into<String>) -> QueueError {
-        QueueError {
-            lane: self.lane,
-            message: message.into(),
-        }
+        QueueError::new(self.lane, message)
     }
 
     fn publish(&self, messages: Vec<Message>) -> Result<(), QueueError> {
@@ -147,6 +187,7 @@ impl LaneQueue {
             for message in messages.into_iter().take(refused.unwrap_or(count)) {
                 line.add(message);
             }
+            line.forget(self.lane);
             refused
         };
         self.arrived.notify_one();
@@ -214,6 +255,14 @@ impl Line {
         self.waiting.push_back(waiting);
     }
 
+    /// Events make room for newer ones.
+    fn forget(&mut self, lane: Lane) {
+        if lane == Lane::Events {
+            let over = self.waiting.len().saturating_sub(MAX_EVENTS);
+            self.waiting.drain(..over);
+        }
+    }
+
     fn take(&mut self) -> Option<Waiting> {
         let taken = self.waiting.remove(self.dice.pick(self.waiting.len()))?;
         if self.dice.redelivers() {
@@ -230,6 +279,7 @@ impl Line {
 /// consumer's permits, which comes free when the message leaves the hands.
 struct Hands {
     lane: Arc<LaneQueue>,
+    dead: Arc<LaneQueue>,
     held: Mutex<BTreeMap<u64, (Message, OwnedSemaphorePermit)>>,
 }
 
@@ -308,6 +358,25 @@ impl Receipt for MemoryReceipt {
     async fn give_back(self: Box<Self>) -> Result<(), QueueError> {
         let message = self.hands.release(self.tag)?;
         self.hands.lane.give_back(std::iter::once(message));
+        Ok(())
+    }
+
+    async fn reject(self: Box<Self>, reason: &str) -> Result<(), QueueError> {
+        let from = self.hands.lane.lane;
+        let mut message = self.hands.release(self.tag)?;
+        if from == Lane::Dead {
+            self.hands.lane.give_back(std::iter::once(message));
+            return Err(self.hands.lane.error(DEAD_ALREADY));
+        }
+        DeadLetter::mark(&mut message.headers, from.name(), reason);
+        // A lane that refuses now and then must not lose what was taken from another.
+        let mut dead = self.hands.dead.line();
+        dead.waiting.push_back(Waiting {
+            message,
+            redelivered: false,
+        });
+        drop(dead);
+        self.hands.dead.arrived.notify_one();
         Ok(())
     }
 }

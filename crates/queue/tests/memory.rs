@@ -7,12 +7,13 @@ use std::sync::{Arc, Mutex};
 
 use queue::faults::Faults;
 use queue::memory::MemoryQueue;
-use queue::{Lane, Message, TaskQueue, conformance};
+use queue::{Lane, MAX_EVENTS, Message, TaskQueue, conformance};
 
 fn message(number: usize) -> Message {
     Message {
         id: number.to_string(),
         body: vec![0; 64].into(),
+        ..Message::default()
     }
 }
 
@@ -151,6 +152,31 @@ async fn closing_ends_idle_and_busy_consumers() {
         error.to_string(),
         "queue Eval: the queue is closed and takes no more messages"
     );
+}
+
+#[tokio::test]
+async fn old_events_make_room_and_nothing_else_does() {
+    for (lane, left) in [(Lane::Events, MAX_EVENTS), (Lane::Results, MAX_EVENTS + 5)] {
+        let queue = MemoryQueue::new();
+        let messages = (0..MAX_EVENTS + 5).map(message).collect();
+        queue.publish(lane, messages).await.unwrap();
+        assert_eq!(queue.waiting(lane), left);
+        let first = queue.consume(lane, 1).await.unwrap().next().await.unwrap();
+        let gone = MAX_EVENTS + 5 - left;
+        assert_eq!(first.message.id, gone.to_string());
+    }
+}
+
+#[tokio::test]
+async fn closing_ends_the_control_fan_out() {
+    let queue = MemoryQueue::new();
+    let mut control = queue.control().await.unwrap();
+    queue.broadcast("drain".into()).await.unwrap();
+    queue.close();
+    assert_eq!(control.next().await.unwrap(), "drain");
+    assert!(control.next().await.is_none());
+    let error = queue.broadcast("drain".into()).await.unwrap_err();
+    assert_eq!(error.to_string(), "queue Control: the queue is closed");
 }
 
 #[tokio::test]

@@ -109,7 +109,7 @@ impl Pair {
         let numbers = self.published..self.published + count;
         let messages = numbers.clone().map(|number| Message {
             id: number.to_string(),
-            body: bytes::Bytes::new(),
+            ..Message::default()
         });
         ready(self.queue.publish(Lane::Train, messages.collect())).unwrap();
         self.waiting.extend(numbers.map(|number| (number, false)));

@@ -118,7 +118,7 @@ impl<H: Handler> Worker<H> {
     /// Sees one delivery to its end.
     async fn attend(self: Arc<Self>, delivery: Delivery) {
         let Delivery {
-            message: Message { id, body },
+            message: Message { id, body, .. },
             receipt,
             ..
         } = delivery;

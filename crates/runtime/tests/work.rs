@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use queue::faults::Faults;
 use queue::memory::MemoryQueue;
-use queue::{Consumer, Delivery, Lane, Message, QueueError, Receipt, TaskQueue};
+use queue::{Consumer, Control, Delivery, Headers, Lane, Message, QueueError, Receipt, TaskQueue};
 use runtime::shutdown::Shutdown;
 use runtime::work::{self, Ended, Handler};
 use tokio::sync::Semaphore;
@@ -75,10 +75,7 @@ impl TaskQueue for Watched {
         // A real confirm takes a while; an acknowledgement that does not wait for it overtakes it.
         tokio::time::sleep(Duration::from_millis(10)).await;
         let result = match lane == Lane::Results && self.refuses() {
-            true => Err(QueueError {
-                lane,
-                message: "refused by the test".into(),
-            }),
+            true => Err(QueueError::new(lane, "refused by the test")),
             false => self.queue.publish(lane, messages).await,
         };
         if lane == Lane::Results {
@@ -98,6 +95,14 @@ impl TaskQueue for Watched {
             consumer,
             journal: self.journal.clone(),
         }))
+    }
+
+    async fn broadcast(&self, word: Bytes) -> Result<(), QueueError> {
+        self.queue.broadcast(word).await
+    }
+
+    async fn control(&self) -> Result<Box<dyn Control>, QueueError> {
+        self.queue.control().await
     }
 }
 
@@ -145,6 +150,10 @@ impl Receipt for WatchedReceipt {
         note(&self.journal, &self.id, Event::GivenBack);
         self.receipt.give_back().await
     }
+
+    async fn reject(self: Box<Self>, reason: &str) -> Result<(), QueueError> {
+        self.receipt.reject(reason).await
+    }
 }
 
 /// Reports the body under its own id. A body that says "panic" panics, "silent" reports nothing, and
@@ -180,6 +189,7 @@ impl Echo {
 fn report(body: &Bytes) -> Message {
     Message {
         id: String::from_utf8(body.to_vec()).unwrap(),
+        headers: Headers::new(),
         body: body.clone(),
     }
 }

@@ -1,0 +1,148 @@
+//! Consuming: deliveries, receipts and words to everybody.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use lapin::Acker;
+use lapin::options::{BasicAckOptions, BasicNackOptions};
+
+use super::convert;
+use super::publish::Publisher;
+use super::pump::{Life, Pump};
+use super::topology::Topology;
+use crate::dead::DEAD_ALREADY;
+use crate::{Consumer, Control, DeadLetter, Delivery, Lane, Message, QueueError, Receipt};
+
+/// The receiving end of a lane.
+pub(super) struct AmqpConsumer {
+    pub(super) pump: Pump,
+    pub(super) hands: Arc<Hands>,
+}
+
+/// What the receipts of one consumer share.
+pub(super) struct Hands {
+    pub(super) lane: Lane,
+    pub(super) topology: Topology,
+    /// Where rejected messages go.
+    pub(super) dead: Arc<Publisher>,
+    /// Ends when the consumer is dropped, before its channel is closed.
+    pub(super) life: Life,
+}
+
+#[async_trait]
+impl Consumer for AmqpConsumer {
+    async fn next(&mut self) -> Option<Delivery> {
+        let (delivery, channel) = self.pump.next().await?;
+        let hands = Arc::clone(&self.hands);
+        let (redelivered, acker) = (delivery.redelivered, delivery.acker.clone());
+        let message = convert::message(hands.lane, &hands.topology, delivery);
+        let receipt = Box::new(AmqpReceipt {
+            hands,
+            channel,
+            acker,
+            message: message.clone(),
+        });
+        Some(Delivery {
+            message,
+            redelivered,
+            receipt,
+        })
+    }
+}
+
+impl Drop for AmqpConsumer {
+    fn drop(&mut self) {
+        self.hands.life.end();
+    }
+}
+
+struct AmqpReceipt {
+    hands: Arc<Hands>,
+    channel: Arc<Life>,
+    acker: Acker,
+    message: Message,
+}
+
+impl AmqpReceipt {
+    fn error(&self, why: impl Into<String>) -> QueueError {
+        QueueError::new(self.hands.lane, why)
+    }
+
+    /// Only as long as the broker waits for our word.
+    fn check(&self) -> Result<(), QueueError> {
+        if self.hands.life.is_over() || self.channel.is_over() {
+            return Err(self.late("its consumer or its connection is gone"));
+        }
+        Ok(())
+    }
+
+    /// lapin says `false` for a channel that is no more.
+    fn settled(&self, outcome: lapin::Result<bool>) -> Result<(), QueueError> {
+        match outcome {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(self.late("its channel is gone")),
+            Err(error) => Err(self.late(&error.to_string())),
+        }
+    }
+
+    fn late(&self, why: &str) -> QueueError {
+        self.error(format!(
+            "delivery of `{}` comes again, {why}",
+            self.message.id
+        ))
+    }
+
+    async fn requeue(&self) -> Result<(), QueueError> {
+        let options = BasicNackOptions {
+            requeue: true,
+            multiple: false,
+        };
+        self.settled(self.acker.nack(options).await)
+    }
+
+    async fn acknowledge(&self) -> Result<(), QueueError> {
+        self.settled(self.acker.ack(BasicAckOptions::default()).await)
+    }
+}
+
+#[async_trait]
+impl Receipt for AmqpReceipt {
+    async fn ack(self: Box<Self>) -> Result<(), QueueError> {
+        self.check()?;
+        self.acknowledge().await
+    }
+
+    async fn give_back(self: Box<Self>) -> Result<(), QueueError> {
+        self.check()?;
+        self.requeue().await
+    }
+
+    async fn reject(self: Box<Self>, reason: &str) -> Result<(), QueueError> {
+        self.check()?;
+        let lane = self.hands.lane;
+        if lane == Lane::Dead {
+            self.requeue().await?;
+            return Err(self.error(DEAD_ALREADY));
+        }
+        // The broker could dead-letter it alone, but not say why.
+        let mut message = self.message.clone();
+        DeadLetter::mark(&mut message.headers, lane.name(), reason);
+        if let Err(why) = self.hands.dead.publish(vec![message]).await {
+            self.requeue().await?;
+            return Err(self.error(format!("`{}` is not rejected, {why}", self.message.id)));
+        }
+        self.acknowledge().await
+    }
+}
+
+/// The receiving end of the control fan-out.
+pub(super) struct AmqpControl(pub(super) Pump);
+
+#[async_trait]
+impl Control for AmqpControl {
+    async fn next(&mut self) -> Option<Bytes> {
+        let (delivery, _) = self.0.next().await?;
+        Some(delivery.data.into())
+    }
+}

@@ -1,0 +1,159 @@
+//! RabbitMQ, from 3.10 on. The only place that names lapin.
+//!
+//! Each process has two connections, because a broker in need stops those who publish, and
+//! acknowledgements must go on: one to publish (a channel for each lane), one to consume (a channel for each
+//! consumer). Each is held by a supervisor that builds everything anew on any error, for ever.
+//!
+//! | file | what |
+//! |---|---|
+//! | `config` | where the broker is; a URL that hides its password |
+//! | `topology` | names, and how everything is declared |
+//! | `link` | a connection that never gives up |
+//! | `publish`, `flight` | publications, their confirms and their time limit |
+//! | `pump`, `consume` | subscriptions, deliveries, receipts |
+//! | `convert` | messages and their headers |
+//! | `error` | what the broker says, for people |
+//!
+//! What a caller sees of a broker that is away: publications wait for it and fail after
+//! [`Config::publish_limit`], consumers wait, and receipts of before fail because their messages come again.
+
+mod config;
+mod consume;
+mod convert;
+mod error;
+mod flight;
+mod link;
+mod publish;
+mod pump;
+mod topology;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+pub use config::{Config, DEFAULT_PREFIX, Url};
+pub use error::AmqpError;
+
+use crate::{Consumer, Control, Lane, Message, QueueError, TaskQueue};
+use consume::{AmqpConsumer, AmqpControl, Hands};
+use link::Link;
+use publish::{Publisher, Route};
+use pump::{Life, Pump, Subscription};
+use topology::Topology;
+
+/// Connects to a broker and declares what is missing there.
+///
+/// # Errors
+/// When the broker cannot be used as it is: not reached, wrong user, no such vhost, queues of the same name
+/// that are declared otherwise. Once connected, an outage is no error of this kind: it is waited for.
+pub async fn connect(config: Config) -> Result<AmqpQueue, AmqpError> {
+    config.check()?;
+    let publishing = Arc::new(Link::open(&config, "publish").await?);
+    let consuming = Arc::new(Link::open(&config, "consume").await?);
+    let topology = Topology::new(&config);
+    let publisher = |route| {
+        let link = Arc::clone(&publishing);
+        Arc::new(Publisher::start(link, route, config.publish_limit))
+    };
+    let lanes = Lane::ALL.map(|lane| publisher(to_lane(&topology, lane)));
+    let control = publisher(to_all(&topology));
+    Ok(AmqpQueue {
+        lanes,
+        control,
+        publishing,
+        consuming,
+        topology,
+        config,
+    })
+}
+
+fn to_lane(topology: &Topology, lane: Lane) -> Route {
+    Route {
+        exchange: topology.exchange(lane),
+        key: lane.name().to_owned(),
+        persistent: lane != Lane::Events,
+        mandatory: true,
+    }
+}
+
+fn to_all(topology: &Topology) -> Route {
+    Route {
+        exchange: topology.control(),
+        key: String::new(),
+        persistent: false,
+        // Nobody listening is no error.
+        mandatory: false,
+    }
+}
+
+/// A queue in RabbitMQ.
+pub struct AmqpQueue {
+    lanes: [Arc<Publisher>; Lane::ALL.len()],
+    control: Arc<Publisher>,
+    publishing: Arc<Link>,
+    consuming: Arc<Link>,
+    topology: Topology,
+    config: Config,
+}
+
+impl AmqpQueue {
+    /// Closes the connections for good: consumers get `None`, publications fail, what was held is given back.
+    pub fn close(&self) {
+        self.publishing.close();
+        self.consuming.close();
+    }
+
+    async fn subscribe(&self, subscription: Subscription) -> Result<Pump, String> {
+        let link = Arc::clone(&self.consuming);
+        Pump::start(link, subscription, self.config.publish_limit).await
+    }
+}
+
+#[async_trait]
+impl TaskQueue for AmqpQueue {
+    async fn publish(&self, lane: Lane, messages: Vec<Message>) -> Result<(), QueueError> {
+        let published = self.lanes[lane as usize].publish(messages).await;
+        published.map_err(|why| QueueError::new(lane, why))
+    }
+
+    async fn consume(&self, lane: Lane, prefetch: usize) -> Result<Box<dyn Consumer>, QueueError> {
+        let prefetch = match u16::try_from(prefetch) {
+            Ok(prefetch @ 1..) => prefetch,
+            // 0 would mean no limit to the protocol.
+            _ => {
+                let why = format!(
+                    "cannot consume with prefetch {prefetch}: at least 1 and at most {} can be in hand",
+                    u16::MAX
+                );
+                return Err(QueueError::new(lane, why));
+            }
+        };
+        let name = self.topology.queue(lane);
+        let pump = self.subscribe(Subscription::Queue { name, prefetch }).await;
+        let pump = pump.map_err(|why| QueueError::new(lane, why))?;
+        let hands = Arc::new(Hands {
+            lane,
+            topology: self.topology.clone(),
+            dead: Arc::clone(&self.lanes[Lane::Dead as usize]),
+            life: Life::default(),
+        });
+        Ok(Box::new(AmqpConsumer { pump, hands }))
+    }
+
+    async fn broadcast(&self, word: Bytes) -> Result<(), QueueError> {
+        let message = Message {
+            body: word,
+            ..Message::default()
+        };
+        let said = self.control.publish(vec![message]).await;
+        said.map_err(|why| QueueError::new(None, why))
+    }
+
+    async fn control(&self) -> Result<Box<dyn Control>, QueueError> {
+        let exchange = self.topology.control();
+        let pump = self.subscribe(Subscription::Copies { exchange }).await;
+        let pump = pump.map_err(|why| QueueError::new(None, why))?;
+        Ok(Box::new(AmqpControl(pump)))
+    }
+}

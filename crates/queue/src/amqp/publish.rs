@@ -1,0 +1,407 @@
+//! Publishing: many messages on their way at once, each confirmed by itself.
+//!
+//! Every lane has a channel of its own and a task that alone publishes on it, because confirms are counted
+//! and two writers would mix up the count. `Ok` means that the broker has said yes to each message:
+//! a message that came back because no queue took it is a no, and so is silence.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
+use lapin::{BasicProperties, Channel, Confirmation};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, sleep_until, timeout_at};
+
+use super::convert;
+use super::flight::{Flight, Landed};
+use super::link::{Link, Session};
+use crate::Message;
+
+/// How many messages of a lane are on their way at once.
+const WINDOW: usize = 512;
+/// And how many bytes.
+const WINDOW_BYTES: usize = 16 * 1024 * 1024;
+/// The task answers in time; this is for one that has no time to.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// Where a publisher's messages go.
+#[derive(Clone, Debug)]
+pub(super) struct Route {
+    pub(super) exchange: String,
+    pub(super) key: String,
+    /// Written to disk before it is confirmed.
+    pub(super) persistent: bool,
+    /// It is an error when no queue takes it.
+    pub(super) mandatory: bool,
+}
+
+/// The way to one lane.
+pub(super) struct Publisher {
+    jobs: mpsc::UnboundedSender<Job>,
+    persistent: bool,
+    limit: Duration,
+}
+
+impl Publisher {
+    pub(super) fn start(link: Arc<Link>, route: Route, limit: Duration) -> Self {
+        let (jobs, orders) = mpsc::unbounded_channel();
+        let persistent = route.persistent;
+        tokio::spawn(Task::new(link, route).run(orders));
+        Self {
+            jobs,
+            persistent,
+            limit,
+        }
+    }
+
+    /// Publishes messages and waits until each is confirmed.
+    pub(super) async fn publish(&self, messages: Vec<Message>) -> Result<(), String> {
+        if messages.is_empty() {
+            return Ok(());
+        }
+        let items: Result<Vec<_>, String> = messages
+            .into_iter()
+            .map(|message| Ok((convert::properties(&message, self.persistent)?, message)))
+            .collect();
+        let deadline = Instant::now() + self.limit;
+        let (reply, answer) = oneshot::channel();
+        let job = Job {
+            items: items?,
+            deadline,
+            limit: self.limit,
+            reply,
+        };
+        let gone = || "the queue is closed".to_owned();
+        self.jobs.send(job).map_err(|_| gone())?;
+        match timeout_at(deadline + GRACE, answer).await {
+            Ok(answer) => answer.unwrap_or_else(|_| Err(gone())),
+            Err(_) => Err(silence(self.limit, "too much waits before it")),
+        }
+    }
+}
+
+fn silence(limit: Duration, why: &str) -> String {
+    format!("not confirmed within {limit:?}, {why}: publish all again")
+}
+
+/// One call of `publish`.
+struct Job {
+    items: Vec<(BasicProperties, Message)>,
+    deadline: Instant,
+    limit: Duration,
+    reply: oneshot::Sender<Result<(), String>>,
+}
+
+/// What of a job is not confirmed yet.
+struct Open {
+    left: usize,
+    deadline: Instant,
+    limit: Duration,
+    reply: oneshot::Sender<Result<(), String>>,
+}
+
+/// A message to be sent. Its number is its place in the order of publication.
+pub(super) struct Item {
+    pub(super) number: u64,
+    pub(super) job: u64,
+    pub(super) properties: BasicProperties,
+    pub(super) message: Message,
+}
+
+/// A channel in confirm mode, and whose it is.
+struct Outlet {
+    channel: Channel,
+    session: Arc<Session>,
+}
+
+type Opening = Pin<Box<dyn Future<Output = Option<Outlet>> + Send>>;
+
+struct Task {
+    link: Arc<Link>,
+    route: Route,
+    outlet: Option<Outlet>,
+    opening: Option<Opening>,
+    waiting: VecDeque<Item>,
+    flight: Flight,
+    open: BTreeMap<u64, Open>,
+    next_job: u64,
+    next_number: u64,
+}
+
+impl Task {
+    fn new(link: Arc<Link>, route: Route) -> Self {
+        Self {
+            link,
+            route,
+            outlet: None,
+            opening: None,
+            waiting: VecDeque::new(),
+            flight: Flight::default(),
+            open: BTreeMap::new(),
+            next_job: 0,
+            next_number: 0,
+        }
+    }
+
+    /// Until the last [`Publisher`] is dropped and what it asked for is answered, or the link is closed.
+    async fn run(mut self, mut orders: mpsc::UnboundedReceiver<Job>) {
+        let mut more = true;
+        let mut changes = self.link.changes();
+        while (more || !self.open.is_empty()) && !self.link.is_closed() {
+            self.send();
+            // All have the same limit, so the oldest is over first.
+            let deadline = self.open.first_key_value().map(|(_, open)| open.deadline);
+            let room = self.waiting.len() < WINDOW;
+            tokio::select! {
+                biased;
+                landed = self.flight.landed(), if !self.flight.is_empty() => self.settle(landed),
+                () = at(deadline), if deadline.is_some() => self.expire(Instant::now()),
+                () = changes.next() => {}
+                outlet = next(&mut self.opening), if self.opening.is_some() => {
+                    self.opening = None;
+                    self.outlet = outlet;
+                }
+                job = orders.recv(), if more && room => match job {
+                    Some(job) => self.accept(job),
+                    None => more = false,
+                },
+            }
+        }
+    }
+
+    fn accept(&mut self, job: Job) {
+        let number = self.next_job;
+        self.next_job += 1;
+        let open = Open {
+            left: job.items.len(),
+            deadline: job.deadline,
+            limit: job.limit,
+            reply: job.reply,
+        };
+        self.open.insert(number, open);
+        for (properties, message) in job.items {
+            self.waiting.push_back(Item {
+                number: self.next_number,
+                job: number,
+                properties,
+                message,
+            });
+            self.next_number += 1;
+        }
+    }
+
+    /// Sends what waits, as far as the window allows and the broker takes it.
+    fn send(&mut self) {
+        if self
+            .outlet
+            .as_ref()
+            .is_some_and(|outlet| self.link.is_over(&outlet.session))
+        {
+            self.start_over(Vec::new());
+        }
+        if self.outlet.is_none() && self.opening.is_none() && !self.waiting.is_empty() {
+            self.opening = Some(Box::pin(open(Arc::clone(&self.link))));
+        }
+        let Some(Outlet { channel, .. }) = &self.outlet else {
+            return;
+        };
+        // Blocked: what is handed to lapin now would go out when nobody waits for it any more.
+        if self.link.hindrance().is_some() {
+            return;
+        }
+        while self.flight.len() < WINDOW && self.flight.bytes() < WINDOW_BYTES {
+            let Some(item) = self.waiting.pop_front() else {
+                return;
+            };
+            let wanted = |open: &Open| !open.reply.is_closed();
+            if self.open.get(&item.job).is_some_and(wanted) {
+                let confirmed = publish(channel.clone(), self.route.clone(), &item);
+                self.flight.add(item, Box::pin(confirmed));
+            } else {
+                self.open.remove(&item.job);
+            }
+        }
+    }
+
+    /// Books what came back.
+    fn settle(&mut self, landed: Vec<Landed>) {
+        // Returns first: the broker's return of one message may come with the confirm of another.
+        for landing in &landed {
+            if let Ok(Confirmation::Ack(Some(returned)) | Confirmation::Nack(Some(returned))) =
+                &landing.outcome
+            {
+                let id = returned.delivery.properties.message_id().as_ref();
+                self.unroutable(id.map_or("", |id| id.as_str()), &landed);
+            }
+        }
+        let mut lost = None;
+        let mut again = Vec::new();
+        for Landed { item, outcome } in landed {
+            match outcome {
+                Ok(Confirmation::Ack(_)) => self.confirmed(item.job),
+                Ok(Confirmation::Nack(_)) => self.fail(
+                    item.job,
+                    "refused by the broker, its queue is full or cannot write: publish all again later",
+                ),
+                Ok(Confirmation::NotRequested) => {
+                    lost = Some("the channel does not confirm".to_owned());
+                    again.push(item);
+                }
+                Err(error) => {
+                    lost = Some(error.to_string());
+                    again.push(item);
+                }
+            }
+        }
+        if let Some(why) = lost {
+            self.complain(&why);
+            self.start_over(again);
+        }
+    }
+
+    fn confirmed(&mut self, job: u64) {
+        let Some(open) = self.open.get_mut(&job) else {
+            return;
+        };
+        open.left -= 1;
+        if open.left == 0
+            && let Some(open) = self.open.remove(&job)
+        {
+            // Whoever asked may have gone.
+            let _ = open.reply.send(Ok(()));
+        }
+    }
+
+    fn fail(&mut self, job: u64, why: impl Into<String>) {
+        if let Some(open) = self.open.remove(&job) {
+            let _ = open.reply.send(Err(why.into()));
+        }
+    }
+
+    /// A message came back because no queue took it. Which one is told by its id, not by the confirm that
+    /// brought it; when no id of ours matches, everything on its way is in doubt.
+    fn unroutable(&mut self, id: &str, landed: &[Landed]) {
+        let under_way = || {
+            landed
+                .iter()
+                .map(|landing| &landing.item)
+                .chain(self.flight.items())
+        };
+        let mut jobs: Vec<_> = under_way()
+            .filter(|item| item.message.id == id)
+            .map(|item| item.job)
+            .collect();
+        if jobs.is_empty() {
+            jobs = under_way().map(|item| item.job).collect();
+        }
+        let Route { exchange, key, .. } = &self.route;
+        let why = format!(
+            "message `{id}` was returned, no queue is bound to exchange `{exchange}` with key `{key}`: it is \
+             declared again, publish all again"
+        );
+        for job in jobs {
+            self.fail(job, why.clone());
+        }
+        // Somebody took the topology away; a new session declares it.
+        self.complain(&why);
+    }
+
+    /// Answers those whose time is over.
+    fn expire(&mut self, now: Instant) {
+        let over =
+            |(job, open): (&u64, &Open)| (open.deadline <= now).then_some((*job, open.limit));
+        let expired: Vec<_> = self.open.iter().filter_map(over).collect();
+        let hindrance = self.link.hindrance();
+        let why = hindrance.as_deref().unwrap_or("the broker is silent");
+        for (job, limit) in expired {
+            self.fail(job, silence(limit, why));
+        }
+        self.waiting
+            .retain(|item| self.open.contains_key(&item.job));
+        if self
+            .flight
+            .items()
+            .any(|item| !self.open.contains_key(&item.job))
+        {
+            // A broker that blocks us is alive: another connection would be blocked as well.
+            if hindrance.is_none() {
+                self.complain(why);
+            }
+            self.start_over(Vec::new());
+        }
+    }
+
+    fn complain(&self, why: &str) {
+        if let Some(outlet) = &self.outlet {
+            outlet.session.complain(why);
+        }
+    }
+
+    /// The channel is no good any more: what was on its way is sent again on another, in order.
+    fn start_over(&mut self, mut again: Vec<Item>) {
+        self.outlet = None;
+        again.extend(self.flight.ground());
+        again.sort_by_key(|item| item.number);
+        for item in again.into_iter().rev() {
+            self.waiting.push_front(item);
+        }
+        self.waiting
+            .retain(|item| self.open.contains_key(&item.job));
+    }
+}
+
+/// Opens a channel as soon as the broker takes messages; `None` when the link is closed for good.
+async fn open(link: Arc<Link>) -> Option<Outlet> {
+    loop {
+        let session = link.writable().await?;
+        match confirming_channel(&session).await {
+            Ok(channel) => return Some(Outlet { channel, session }),
+            Err(error) => session.complain(error.to_string()),
+        }
+        link.over(&session).await;
+    }
+}
+
+async fn confirming_channel(session: &Session) -> lapin::Result<Channel> {
+    let channel = session.channel().await?;
+    channel
+        .confirm_select(ConfirmSelectOptions::default())
+        .await?;
+    Ok(channel)
+}
+
+/// Sends one message when it is polled first, and is done when the broker has answered.
+fn publish(
+    channel: Channel,
+    route: Route,
+    item: &Item,
+) -> impl Future<Output = lapin::Result<Confirmation>> + Send + use<> {
+    let (properties, body) = (item.properties.clone(), item.message.body.clone());
+    async move {
+        let options = BasicPublishOptions {
+            mandatory: route.mandatory,
+            ..BasicPublishOptions::default()
+        };
+        let Route { exchange, key, .. } = route;
+        channel
+            .basic_publish(exchange.into(), key.into(), options, &body, properties)
+            .await?
+            .await
+    }
+}
+
+async fn next(opening: &mut Option<Opening>) -> Option<Outlet> {
+    match opening {
+        Some(opening) => opening.await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn at(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}
