@@ -16,6 +16,7 @@ use std::time::Instant;
 use queue::amqp::{self, Config};
 use queue::memory::MemoryQueue;
 use queue::{Lane, Message, TaskQueue};
+use tokio::sync::Semaphore;
 
 /// Messages in one call of `publish`, as the dispatcher's claims go.
 const BLOCKS: [usize; 4] = [1, 50, 500, 2_000];
@@ -120,20 +121,34 @@ async fn consume(queue: &dyn TaskQueue, count: usize) {
 
 /// Task there, report published and confirmed, task acknowledged, report taken; so many under way at once.
 async fn round_trips(queue: &Arc<dyn TaskQueue>, count: usize, in_flight: usize, bytes: usize) {
+    let room = Arc::new(Semaphore::new(in_flight));
     let worker = tokio::spawn(work(Arc::clone(queue), in_flight));
     let mut reports = queue.consume(Lane::Results, PREFETCH).await.unwrap();
-    let mut sent = 0;
-    for done in 0..count {
-        let room = count.min(done + in_flight) - sent;
-        if room > 0 {
-            let tasks = (sent..sent + room).map(|number| message(number, bytes));
-            queue.publish(Lane::Eval, tasks.collect()).await.unwrap();
-            sent += room;
-        }
+    let dispatcher = tokio::spawn(dispatch(Arc::clone(queue), count, Arc::clone(&room), bytes));
+    for _ in 0..count {
         let report = reports.next().await.unwrap();
         report.receipt.ack().await.unwrap();
+        room.add_permits(1);
     }
+    dispatcher.await.unwrap();
     worker.abort();
+}
+
+/// Publishes as many tasks at a time as there is room for, up to a dispatcher's batch.
+async fn dispatch(queue: Arc<dyn TaskQueue>, count: usize, room: Arc<Semaphore>, bytes: usize) {
+    const BATCH: usize = 64;
+    let mut sent = 0;
+    while sent < count {
+        room.acquire().await.unwrap().forget();
+        let mut tasks = vec![message(sent, bytes)];
+        while tasks.len() < BATCH.min(count - sent) {
+            let Ok(place) = room.try_acquire() else { break };
+            place.forget();
+            tasks.push(message(sent + tasks.len(), bytes));
+        }
+        sent += tasks.len();
+        queue.publish(Lane::Eval, tasks).await.unwrap();
+    }
 }
 
 async fn work(queue: Arc<dyn TaskQueue>, concurrency: usize) {

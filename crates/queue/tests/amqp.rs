@@ -2,7 +2,11 @@
 //!
 //! Needs a broker: `scripts/test` starts one, and so does `scripts/services/rabbitmq start DIR`.
 
-#![allow(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "helpers of tests fail as tests do"
+)]
 
 mod support;
 
