@@ -26,10 +26,19 @@ pub async fn run(
 ) -> Result<(), CoordinatorError> {
     let mut consumer = deps.queue.consume(Lane::Results, PREFETCH).await?;
     while let Some(batch) = batch(consumer.as_mut(), last_call).await {
-        let reports: Vec<Report> = batch.iter().filter_map(decode).collect();
-        apply(config, deps, pulse, &reports).await?;
+        let (mut reports, mut read) = (Vec::with_capacity(batch.len()), Vec::new());
         for delivery in batch {
-            delivery.receipt.ack().await?;
+            match Report::decode(&delivery.message.body) {
+                Ok(report) => {
+                    reports.push(report);
+                    read.push(delivery.receipt);
+                }
+                Err(error) => delivery.receipt.reject(&error.to_string()).await?,
+            }
+        }
+        apply(config, deps, pulse, &reports).await?;
+        for receipt in read {
+            receipt.ack().await?;
         }
     }
     Ok(())
@@ -55,13 +64,8 @@ async fn batch(
     Some(batch)
 }
 
-fn decode(delivery: &Delivery) -> Option<Report> {
-    Report::decode(&delivery.message.body)
-        .inspect_err(|e| tracing::error!(id = delivery.message.id, error = %e, "report dropped"))
-        .ok()
-}
-
-async fn apply(
+/// Applies reports, asking a failing store some times.
+pub async fn apply(
     config: &Config,
     deps: &Deps,
     pulse: &Pulse,

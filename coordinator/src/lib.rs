@@ -15,6 +15,7 @@
 //! | [`collect`] | every coordinator: reports become answers and grades |
 //! | [`conduct`] | the leader: plans each run's next step |
 //! | [`rescue`] | the leader: gives back what was lost |
+//! | [`watch`] | every coordinator: signs of life, dead letters |
 //!
 //! A coordinator holds no state that matters: kill it at any moment and start it again. What happened to a run is in
 //! the store alone.
@@ -30,6 +31,7 @@ mod pool;
 mod pulse;
 mod rescue;
 mod serve;
+mod watch;
 pub mod settings;
 pub mod summary;
 

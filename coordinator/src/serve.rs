@@ -1,9 +1,11 @@
 //! The loops together: for one run, or for all.
 
-use crate::{Config, CoordinatorError, Deps, Outcome, collect, conduct, dispatch, lead, pulse::Pulse};
+use crate::{
+    Config, CoordinatorError, Deps, Outcome, collect, conduct, dispatch, lead, pulse::Pulse, watch,
+};
 use domain::ids::RunId;
 use runtime::shutdown::Shutdown;
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
 
 /// The first wait after a loop failed, then ever twice as long.
@@ -67,8 +69,14 @@ pub async fn serve(config: Config, deps: Deps, shutdown: Shutdown) {
         dispatch::run(None, &config, &deps, &pulse).await
     });
     let leading = again("leader", async || lead::run(&config, &deps, &pulse).await);
+    let watching = again("heartbeats", async || watch::beats(&deps).await);
+    let burying = again("dead letters", async || {
+        watch::dead_letters(&config, &deps, &pulse).await
+    });
     tokio::select! {
         () = collecting => {}
+        () = watching => {}
+        () = burying => {}
         () = dispatching => {}
         () = leading => {}
         () = shutdown.drain_requested() => {}
@@ -77,10 +85,7 @@ pub async fn serve(config: Config, deps: Deps, shutdown: Shutdown) {
 }
 
 /// Starts a loop again whenever it ends.
-async fn again<F>(name: &str, mut work: impl FnMut() -> F)
-where
-    F: Future<Output = Result<(), CoordinatorError>>,
-{
+async fn again(name: &str, work: impl AsyncFn() -> Result<(), CoordinatorError>) {
     let mut wait = FIRST_WAIT;
     loop {
         let began = tokio::time::Instant::now();

@@ -162,6 +162,7 @@ async fn a_budget_stops_cleanly_and_a_raised_one_goes_on() {
         .add_limits(world.run, &Limits::default(), 3)
         .await
         .unwrap();
+    world.resume().await;
     assert_eq!(world.drive(true).await, Outcome::Finished);
     worker.abort();
 }

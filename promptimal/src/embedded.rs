@@ -12,6 +12,7 @@ use domain::run::{RunKind, RunStatus};
 use queue::memory::MemoryQueue;
 use runtime::{
     clock::{Clock, SystemClock},
+    heart::Heart,
     shutdown::Shutdown,
 };
 use std::{
@@ -210,6 +211,7 @@ async fn work(job: &Job<'_>, models: Models, shutdown: Shutdown) -> anyhow::Resu
     let worker_deps = worker_eval::Deps {
         queue: queue.clone(),
         models,
+        heart: Heart::default(),
     };
     let last = Shutdown::new();
     let working = tokio::spawn({

@@ -10,10 +10,14 @@ use bytes::Bytes;
 use domain::{
     call::{Answer, Reply},
     grade::{Grade, Grader},
+    run::Attempt,
 };
 use llm::{ErrorKind, LanguageModel, ModelError, Request};
 use queue::Message;
-use runtime::work::Handler;
+use runtime::{
+    heart::Heart,
+    work::{Handled, Handler},
+};
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
@@ -26,8 +30,10 @@ type Graders = Mutex<HashMap<(&'static str, String), Arc<GraderRuntime>>>;
 /// Handles `propose` and `answer` tasks: to a worker they are the same thing.
 pub struct EvalHandler {
     worker: String,
-    models: Models,
+    /// By what they are, not by what a spec calls them.
+    models: HashMap<String, Arc<dyn LanguageModel>>,
     graders: Graders,
+    heart: Heart,
 }
 
 /// What the model said to one item, or why it did not.
@@ -38,21 +44,19 @@ enum Said {
 }
 
 impl EvalHandler {
-    pub fn new(worker: String, models: Models) -> Self {
+    pub fn new(worker: String, models: Models, heart: Heart) -> Self {
+        let by_identity = |model: Arc<dyn LanguageModel>| (model.identity().key.clone(), model);
         Self {
             worker,
-            models,
+            models: models.into_values().map(by_identity).collect(),
             graders: Mutex::default(),
+            heart,
         }
     }
 
     async fn work(&self, task: &Task, body: &Body) -> Vec<ReportItem> {
-        let Some(model) = self.models.get(&body.model) else {
-            let message = format!(
-                "model {:?} is not configured on worker {}: give the worker the run's [models.{}]",
-                body.model, self.worker, body.model
-            );
-            return report::all(task, body, ModelError::new(ErrorKind::Model, message));
+        let Some(model) = self.models.get(&body.identity) else {
+            return report::all(task, body, self.unknown(body));
         };
         let grader = match body.grader.as_ref().map(|g| self.grader(g)).transpose() {
             Ok(grader) => grader,
@@ -65,6 +69,15 @@ impl EvalHandler {
             .into_iter()
             .map(|(place, said)| one(body, place, said, grader.as_deref()));
         futures::future::join_all(items).await
+    }
+
+    /// Another worker may have the model: the task is tried again, and its run pauses when nobody has.
+    fn unknown(&self, body: &Body) -> ModelError {
+        let message = format!(
+            "worker {} does not have model {:?} ({}): give it the run's [models.{}]",
+            self.worker, body.model, body.identity, body.model
+        );
+        ModelError::new(ErrorKind::Retry { after: None }, message)
     }
 
     fn grader(&self, grader: &Grader) -> Result<Arc<GraderRuntime>, GradeError> {
@@ -128,27 +141,30 @@ async fn one(body: &Body, place: u32, said: Said, grader: Option<&GraderRuntime>
 
 #[async_trait]
 impl Handler for EvalHandler {
-    async fn handle(&self, message: Bytes) -> Option<Message> {
+    async fn handle(&self, message: Bytes) -> Handled {
         let (task, body) = match Task::decode(&message) {
             Ok(decoded) => decoded,
-            Err(e) => {
-                // Nothing can be reported of a task that cannot be read; the rescuer finds it.
-                tracing::error!(error = %e, "task dropped");
-                return None;
-            }
+            Err(e) => return Handled::Reject(e.to_string()),
         };
+        let _held = self.heart.hold(Attempt {
+            task: task.task,
+            epoch: task.epoch,
+        });
         let items = self.work(&task, &body).await;
-        Some(report::message(&task, self.worker.clone(), items))
+        Handled::Report(report::message(&task, self.worker.clone(), items))
     }
 
-    fn poisoned(&self, message: Bytes) -> Option<Message> {
-        let (task, body) = Task::decode(&message).ok()?;
+    fn poisoned(&self, message: Bytes) -> Handled {
+        let (task, body) = match Task::decode(&message) {
+            Ok(decoded) => decoded,
+            Err(e) => return Handled::Reject(e.to_string()),
+        };
         let error = ModelError::new(
             ErrorKind::Call,
             "the worker failed again and again on this block: see its log",
         );
         let items = report::all(&task, &body, error);
-        Some(report::message(&task, self.worker.clone(), items))
+        Handled::Report(report::message(&task, self.worker.clone(), items))
     }
 }
 
@@ -187,6 +203,7 @@ mod tests {
         let body = Body {
             run,
             model: "target".into(),
+            identity: "s".into(),
             grader: Some(Grader::Exact),
             items: vec![item("a"), item("b"), item("c")],
         };
@@ -231,10 +248,12 @@ mod tests {
     }
 
     async fn handled(models: Models, message: Bytes) -> Report {
-        let message = EvalHandler::new("w".into(), models)
-            .handle(message)
-            .await
-            .unwrap();
+        let heart = Heart::default();
+        let handler = EvalHandler::new("w".into(), models, heart.clone());
+        let Handled::Report(message) = handler.handle(message).await else {
+            panic!("rejected");
+        };
+        assert_eq!(heart.in_hand(), []);
         Report::decode(&message.body).unwrap()
     }
 
@@ -274,11 +293,25 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_unknown_model_stops_the_run() {
+    async fn a_model_that_only_others_have_is_left_to_them() {
         let report = handled(Models::new(), task(None)).await;
-        assert_eq!(
-            report.items[0].error.as_ref().unwrap().action,
-            Action::StopRun
+        let error = report.items[0].error.as_ref().unwrap();
+        assert_eq!(error.action, Action::Retry { after_ms: 0 });
+        assert!(
+            error.message.contains("\"target\" (s)"),
+            "{}",
+            error.message
         );
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_read_is_rejected_with_the_reason() {
+        let handler = EvalHandler::new("w".into(), models(four), Heart::default());
+        let newer = String::from_utf8(task(None).to_vec()).unwrap();
+        let newer = newer.replacen("\"v\":1", "\"v\":9", 1);
+        let Handled::Reject(reason) = handler.handle(newer.into()).await else {
+            panic!("worked on");
+        };
+        assert!(reason.contains("version 9"), "{reason}");
     }
 }

@@ -11,7 +11,7 @@ mod report;
 
 use llm::LanguageModel;
 use queue::{Lane, QueueError, TaskQueue};
-use runtime::shutdown::Shutdown;
+use runtime::{heart::Heart, shutdown::Shutdown};
 use std::{collections::HashMap, sync::Arc};
 
 /// The models a worker may call, by their name in the spec.
@@ -33,6 +33,8 @@ pub struct Deps {
     pub queue: Arc<dyn TaskQueue>,
     /// The models it may call.
     pub models: Models,
+    /// Where it notes what it has in hand.
+    pub heart: Heart,
 }
 
 /// Works until the queue is closed or shutdown is asked for.
@@ -40,7 +42,11 @@ pub struct Deps {
 /// # Errors
 /// When the lane cannot be consumed.
 pub async fn run(config: Config, deps: Deps, shutdown: Shutdown) -> Result<(), QueueError> {
-    let handler = Arc::new(handler::EvalHandler::new(config.worker, deps.models));
+    let handler = Arc::new(handler::EvalHandler::new(
+        config.worker,
+        deps.models,
+        deps.heart,
+    ));
     let ended = runtime::work::run(
         deps.queue,
         Lane::Eval,

@@ -20,6 +20,7 @@ use llm::{
 use queue::memory::MemoryQueue;
 use runtime::{
     clock::{Clock, SystemClock},
+    heart::Heart,
     shutdown::Shutdown,
 };
 use serde::Serialize;
@@ -190,6 +191,7 @@ async fn drive(
     let worker_deps = worker_eval::Deps {
         queue: queue.clone(),
         models: [(TARGET.to_owned(), model)].into(),
+        heart: Heart::default(),
     };
     let working = tokio::spawn(worker_eval::run(worker, worker_deps, Shutdown::new()));
     let outcome = coordinator::run(run, config, deps, Shutdown::new(), true).await?;

@@ -212,9 +212,11 @@ impl<'a> Blocks<'a> {
         self.next_task += 1;
         let grader = block.grader.as_ref().map(named);
         let (items, body_items) = block.items.into_iter().unzip();
+        let identity = self.facts.get(&block.model).map(|f| f.identity.key.clone());
         let body = Body {
             run: self.step.run,
             model: block.model,
+            identity: identity.unwrap_or_default(),
             grader: block.grader,
             items: body_items,
         };

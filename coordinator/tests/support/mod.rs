@@ -15,9 +15,9 @@ use domain::{
 };
 use llm::{Identity, LanguageModel, ModelError, Request, scripted::ScriptedModel};
 use queue::memory::MemoryQueue;
-use runtime::{clock::SystemClock, shutdown::Shutdown};
+use runtime::{clock::SystemClock, heart::Heart, shutdown::Shutdown};
 use std::{path::Path, sync::Arc, time::Duration};
-use store::{RetryPolicy, Run, Runs};
+use store::{RetryPolicy, Run, Runs, StatusChange};
 use store_sqlite::SqliteStore;
 
 /// Everything a test needs of a run.
@@ -240,6 +240,7 @@ impl World {
         let deps = worker_eval::Deps {
             queue: self.queue.clone(),
             models,
+            heart: Heart::default(),
         };
         let config = worker_eval::Config {
             concurrency: 3,
@@ -250,6 +251,20 @@ impl World {
                 .await
                 .unwrap();
         })
+    }
+
+    /// What `resume` does: a stopped run is set to running.
+    pub async fn resume(&self) {
+        for from in [RunStatus::Paused, RunStatus::Failed] {
+            let change = StatusChange {
+                run: self.run,
+                from,
+                to: RunStatus::Running,
+                reason: None,
+                now: 3,
+            };
+            self.store.set_status(&change).await.unwrap();
+        }
     }
 
     /// Drives the run to its end, with a time limit that only a lost task reaches.

@@ -188,7 +188,7 @@ impl std::ops::AddAssign for Spend {
 }
 
 /// A unit of queued work and the items it holds.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Attempt {
     /// The task.
     pub task: TaskId,

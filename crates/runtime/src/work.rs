@@ -2,8 +2,8 @@
 //!
 //! A report is confirmed by the queue before its task is acknowledged, so a worker that dies at any
 //! point leaves the task to somebody else: work may be done twice, never lost. What an application
-//! error means is in the report; the loop itself knows three ends of a task only: reported, panicked
-//! (given back after a while, and after a few times handed to [`Handler::poisoned`]), dropped.
+//! error means is in the report; the loop itself knows four ends of a task only: reported, rejected,
+//! panicked (given back after a while, and after a few times handed to [`Handler::poisoned`]), dropped.
 
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
@@ -30,15 +30,23 @@ const PANIC_PAUSE: Duration = Duration::from_secs(1);
 /// How many times this worker lets a task panic before it calls it poison.
 const PANICS_ALLOWED: u32 = 3;
 
+/// What came of a task.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Handled {
+    /// To be reported; the task is acknowledged once the queue has the report.
+    Report(Message),
+    /// Nobody can do anything with this message, and why: it becomes a dead letter.
+    Reject(String),
+}
+
 /// What a worker does with a task.
 #[async_trait]
 pub trait Handler: Send + Sync {
-    /// Does the work and says what to report; `None` acknowledges the task without a report, for
-    /// bodies that nobody waits for. Dropped halfway on a stop: the task is then delivered again.
-    async fn handle(&self, body: Bytes) -> Option<Message>;
+    /// Does the work. Dropped halfway on a stop: the task is then delivered again.
+    async fn handle(&self, body: Bytes) -> Handled;
 
-    /// What to report of a task whose handling panicked every time; `None` acknowledges it silently.
-    fn poisoned(&self, body: Bytes) -> Option<Message>;
+    /// What to say of a task whose handling panicked every time.
+    fn poisoned(&self, body: Bytes) -> Handled;
 }
 
 /// Why the loop ended.
@@ -122,25 +130,29 @@ impl<H: Handler> Worker<H> {
             receipt,
             ..
         } = delivery;
-        let Some(report) = self.outcome(&id, body).await else {
-            self.give_back_later(&id, receipt).await;
-            return;
+        let ended = match self.outcome(&id, body).await {
+            None => return self.give_back_later(&id, receipt).await,
+            Some(Handled::Report(report)) => {
+                self.publish(report).await;
+                // Only now: whoever dies before this line leaves the task to somebody else.
+                receipt.ack().await
+            }
+            Some(Handled::Reject(reason)) => {
+                tracing::error!(task = id, reason, "task rejected");
+                receipt.reject(&reason).await
+            }
         };
-        if let Some(report) = report {
-            self.publish(report).await;
-        }
-        // Only now: whoever dies before this line leaves the task to somebody else.
-        if let Err(error) = receipt.ack().await {
+        if let Err(error) = ended {
             tracing::warn!(task = id, %error, "task is done but not acknowledged, it comes again");
         }
     }
 
-    /// What to report, if anything; `None` when handling panicked and may be tried again.
-    async fn outcome(&self, id: &str, body: Bytes) -> Option<Option<Message>> {
+    /// What came of it; `None` when handling panicked and may be tried again.
+    async fn outcome(&self, id: &str, body: Bytes) -> Option<Handled> {
         let handling = AssertUnwindSafe(self.handler.handle(body.clone())).catch_unwind();
-        if let Ok(report) = handling.await {
+        if let Ok(handled) = handling.await {
             self.panics().remove(id);
-            return Some(report);
+            return Some(handled);
         }
         let panics = self.count_panic(id);
         tracing::error!(task = id, panics, "task handler panicked");

@@ -13,7 +13,7 @@ use queue::faults::Faults;
 use queue::memory::MemoryQueue;
 use queue::{Consumer, Control, Delivery, Headers, Lane, Message, QueueError, Receipt, TaskQueue};
 use runtime::shutdown::Shutdown;
-use runtime::work::{self, Ended, Handler};
+use runtime::work::{self, Ended, Handled, Handler};
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
@@ -156,7 +156,7 @@ impl Receipt for WatchedReceipt {
     }
 }
 
-/// Reports the body under its own id. A body that says "panic" panics, "silent" reports nothing, and
+/// Reports the body under its own id. A body that says "panic" panics, "garbage" is rejected, and
 /// each body costs a permit of `leave`.
 struct Echo {
     leave: Semaphore,
@@ -196,18 +196,21 @@ fn report(body: &Bytes) -> Message {
 
 #[async_trait]
 impl Handler for Echo {
-    async fn handle(&self, body: Bytes) -> Option<Message> {
+    async fn handle(&self, body: Bytes) -> Handled {
         self.calls.fetch_add(1, Ordering::SeqCst);
         let now = self.at_once.fetch_add(1, Ordering::SeqCst) + 1;
         self.most_at_once.fetch_max(now, Ordering::SeqCst);
         self.leave.acquire().await.unwrap().forget();
         self.at_once.fetch_sub(1, Ordering::SeqCst);
         assert!(!body.starts_with(b"panic"), "as the test asked");
-        (!body.starts_with(b"silent")).then(|| report(&body))
+        match body.starts_with(b"garbage") {
+            true => Handled::Reject("nobody can read this".to_owned()),
+            false => Handled::Report(report(&body)),
+        }
     }
 
-    fn poisoned(&self, body: Bytes) -> Option<Message> {
-        Some(Message {
+    fn poisoned(&self, body: Bytes) -> Handled {
+        Handled::Report(Message {
             id: "poisoned".into(),
             ..report(&body)
         })
@@ -324,12 +327,16 @@ async fn a_task_whose_report_is_never_confirmed_is_given_back_on_stop() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_task_without_a_report_is_acknowledged() {
+async fn a_rejected_task_becomes_a_dead_letter_with_its_reason() {
     let queue = Watched::new(MemoryQueue::new(), 0);
-    let bench = Bench::start(queue, Echo::unhindered(), &["silent", "b"]).await;
+    let bench = Bench::start(queue, Echo::unhindered(), &["garbage", "b"]).await;
     assert_eq!(bench.reports(1).await, ["b"]);
     let queue = bench.drained().await;
-    assert_eq!(of(&queue.journal, "silent"), [Event::Acked]);
+    assert_eq!(of(&queue.journal, "garbage"), []);
+    let mut dead = queue.queue.consume(Lane::Dead, 1).await.unwrap();
+    let letter = queue::DeadLetter::of(&dead.next().await.unwrap().message);
+    assert_eq!(letter.lane, Some(Lane::Eval));
+    assert_eq!(letter.reason, "nobody can read this");
 }
 
 #[tokio::test(start_paused = true)]

@@ -8,6 +8,7 @@ use domain::{
     grade::{Grade, GradeInput, Grader},
     hash::Hash,
     ids::{RunId, TaskId},
+    run::Attempt,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -41,8 +42,10 @@ pub struct Task {
 pub struct Body {
     /// The run, for logs and budgets.
     pub run: RunId,
-    /// The model to ask: its name in the spec.
+    /// The model to ask: its name in the spec, for people.
     pub model: String,
+    /// The model to ask: what it is. Two runs may mean different models by one name.
+    pub identity: String,
     /// How answers are graded; `None` where they are not (proposals, guard probes).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub grader: Option<Grader>,
@@ -61,6 +64,18 @@ pub struct BodyItem {
     /// What the grader needs, where the answer is graded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub grade: Option<GradeInput>,
+}
+
+/// A sign of life: what a worker has in hand. It may be lost, and comes again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Beats {
+    /// [`VERSION`].
+    pub v: u32,
+    /// The worker (host and boot id).
+    pub worker: String,
+    /// The attempts.
+    pub attempts: Vec<Attempt>,
 }
 
 /// A worker's report on one attempt.
@@ -140,7 +155,7 @@ pub enum WireError {
     /// Not the expected JSON.
     #[error("{what} message is malformed: {source}")]
     Malformed {
-        /// `task` or `report`.
+        /// `task`, `report` or `beats`.
         what: &'static str,
         /// What serde says.
         source: serde_json::Error,
@@ -150,7 +165,7 @@ pub enum WireError {
         "{what} message has version {found}, this program reads version {VERSION}: upgrade the older side"
     )]
     Version {
-        /// `task` or `report`.
+        /// `task`, `report` or `beats`.
         what: &'static str,
         /// The version found.
         found: u32,
@@ -195,17 +210,34 @@ impl Report {
     /// # Errors
     /// When it is no report, or one of another version.
     pub fn decode(bytes: &[u8]) -> Result<Self, WireError> {
-        let report: Self =
-            serde_json::from_slice(bytes).map_err(|source| WireError::Malformed {
-                what: "report",
-                source,
-            })?;
-        if report.v != VERSION {
-            return Err(WireError::Version {
-                what: "report",
-                found: report.v,
-            });
-        }
-        Ok(report)
+        decode(bytes, "report", |r: &Self| r.v)
+    }
+}
+
+impl Beats {
+    /// Encodes the message.
+    pub fn encode(&self) -> Vec<u8> {
+        serde_json::to_vec(self).unwrap_or_default()
+    }
+
+    /// Decodes the message.
+    ///
+    /// # Errors
+    /// When it is no sign of life, or one of another version.
+    pub fn decode(bytes: &[u8]) -> Result<Self, WireError> {
+        decode(bytes, "beats", |b: &Self| b.v)
+    }
+}
+
+fn decode<T: serde::de::DeserializeOwned>(
+    bytes: &[u8],
+    what: &'static str,
+    version: impl Fn(&T) -> u32,
+) -> Result<T, WireError> {
+    let malformed = |source| WireError::Malformed { what, source };
+    let message: T = serde_json::from_slice(bytes).map_err(malformed)?;
+    match version(&message) {
+        VERSION => Ok(message),
+        found => Err(WireError::Version { what, found }),
     }
 }

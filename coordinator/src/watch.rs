@@ -1,0 +1,102 @@
+//! What comes beside the reports: signs of life, and dead letters.
+
+use crate::{Config, CoordinatorError, Deps, collect, pulse::Pulse};
+use futures::FutureExt;
+use queue::{Consumer, DeadLetter, Delivery, Lane};
+use store::Beat;
+use wire::{Action, Beats, ItemError, Report, ReportItem, Task, VERSION};
+
+/// Messages looked at together.
+const BATCH: usize = 256;
+/// Messages in hand at once.
+const PREFETCH: usize = 512;
+
+/// Notes signs of life until it is dropped.
+pub async fn beats(deps: &Deps) -> Result<(), CoordinatorError> {
+    let mut consumer = deps.queue.consume(Lane::Events, PREFETCH).await?;
+    while let Some(batch) = batch(consumer.as_mut()).await {
+        let beats: Vec<Beat> = batch.iter().flat_map(read).collect();
+        deps.store.beat(&beats, deps.clock.now_micros()).await?;
+        for delivery in batch {
+            delivery.receipt.ack().await?;
+        }
+    }
+    Ok(())
+}
+
+/// What is there, at least one; `None` at the end.
+async fn batch(consumer: &mut dyn Consumer) -> Option<Vec<Delivery>> {
+    let mut batch = vec![consumer.next().await?];
+    while batch.len() < BATCH {
+        match consumer.next().now_or_never() {
+            Some(Some(delivery)) => batch.push(delivery),
+            _ => break,
+        }
+    }
+    Some(batch)
+}
+
+fn read(delivery: &Delivery) -> Vec<Beat> {
+    let beats = match Beats::decode(&delivery.message.body) {
+        Ok(beats) => beats,
+        Err(error) => {
+            tracing::warn!(%error, "sign of life not understood");
+            return Vec::new();
+        }
+    };
+    let worker = beats.worker;
+    let beat = |attempt: domain::run::Attempt| Beat {
+        task: attempt.task,
+        epoch: attempt.epoch,
+        worker: worker.clone(),
+    };
+    beats.attempts.into_iter().map(beat).collect()
+}
+
+/// Turns dead tasks into failed attempts until it is dropped: the store then tries them again, or ends them with the
+/// reason. Of what is no task, the log says what it was; if a task hangs on it, the rescuer finds that.
+pub async fn dead_letters(
+    config: &Config,
+    deps: &Deps,
+    pulse: &Pulse,
+) -> Result<(), CoordinatorError> {
+    let mut consumer = deps.queue.consume(Lane::Dead, PREFETCH).await?;
+    while let Some(delivery) = consumer.next().await {
+        let letter = DeadLetter::of(&delivery.message);
+        let lane = letter.lane.map_or("unknown", Lane::name);
+        tracing::error!(id = delivery.message.id, lane, reason = letter.reason, "dead letter");
+        if letter.lane != Some(Lane::Results)
+            && let Ok(report) = failed(&delivery.message.body, &letter.reason)
+        {
+            collect::apply(config, deps, pulse, &[report]).await?;
+        }
+        delivery.receipt.ack().await?;
+    }
+    Ok(())
+}
+
+/// A report that every open item of a task failed.
+fn failed(body: &[u8], reason: &str) -> Result<Report, wire::WireError> {
+    let (task, body) = Task::decode(body)?;
+    let item = |&place: &u32| {
+        let asked = body.items.get(place as usize)?;
+        Some(ReportItem {
+            place,
+            key: asked.key,
+            answer: None,
+            grade: None,
+            error: Some(ItemError {
+                action: Action::Retry { after_ms: 0 },
+                message: format!("no worker could take it: {reason}"),
+            }),
+            paid: None,
+        })
+    };
+    Ok(Report {
+        v: VERSION,
+        task: task.task,
+        epoch: task.epoch,
+        worker: "dead letter".to_owned(),
+        items: task.open.iter().filter_map(item).collect(),
+    })
+}
