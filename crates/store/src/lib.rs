@@ -8,13 +8,18 @@
 //! | [`Tasks`] | the outbox, dispatch, reports, rescue, the ledger |
 //! | [`Results`] | what the planner and the reports for people read |
 //!
-//! [`Store`] is all of them. Adapters: `store-sqlite` (and, for a cluster, `store-postgres`).
+//! [`Store`] is all of them. Adapters: `store-sqlite` and, for a cluster, `store-postgres`. What they have in common
+//! and is no SQL stands here: [`verdict`] and [`changes`] (what reports mean), [`budget`], [`codec`], [`projection`].
 //! Every write is one transaction; a write that was applied before changes nothing when applied again.
 //! Times are UTC microseconds and are passed in: no adapter reads a clock.
 
+pub mod budget;
+pub mod changes;
+pub mod codec;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 pub mod projection;
+pub mod verdict;
 
 use async_trait::async_trait;
 use domain::{
