@@ -7,27 +7,25 @@
 mod changes;
 mod exact;
 mod replies;
-mod verdict;
 
 use crate::{
     Tx,
     codec::{At, db, rows},
     ledger::Settlement,
 };
-use changes::Changes;
-use domain::{ids::RunId, run::TaskState};
+use domain::run::TaskState;
 use sqlx::query;
 use std::collections::{HashMap, HashSet};
-use store::{Applied, Result, RetryPolicy};
-use verdict::{Places, Verdict};
+use store::{
+    Applied, Result, RetryPolicy,
+    changes::{Accepted, Changes},
+    verdict::{Places, Verdict},
+};
 use wire::Report;
 
 /// A report whose task is stored.
 struct Known<'a> {
-    report: &'a Report,
-    seq: i64,
-    run: RunId,
-    attempts: u32,
+    task: Accepted<'a>,
     /// The fence let it through; otherwise it is stale.
     accepted: bool,
 }
@@ -40,7 +38,11 @@ pub async fn apply(
     now: i64,
 ) -> Result<Applied> {
     let known = fence(tx, reports).await?;
-    let accepted: Vec<&Known<'_>> = known.iter().filter(|k| k.accepted).collect();
+    let accepted: Vec<Accepted<'_>> = known
+        .iter()
+        .filter(|k| k.accepted)
+        .map(|k| k.task)
+        .collect();
     let mut applied = Applied {
         accepted: accepted.len() as u64,
         stale: (reports.len() - accepted.len()) as u64,
@@ -51,7 +53,7 @@ pub async fn apply(
     close_items(tx, &accepted, &mut applied).await?;
     let mut open = open_places(tx, &accepted).await?;
     let mut changes = Changes::default();
-    for task in accepted {
+    for task in &accepted {
         let open = open.remove(&task.seq).unwrap_or_default();
         changes.add(
             task,
@@ -61,10 +63,10 @@ pub async fn apply(
             &mut applied,
         );
     }
-    changes.write(tx, now).await?;
+    changes::write(tx, changes, now).await?;
     let mut settlement = Settlement::default();
     for k in &known {
-        settlement.book(k.seq, k.report);
+        settlement.book(k.task.seq, k.task.report);
     }
     settlement.write(tx, now).await?;
     Ok(applied)
@@ -97,11 +99,14 @@ async fn fence<'a>(tx: &mut Tx, reports: &'a [Report]) -> Result<Vec<Known<'a>>>
             TaskState::Planned => row.claimed,
             TaskState::Done | TaskState::Dead => false,
         };
-        out.push(Known {
+        let task = Accepted {
             report,
             seq: row.seq,
             run: at.id(&row.run_id)?,
             attempts: at.number(row.attempts)?,
+        };
+        out.push(Known {
+            task,
             accepted: open && row.epoch == i64::from(report.epoch) && seen.insert(row.seq),
         });
     }
@@ -110,7 +115,7 @@ async fn fence<'a>(tx: &mut Tx, reports: &'a [Report]) -> Result<Vec<Known<'a>>>
 
 /// Closes the items whose answers (and grades) are stored now: those of the reported tasks, and those that
 /// wait for an equal item. Equal items of other tasks are closed when their task is claimed or reported.
-async fn close_items(tx: &mut Tx, accepted: &[&Known<'_>], applied: &mut Applied) -> Result<()> {
+async fn close_items(tx: &mut Tx, accepted: &[Accepted<'_>], applied: &mut Applied) -> Result<()> {
     let seqs = rows(&accepted.iter().map(|k| k.seq).collect::<Vec<_>>())?;
     applied.items_done += query!(
         "UPDATE items INDEXED BY items_task SET state = 'done'
@@ -148,7 +153,7 @@ async fn close_items(tx: &mut Tx, accepted: &[&Known<'_>], applied: &mut Applied
 }
 
 /// Places and keys of the items that are still open, by task.
-async fn open_places(tx: &mut Tx, accepted: &[&Known<'_>]) -> Result<HashMap<i64, Places>> {
+async fn open_places(tx: &mut Tx, accepted: &[Accepted<'_>]) -> Result<HashMap<i64, Places>> {
     let seqs = rows(&accepted.iter().map(|k| k.seq).collect::<Vec<_>>())?;
     let found = query!(
         r#"SELECT i.task_seq AS "task_seq!: i64", i.place AS "place!: i64", i.key AS "key!"

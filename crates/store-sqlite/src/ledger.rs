@@ -8,7 +8,7 @@ use domain::run::Spend;
 use serde::Serialize;
 use sqlx::{SqliteConnection, query};
 use std::collections::{HashMap, HashSet};
-use store::Result;
+use store::{Result, budget::used};
 use wire::Report;
 
 /// What a run has used, reservations included.
@@ -42,24 +42,6 @@ pub async fn reserve(tx: &mut Tx, seqs: &str, now: i64) -> Result<()> {
     .await
     .map_err(db)?;
     Ok(())
-}
-
-/// What a report says was used: one call for each answer and each failed call that was billed. An item
-/// with an error and without `paid` was not billed.
-fn used(report: &Report) -> Spend {
-    let mut sum = Spend::default();
-    for item in &report.items {
-        let answer = item.answer.as_ref().map(|a| (a.usage, a.cost_micros));
-        let failed = item.paid.map(|p| (p.usage, p.cost_micros));
-        for (usage, cost_micros) in [answer, failed].into_iter().flatten() {
-            sum += Spend {
-                calls: 1,
-                tokens: usage.total(),
-                cost_micros,
-            };
-        }
-    }
-    sum
 }
 
 /// Reports to be settled. The first report of an attempt gives back its reservation; one of another worker

@@ -11,11 +11,11 @@ use async_trait::async_trait;
 use domain::{
     call::Reply,
     ids::{RunId, TaskId},
-    run::{Limits, Spend},
+    run::Spend,
 };
 use sqlx::{query, query_as, query_scalar};
 use std::collections::HashMap;
-use store::{Applied, Claim, Claimed, Result, RetryPolicy, Tasks};
+use store::{Applied, Claim, Claimed, Result, RetryPolicy, Tasks, budget::Budget};
 use wire::Report;
 
 /// A task whose time has come.
@@ -56,13 +56,10 @@ impl Tasks for SqliteStore {
             next_at: next_at(&mut tx, &run, now).await?,
             ..Claim::default()
         };
-        let mut budget = Budget {
-            used: ledger::spend(&mut tx, &run).await?,
-            limits: newest_limits(&mut tx, &run).await?,
-            over: None,
-        };
+        let used = ledger::spend(&mut tx, &run).await?;
+        let mut budget = Budget::new(used, newest_limits(&mut tx, &run).await?);
         let mut wanted = limit as usize;
-        while wanted > 0 && budget.over.is_none() {
+        while wanted > 0 && budget.over().is_none() {
             let due = due(&mut tx, &run, wanted, now).await?;
             if due.is_empty() {
                 break;
@@ -71,12 +68,12 @@ impl Tasks for SqliteStore {
             let (work, settled): (Vec<_>, Vec<_>) =
                 due.into_iter().partition(|d| open.contains_key(&d.seq));
             close_settled(&mut tx, &settled, now).await?;
-            let work = budget.take(work)?;
+            let work = affordable(&mut budget, work)?;
             mark_claimed(&mut tx, &work, now, hold).await?;
             wanted -= work.len();
             claim.tasks.extend(claimed(&mut tx, work, &mut open).await?);
         }
-        claim.over_budget = budget.over;
+        claim.over_budget = budget.into_over();
         tx.commit().await.map_err(db)?;
         Ok(claim)
     }
@@ -188,34 +185,16 @@ impl Tasks for SqliteStore {
     }
 }
 
-/// What may still be reserved.
-struct Budget {
-    used: Spend,
-    limits: Limits,
-    over: Option<(String, u64, u64)>,
-}
-
-impl Budget {
-    /// Keeps the tasks that fit, in order, up to the first that does not. One that is reserved already
-    /// costs nothing more.
-    fn take(&mut self, due: Vec<Due>) -> Result<Vec<Due>> {
-        let mut kept = Vec::with_capacity(due.len());
-        for task in due {
-            if !task.reserved {
-                let worst = task.worst()?;
-                if let Some((name, cap, asked)) = self.used.breaks(&worst, &self.limits) {
-                    self.over.get_or_insert((name.to_owned(), cap, asked));
-                    continue;
-                }
-                if self.over.is_some() {
-                    continue;
-                }
-                self.used += worst;
-            }
+/// Keeps the tasks that fit.
+fn affordable(budget: &mut Budget, due: Vec<Due>) -> Result<Vec<Due>> {
+    let mut kept = Vec::with_capacity(due.len());
+    for task in due {
+        let worst = (!task.reserved).then(|| task.worst()).transpose()?;
+        if budget.take(worst) {
             kept.push(task);
         }
-        Ok(kept)
     }
+    Ok(kept)
 }
 
 async fn next_at(tx: &mut Tx, run: &str, now: i64) -> Result<Option<i64>> {

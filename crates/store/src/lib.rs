@@ -9,14 +9,19 @@
 //! | [`Results`] | what the planner and the reports for people read |
 //! | [`Shared`] | whose turn it is, who leads, who still works, what was lost |
 //!
-//! [`Store`] is all of them. Adapters: `store-sqlite` (and, for a cluster, `store-postgres`).
+//! [`Store`] is all of them. Adapters: `store-sqlite` and, for a cluster, `store-postgres`. What they have in common
+//! and is no SQL stands here: [`verdict`] and [`changes`] (what reports mean), [`budget`], [`codec`], [`projection`].
 //! Every write is one transaction; a write that was applied before changes nothing when applied again.
 //! Times are UTC microseconds and are passed in: no adapter reads a clock.
 
+pub mod budget;
+pub mod changes;
+pub mod codec;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 pub mod projection;
 mod shared;
+pub mod verdict;
 
 pub use shared::{Beat, LeaseAsk, Loss, Lost, RescuePolicy, Running, Shared};
 

@@ -1,104 +1,28 @@
-//! Where tasks go after their reports, collected and then written.
+//! Writes where tasks go after their reports.
 
-use super::{
-    Known,
-    verdict::{Next, Verdict, back_off},
-};
 use crate::{
     Tx,
-    codec::{db, int, plain, rows},
+    codec::{db, rows},
     tasks::close_done,
 };
-use domain::ids::RunId;
-use serde::Serialize;
 use sqlx::query;
-use store::{Applied, Result, RetryPolicy};
+use store::{Result, changes::Changes};
 
-/// What a batch of reports changes.
-#[derive(Default)]
-pub struct Changes<'a> {
-    /// Task and worker.
-    done: Vec<(i64, &'a str)>,
-    again: Vec<Again>,
-    dead: Vec<Dead<'a>>,
-    /// Task, place, reason.
-    given_up: Vec<(i64, u32, String)>,
-}
-
-/// Task, epoch of the report, attempts, not before, reason.
-#[derive(Serialize)]
-struct Again(i64, u32, u32, i64, Option<String>);
-
-/// Task, epoch of the report, attempts, worker, reason.
-#[derive(Serialize)]
-struct Dead<'a>(i64, u32, u32, &'a str, String);
-
-impl<'a> Changes<'a> {
-    /// Adds what follows from a report, and what people should hear of it.
-    pub fn add(
-        &mut self,
-        task: &Known<'a>,
-        verdict: Verdict<'_>,
-        policy: RetryPolicy,
-        now: i64,
-        applied: &mut Applied,
-    ) {
-        for (place, message) in verdict.given_up {
-            trouble(&mut applied.trouble, task.run, message);
-            self.given_up.push((task.seq, place, plain(message)));
-        }
-        match verdict.next {
-            Next::Done => self.done.push((task.seq, &task.report.worker)),
-            Next::Regrade => self.plan(task, task.attempts, now, None),
-            Next::Stop { message } => {
-                first_of_run(&mut applied.stop, task.run, message);
-                self.plan(task, task.attempts, now, Some(message));
-            }
-            Next::Retry { after_ms, message } => {
-                let attempts = task.attempts.saturating_add(1);
-                if attempts >= policy.max_attempts {
-                    let message = format!("{message} (given up after {attempts} attempts)");
-                    trouble(&mut applied.trouble, task.run, &message);
-                    let (epoch, worker) = (task.report.epoch, task.report.worker.as_str());
-                    self.dead
-                        .push(Dead(task.seq, epoch, attempts, worker, plain(&message)));
-                    return;
-                }
-                trouble(&mut applied.trouble, task.run, message);
-                let asked = int(after_ms).saturating_mul(1000);
-                let wait = back_off(policy, task.attempts).max(asked);
-                self.plan(task, attempts, now.saturating_add(wait), Some(message));
-            }
-        }
+/// Writes what a batch of reports changes, items before tasks.
+pub async fn write(tx: &mut Tx, changes: Changes<'_>, now: i64) -> Result<()> {
+    if !changes.given_up.is_empty() {
+        give_up(tx, &rows(&changes.given_up)?).await?;
     }
-
-    fn plan(&mut self, task: &Known<'_>, attempts: u32, not_before: i64, reason: Option<&str>) {
-        let epoch = task.report.epoch;
-        self.again.push(Again(
-            task.seq,
-            epoch,
-            attempts,
-            not_before,
-            reason.map(plain),
-        ));
+    if !changes.done.is_empty() {
+        close_done(tx, &rows(&changes.done)?, now).await?;
     }
-
-    /// Writes them, items before tasks.
-    pub async fn write(self, tx: &mut Tx, now: i64) -> Result<()> {
-        if !self.given_up.is_empty() {
-            give_up(tx, &rows(&self.given_up)?).await?;
-        }
-        if !self.done.is_empty() {
-            close_done(tx, &rows(&self.done)?, now).await?;
-        }
-        if !self.again.is_empty() {
-            plan_again(tx, &rows(&self.again)?).await?;
-        }
-        if !self.dead.is_empty() {
-            die(tx, &rows(&self.dead)?, now).await?;
-        }
-        Ok(())
+    if !changes.again.is_empty() {
+        plan_again(tx, &rows(&changes.again)?).await?;
     }
+    if !changes.dead.is_empty() {
+        die(tx, &rows(&changes.dead)?, now).await?;
+    }
+    Ok(())
 }
 
 /// Gives items up, and the items of their steps that waited for their answers.
@@ -177,18 +101,4 @@ async fn die(tx: &mut Tx, batch: &str, now: i64) -> Result<()> {
     .await
     .map_err(db)?;
     Ok(())
-}
-
-/// One message for each run: the first.
-fn first_of_run(list: &mut Vec<(RunId, String)>, run: RunId, message: &str) {
-    if !list.iter().any(|(r, _)| *r == run) {
-        list.push((run, message.to_owned()));
-    }
-}
-
-/// Each message once.
-fn trouble(list: &mut Vec<(RunId, String)>, run: RunId, message: &str) {
-    if !list.iter().any(|(r, m)| *r == run && m == message) {
-        list.push((run, message.to_owned()));
-    }
 }

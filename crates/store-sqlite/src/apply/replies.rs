@@ -8,7 +8,7 @@ use crate::{
 use domain::{call::Answer, grade::Grade, hash::Hash};
 use serde::Serialize;
 use sqlx::query;
-use store::Result;
+use store::{Result, changes::Accepted};
 use wire::ReportItem;
 
 /// An answer: task, place, key; text, JSON; tokens read and written, cost, worker.
@@ -20,7 +20,7 @@ struct AnswerRow<'a>(
 );
 
 impl<'a> AnswerRow<'a> {
-    fn of(known: &Known<'a>, item: &ReportItem, answer: &Answer) -> Result<Self> {
+    fn of(known: &Accepted<'a>, item: &ReportItem, answer: &Answer) -> Result<Self> {
         let u = answer.usage;
         let (read, written) = (int(u.prompt_tokens), int(u.completion_tokens));
         Ok(Self(
@@ -36,9 +36,9 @@ impl<'a> AnswerRow<'a> {
 pub async fn store_answers(tx: &mut Tx, known: &[Known<'_>], now: i64) -> Result<u64> {
     let mut batch = Vec::new();
     for k in known {
-        for item in &k.report.items {
+        for item in &k.task.report.items {
             if let Some(answer) = &item.answer {
-                batch.push(AnswerRow::of(k, item, answer)?);
+                batch.push(AnswerRow::of(&k.task, item, answer)?);
             }
         }
     }
@@ -82,7 +82,7 @@ struct Odd<'a> {
 /// Stores the grades of accepted reports, each once. A grade counts only for the answer that is stored:
 /// when another worker's answer to the same question came first, this report's grade is of another text
 /// and is left out (the item stays open, and the stored reply is graded in the next attempt).
-pub async fn store_grades(tx: &mut Tx, accepted: &[&Known<'_>], now: i64) -> Result<()> {
+pub async fn store_grades(tx: &mut Tx, accepted: &[Accepted<'_>], now: i64) -> Result<()> {
     let (mut batch, mut odd) = (Vec::new(), Vec::new());
     for k in accepted {
         for item in &k.report.items {

@@ -1,14 +1,15 @@
 //! What a report means for its task: pure functions.
 
+use crate::RetryPolicy;
 use domain::hash::Hash;
 use std::collections::HashMap;
-use store::RetryPolicy;
 use wire::{Action, Report};
 
 /// The key asked at each place.
 pub type Places = HashMap<u32, Hash>;
 
 /// What a report means for its task.
+#[derive(Debug)]
 pub struct Verdict<'a> {
     /// Places and reasons of the items that are given up.
     pub given_up: Vec<(u32, &'a str)>,
@@ -17,15 +18,24 @@ pub struct Verdict<'a> {
 }
 
 /// Where the task goes.
+#[derive(Debug)]
 pub enum Next<'a> {
     /// Every item is done or given up.
     Done,
     /// Some items failed: again later, as one attempt more.
-    Retry { after_ms: u64, message: &'a str },
+    Retry {
+        /// The longest wait that was asked for.
+        after_ms: u64,
+        /// The first reason.
+        message: &'a str,
+    },
     /// Some replies were kept but not their grades: again at once, and not held against the task.
     Regrade,
     /// No call can work: the task waits for the run to go on.
-    Stop { message: &'a str },
+    Stop {
+        /// The first reason.
+        message: &'a str,
+    },
 }
 
 impl<'a> Verdict<'a> {

@@ -1,0 +1,122 @@
+//! The ledger: what is reserved before dispatch, settled by reports, and left charged by losses.
+
+use crate::{
+    Tx,
+    codec::{At, columns, int, plain},
+    fault::{Fault, db},
+    time::Micros,
+};
+use domain::{ids::RunId, run::Spend};
+use sqlx::{PgConnection, query, query_scalar};
+use std::collections::{HashMap, HashSet};
+use store::budget::used;
+use wire::Report;
+
+/// What a run has used, reservations included.
+pub async fn spend(conn: &mut PgConnection, run: RunId) -> Result<Spend, Fault> {
+    let row = query!(
+        "SELECT calls, tokens, cost_micros FROM run_spend WHERE run_id = $1",
+        run.0
+    );
+    let row = db(row.fetch_optional(conn)).await?;
+    let id = run.to_string();
+    let at = At("run_spend", &id);
+    let row = row.ok_or_else(|| at.corrupt("the run is not stored"))?;
+    Ok(Spend {
+        calls: at.number(row.calls)?,
+        tokens: at.number(row.tokens)?,
+        cost_micros: at.number(row.cost_micros)?,
+    })
+}
+
+/// Until the end of the transaction nobody else reserves for the run.
+pub async fn lock(tx: &mut Tx, run: RunId) -> Result<(), Fault> {
+    let row = query_scalar!(
+        "SELECT run_id FROM run_spend WHERE run_id = $1 FOR NO KEY UPDATE",
+        run.0
+    );
+    db(row.fetch_optional(&mut **tx)).await?;
+    Ok(())
+}
+
+/// Reserves the worst case of tasks for their present epochs.
+pub async fn reserve(tx: &mut Tx, seqs: &[i64], now: i64) -> Result<(), Fault> {
+    let rows = query!(
+        "INSERT INTO ledger (run_id, task_seq, epoch, kind, calls, tokens, cost_micros, created_at)
+         SELECT run_id, seq, epoch, 'reserve', worst_calls, worst_tokens, worst_cost_micros, $2
+           FROM tasks WHERE seq = ANY($1)",
+        seqs,
+        Micros(now)
+    );
+    db(rows.execute(&mut **tx)).await?;
+    Ok(())
+}
+
+/// Reports to be settled. The first report of an attempt gives back its reservation; one of another worker
+/// (the queue delivered the attempt twice) is charged in full; the same report again changes nothing.
+#[derive(Default)]
+pub struct Settlement<'a> {
+    attempts: HashMap<(i64, u32), HashSet<&'a str>>,
+    rows: Vec<Row<'a>>,
+}
+
+struct Row<'a> {
+    task_seq: i64,
+    epoch: u32,
+    worker: &'a str,
+    /// The reservation is given back.
+    first: bool,
+    used: Spend,
+}
+
+impl<'a> Settlement<'a> {
+    /// Books a report of a task.
+    pub fn book(&mut self, task_seq: i64, report: &'a Report) {
+        let workers = self.attempts.entry((task_seq, report.epoch)).or_default();
+        let first = workers.is_empty();
+        if workers.insert(&report.worker) {
+            self.rows.push(Row {
+                task_seq,
+                epoch: report.epoch,
+                worker: &report.worker,
+                first,
+                used: used(report),
+            });
+        }
+    }
+
+    /// Writes the rows. What was settled by earlier batches is seen here: the tasks are locked.
+    pub async fn write(self, tx: &mut Tx, now: i64) -> Result<(), Fault> {
+        columns!(self.rows =>
+            tasks: |r| r.task_seq,
+            epochs: |r| i64::from(r.epoch),
+            workers: |r| plain(r.worker),
+            firsts: |r| r.first,
+            calls: |r| int(r.used.calls),
+            tokens: |r| int(r.used.tokens),
+            costs: |r| int(r.used.cost_micros),
+        );
+        let rows = query!(
+            "INSERT INTO ledger (run_id, task_seq, epoch, kind, worker, calls, tokens, cost_micros, created_at)
+             SELECT t.run_id, t.seq, e.epoch, 'settle', e.worker, e.calls - coalesce(r.calls, 0),
+                    e.tokens - coalesce(r.tokens, 0), e.cost - coalesce(r.cost_micros, 0), $8
+               FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::boolean[], $5::bigint[], $6::bigint[],
+                           $7::bigint[]) e (task_seq, epoch, worker, first, calls, tokens, cost)
+               JOIN tasks t ON t.seq = e.task_seq
+               LEFT JOIN ledger r ON r.task_seq = t.seq AND r.epoch = e.epoch AND r.kind = 'reserve' AND e.first
+                     AND NOT EXISTS (SELECT 1 FROM ledger s WHERE s.task_seq = t.seq AND s.epoch = e.epoch
+                                        AND s.kind = 'settle')
+             ON CONFLICT (task_seq, epoch, kind, worker) DO NOTHING",
+            &tasks,
+            &epochs,
+            &workers,
+            &firsts,
+            &calls,
+            &tokens,
+            &costs,
+            Micros(now)
+        );
+        db(rows.execute(&mut **tx)).await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,190 @@
+//! Dispatch, rescue, revive; claims are in [`crate::claim`], reports in [`crate::apply`].
+
+use crate::{
+    PostgresStore, Tx,
+    apply::apply,
+    codec::columns,
+    commit,
+    fault::{Fault, again, db},
+    ledger,
+    time::Micros,
+};
+use async_trait::async_trait;
+use domain::{
+    ids::{RunId, TaskId},
+    run::Spend,
+};
+use sqlx::{query, query_scalar};
+use store::{Applied, Claim, Result, RetryPolicy, Tasks};
+use wire::Report;
+
+#[async_trait]
+impl Tasks for PostgresStore {
+    async fn claim(&self, run: RunId, limit: u32, now: i64, hold: i64) -> Result<Claim> {
+        again(|| self.claim_once(run, limit, now, hold)).await
+    }
+
+    async fn dispatched(&self, attempts: &[(TaskId, u32)], now: i64) -> Result<()> {
+        again(|| self.dispatched_once(attempts, now)).await
+    }
+
+    async fn apply(&self, reports: &[Report], policy: RetryPolicy, now: i64) -> Result<Applied> {
+        again(|| self.apply_once(reports, policy, now)).await
+    }
+
+    async fn rescue(&self, run: RunId, before: i64, now: i64) -> Result<u64> {
+        again(|| self.rescue_once(run, before, now)).await
+    }
+
+    async fn revive(&self, run: RunId, now: i64) -> Result<u64> {
+        again(|| self.revive_once(run, now)).await
+    }
+
+    async fn spend(&self, run: RunId) -> Result<Spend> {
+        let mut conn = db(self.pool.acquire()).await?;
+        Ok(ledger::spend(&mut conn, run).await?)
+    }
+}
+
+impl PostgresStore {
+    async fn dispatched_once(&self, attempts: &[(TaskId, u32)], now: i64) -> Result<(), Fault> {
+        let mut tx = self.write().await?;
+        columns!(attempts =>
+            ids: |(task, _)| task.0,
+            epochs: |(_, epoch)| i64::from(*epoch),
+        );
+        let seqs = query_scalar!(
+            "SELECT t.seq FROM unnest($1::uuid[], $2::bigint[]) e (id, epoch)
+               JOIN tasks t ON t.id = e.id AND t.epoch = e.epoch
+              WHERE t.state = 'planned' AND t.claimed_at IS NOT NULL
+              ORDER BY t.seq FOR NO KEY UPDATE OF t",
+            &ids,
+            &epochs
+        );
+        let seqs = db(seqs.fetch_all(&mut *tx)).await?;
+        let mark = query!(
+            "UPDATE tasks SET state = 'dispatched', dispatched_at = $2 WHERE seq = ANY($1)",
+            &seqs,
+            Micros(now)
+        );
+        db(mark.execute(&mut *tx)).await?;
+        forget(&mut tx, &seqs).await?;
+        commit(tx).await
+    }
+
+    async fn apply_once(
+        &self,
+        reports: &[Report],
+        policy: RetryPolicy,
+        now: i64,
+    ) -> Result<Applied, Fault> {
+        let mut tx = self.write().await?;
+        let applied = apply(&mut tx, reports, policy, now).await?;
+        commit(tx).await?;
+        Ok(applied)
+    }
+
+    async fn rescue_once(&self, run: RunId, before: i64, now: i64) -> Result<u64, Fault> {
+        let mut tx = self.write().await?;
+        let lost = query_scalar!(
+            "SELECT seq FROM tasks WHERE run_id = $1 AND state = 'dispatched' AND dispatched_at < $2
+              ORDER BY seq FOR NO KEY UPDATE",
+            run.0,
+            Micros(before)
+        );
+        let lost = db(lost.fetch_all(&mut *tx)).await?;
+        let expire = query!(
+            "INSERT INTO ledger (run_id, task_seq, epoch, kind, calls, tokens, cost_micros, created_at)
+             SELECT run_id, seq, epoch, 'expire', 0, 0, 0, $2 FROM tasks WHERE seq = ANY($1)",
+            &lost,
+            Micros(now)
+        );
+        db(expire.execute(&mut *tx)).await?;
+        let plan = query!(
+            "UPDATE tasks SET state = 'planned', epoch = epoch + 1, not_before = $2, claimed_at = NULL,
+                    dispatched_at = NULL, reason = 'lost: its report never came'
+              WHERE seq = ANY($1)",
+            &lost,
+            Micros(now)
+        );
+        let rescued = db(plan.execute(&mut *tx)).await?.rows_affected();
+        publish(&mut tx, &lost).await?;
+        commit(tx).await?;
+        Ok(rescued)
+    }
+
+    async fn revive_once(&self, run: RunId, now: i64) -> Result<u64, Fault> {
+        let mut tx = self.write().await?;
+        let dead = query!(
+            "SELECT seq, round_id FROM tasks WHERE run_id = $1 AND state = 'dead' ORDER BY seq FOR NO KEY UPDATE",
+            run.0
+        );
+        let dead = db(dead.fetch_all(&mut *tx)).await?;
+        let rounds: Vec<i64> = dead.iter().map(|d| d.round_id).collect();
+        let dead: Vec<i64> = dead.iter().map(|d| d.seq).collect();
+        lock_rounds(&mut tx, &rounds).await?;
+        let plan = query!(
+            "UPDATE tasks SET state = 'planned', epoch = epoch + 1, attempts = 0, not_before = $2,
+                    claimed_at = NULL, dispatched_at = NULL, closed_at = NULL, reason = NULL
+              WHERE seq = ANY($1)",
+            &dead,
+            Micros(now)
+        );
+        let revived = db(plan.execute(&mut *tx)).await?.rows_affected();
+        publish(&mut tx, &dead).await?;
+        commit(tx).await?;
+        Ok(revived)
+    }
+}
+
+/// Takes the locks of rounds, in order, before their counters change.
+pub async fn lock_rounds(tx: &mut Tx, rounds: &[i64]) -> Result<(), Fault> {
+    let lock = query_scalar!(
+        "SELECT id FROM rounds WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE",
+        rounds
+    );
+    db(lock.fetch_all(&mut **tx)).await?;
+    Ok(())
+}
+
+/// Outbox rows for tasks that are planned again, due when they may run.
+pub async fn publish(tx: &mut Tx, seqs: &[i64]) -> Result<(), Fault> {
+    let outbox = query!(
+        "INSERT INTO outbox (task_seq, run_id, due)
+         SELECT seq, run_id, not_before FROM tasks WHERE seq = ANY($1)
+         ON CONFLICT (task_seq) DO UPDATE SET due = excluded.due",
+        seqs
+    );
+    db(outbox.execute(&mut **tx)).await?;
+    Ok(())
+}
+
+/// No outbox rows for tasks that need not be published.
+pub async fn forget(tx: &mut Tx, seqs: &[i64]) -> Result<(), Fault> {
+    let outbox = query!("DELETE FROM outbox WHERE task_seq = ANY($1)", seqs);
+    db(outbox.execute(&mut **tx)).await?;
+    Ok(())
+}
+
+/// Marks tasks done and drops what only open tasks need.
+pub async fn close_done(
+    tx: &mut Tx,
+    seqs: &[i64],
+    workers: &[String],
+    now: i64,
+) -> Result<(), Fault> {
+    crate::codec::equally_long(&[seqs.len(), workers.len()])?;
+    let done = query!(
+        "UPDATE tasks t SET state = 'done', closed_at = $3, worker = e.worker, reason = NULL
+           FROM unnest($1::bigint[], $2::text[]) e (seq, worker)
+          WHERE t.seq = e.seq AND t.state IN ('planned', 'dispatched')",
+        seqs,
+        workers,
+        Micros(now)
+    );
+    db(done.execute(&mut **tx)).await?;
+    forget(tx, seqs).await?;
+    let bodies = query!("DELETE FROM task_bodies WHERE task_seq = ANY($1)", seqs);
+    db(bodies.execute(&mut **tx)).await?;
+    Ok(())
+}
