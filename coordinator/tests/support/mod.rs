@@ -1,7 +1,8 @@
 //! A whole run in one process with a scripted model: real store, real queue, real worker, real coordinator.
+#![allow(dead_code, reason = "each test file uses its part")]
 
 use coordinator::{
-    Brief, Config, Deps, ModelFacts, Outcome,
+    Brief, Briefs, Config, Deps, ModelFacts, Outcome,
     ingest::{Division, clusters, ingest},
     settings::{DatasetPlan, EvalPlan, PROPOSER, Settings, TARGET},
 };
@@ -17,7 +18,7 @@ use llm::{Identity, LanguageModel, ModelError, Request, scripted::ScriptedModel}
 use queue::memory::MemoryQueue;
 use runtime::{clock::SystemClock, heart::Heart, shutdown::Shutdown};
 use std::{path::Path, sync::Arc, time::Duration};
-use store::{RetryPolicy, Run, Runs, StatusChange};
+use store::{RetryPolicy, Run, Runs, StatusChange, Store};
 use store_sqlite::SqliteStore;
 
 /// Everything a test needs of a run.
@@ -177,8 +178,8 @@ impl World {
                 .await
                 .unwrap(),
         );
-        let run = create(&store, &limits).await;
-        read(&store, run, &file).await;
+        let run = create(store.as_ref(), &limits).await;
+        read(store.as_ref(), run, &file).await;
         Self {
             _dir: dir,
             store,
@@ -217,15 +218,8 @@ impl World {
         (config, deps)
     }
 
-    fn briefs(&self, facts: ModelFacts) -> coordinator::Briefs {
-        let brief = Brief {
-            settings: self.settings.clone(),
-            models: [
-                (TARGET.to_owned(), facts.clone()),
-                (PROPOSER.to_owned(), facts),
-            ]
-            .into(),
-        };
+    fn briefs(&self, facts: ModelFacts) -> Briefs {
+        let brief = brief(self.settings.clone(), facts);
         Arc::new(move |_| Ok(brief.clone()))
     }
 
@@ -278,7 +272,20 @@ impl World {
     }
 }
 
-async fn create(store: &SqliteStore, limits: &Limits) -> RunId {
+/// What a coordinator must know of a run whose models are all the same one.
+pub fn brief(settings: Settings, facts: ModelFacts) -> Brief {
+    Brief {
+        settings,
+        models: [
+            (TARGET.to_owned(), facts.clone()),
+            (PROPOSER.to_owned(), facts),
+        ]
+        .into(),
+    }
+}
+
+/// Stores a run.
+pub async fn create(store: &dyn Store, limits: &Limits) -> RunId {
     let run = Run {
         id: RunId::new(),
         name: "test".into(),
@@ -296,7 +303,8 @@ async fn create(store: &SqliteStore, limits: &Limits) -> RunId {
     run.id
 }
 
-async fn read(store: &SqliteStore, run: RunId, file: &Path) {
+/// Reads its questions.
+pub async fn read(store: &dyn Store, run: RunId, file: &Path) {
     let source = Source::new("letters", Format::Mmlu, file);
     let clusters = clusters(std::slice::from_ref(&source)).unwrap();
     let ratios = Ratios::new(1.0, 0.0, 0.0).unwrap();

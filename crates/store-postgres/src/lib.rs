@@ -9,6 +9,7 @@
 //! | `apply` | reports |
 //! | `ledger` | reserve, settle, expire |
 //! | `results` | what the planner and people read |
+//! | `shared` | whose turn it is, who leads, what was lost |
 //!
 //! `connect` opens the database, `fault` bounds every wait and tries conflicts again, `time` and `codec` stand
 //! between columns and values.
@@ -39,6 +40,7 @@ mod ledger;
 mod plans;
 mod results;
 mod runs;
+mod shared;
 mod tasks;
 mod time;
 

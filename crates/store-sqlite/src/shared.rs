@@ -151,7 +151,7 @@ async fn find_lost(tx: &mut Tx, policy: &RescuePolicy, now: i64) -> Result<Vec<(
         .into_iter()
         .map(|row| {
             let at = At("tasks", &row.id);
-            let loss = at.word(&row.why, loss)?;
+            let loss = at.word(&row.why, Loss::from_word)?;
             let attempts: u32 = at.number(row.attempts)?;
             let lost = Lost {
                 run: at.id(&row.run_id)?,
@@ -163,15 +163,6 @@ async fn find_lost(tx: &mut Tx, policy: &RescuePolicy, now: i64) -> Result<Vec<(
             Ok((row.seq, lost))
         })
         .collect()
-}
-
-fn loss(word: &str) -> Option<Loss> {
-    match word {
-        "silent" => Some(Loss::Silent),
-        "unstarted" => Some(Loss::Unstarted),
-        "overdue" => Some(Loss::Overdue),
-        _ => None,
-    }
 }
 
 async fn give_back(tx: &mut Tx, found: &[(i64, Lost)], now: i64) -> Result<()> {

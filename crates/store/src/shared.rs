@@ -88,6 +88,16 @@ impl Loss {
         }
     }
 
+    /// The loss for a word of SQL.
+    pub fn from_word(word: &str) -> Option<Self> {
+        match word {
+            "silent" => Some(Loss::Silent),
+            "unstarted" => Some(Loss::Unstarted),
+            "overdue" => Some(Loss::Overdue),
+            _ => None,
+        }
+    }
+
     /// Whether the attempt counts: a message that nobody received says nothing of its task.
     pub fn counts(self) -> bool {
         self != Loss::Unstarted
