@@ -2,7 +2,7 @@
 
 use crate::{
     MIGRATIONS,
-    fault::{ACQUIRE, IDLE, STATEMENT},
+    fault::{ACQUIRE, IDLE, STATEMENT, said},
 };
 use sqlx::{
     ConnectOptions as _, Connection as _, PgConnection, PgPool,
@@ -77,10 +77,7 @@ fn limited(settings: PgConnectOptions) -> PgConnectOptions {
     settings.options([
         ("statement_timeout", millis(STATEMENT)),
         ("idle_in_transaction_session_timeout", millis(IDLE)),
-        (
-            "default_transaction_isolation",
-            r"read\ committed".to_owned(),
-        ),
+        ("default_transaction_isolation", "read committed".to_owned()),
         ("plan_cache_mode", "force_custom_plan".to_owned()),
         ("jit", "off".to_owned()),
     ])
@@ -125,22 +122,23 @@ struct Wrong(String);
 
 impl From<sqlx::Error> for Wrong {
     fn from(error: sqlx::Error) -> Self {
+        let said = said(&error);
         let code = error.as_database_error().and_then(|e| e.code());
         Self(match (code.as_deref(), &error) {
             // invalid_password, invalid_authorization_specification
             (Some("28P01" | "28000"), _) => {
-                format!("the server refuses the user: {error}: check user and password in the URL")
+                format!("the server refuses the user: {said}: check user and password in the URL")
             }
             // invalid_catalog_name
             (Some("3D000"), _) => {
-                format!("{error}: make it (createdb), or name another in the URL")
+                format!("{said}: make it (createdb), or name another in the URL")
             }
             // insufficient_privilege
-            (Some("42501"), _) => format!("{error}: the user needs this right to open the store"),
+            (Some("42501"), _) => format!("{said}: the user needs this right to open the store"),
             // invalid_schema_name
             (Some("3F000"), _) => {
                 format!(
-                    "{error}: name a schema of the user's (?options=-csearch_path=name in the URL)"
+                    "{said}: name a schema of the user's (?options=-csearch_path=name in the URL)"
                 )
             }
             (None, sqlx::Error::Io(io)) => {
@@ -148,7 +146,7 @@ impl From<sqlx::Error> for Wrong {
                     "nobody answers ({io}): is the server running, and are host and port right?"
                 )
             }
-            _ => error.to_string(),
+            _ => said,
         })
     }
 }

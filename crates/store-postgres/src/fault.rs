@@ -40,26 +40,35 @@ impl From<Fault> for StoreError {
     }
 }
 
+/// What the server said, without the place in its source; else what the client says.
+pub fn said(error: &sqlx::Error) -> String {
+    match error.as_database_error() {
+        Some(database) => database.message().to_owned(),
+        None => error.to_string(),
+    }
+}
+
 impl From<sqlx::Error> for Fault {
     fn from(error: sqlx::Error) -> Self {
         let code = error.as_database_error().and_then(|e| e.code());
         let of = |text: String| StoreError::Backend(text);
+        let said = said(&error);
         match code.as_deref() {
             // serialization_failure, deadlock_detected
             Some("40001" | "40P01") => Self::Conflict(of(format!(
-                "{error} (tried {TRIES} times; other coordinators write the same rows)"
+                "{said} (tried {TRIES} times; other coordinators write the same rows)"
             ))),
             // query_canceled
             Some("57014") => Self::Final(of(format!(
-                "{error}: a statement has {} s, waiting for other transactions included",
+                "{said}: a statement has {} s, waiting for other transactions included",
                 STATEMENT.as_secs()
             ))),
             // idle_in_transaction_session_timeout
             Some("25P03") => Self::Final(of(format!(
-                "{error}: an open transaction may be idle for {} s",
+                "{said}: an open transaction may be idle for {} s",
                 IDLE.as_secs()
             ))),
-            _ => Self::Final(of(error.to_string())),
+            _ => Self::Final(of(said)),
         }
     }
 }

@@ -18,3 +18,10 @@ async fn open(name: &str) -> SqliteStore {
 }
 
 store::conformance_suite!(open);
+
+/// Two processes on one file, with two coordinators each.
+#[tokio::test]
+async fn coordinators_share_a_file() {
+    let (a, b) = (open("coordinators").await, open("coordinators").await);
+    store::conformance::coordinators_share(&[&a, &a, &b, &b]).await;
+}

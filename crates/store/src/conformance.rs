@@ -8,11 +8,19 @@
 //! store::conformance_suite!(open);
 //! ```
 //!
+//! A store that is not there everywhere names a function that says whether a test is skipped:
+//! `conformance_suite!(open, unless skipped)`. [`Twin`] makes one store of two, and fails where they differ.
+//!
+//! [`coordinators_share`] is called with as many handles of a store as it has coordinators.
+//!
 //! The randomised test ([`model`]) runs random operations, with reports that come twice, late or never and
 //! crashes in between, against a small model in memory.
 
+mod coordinators;
+mod demo;
 mod examples;
 mod ledger;
+mod load;
 pub mod model;
 mod plans;
 mod reports;
@@ -20,24 +28,37 @@ mod results;
 mod runs;
 mod shared;
 mod tasks;
+mod twin;
 mod world;
 
+pub use coordinators::*;
+pub use demo::demo;
 pub use examples::*;
 pub use ledger::*;
+pub use load::{Throughput, throughput};
 pub use plans::*;
 pub use reports::*;
 pub use results::*;
 pub use runs::*;
 pub use shared::*;
 pub use tasks::*;
+pub use twin::Twin;
 
-/// One test for each promise: `$open` is an `async fn(&str) -> impl Store`. Needs tokio and proptest among
+/// Of a store that is there everywhere no test is skipped.
+pub fn never() -> bool {
+    false
+}
+
+/// One test for each promise: `$open` is an `async fn(&str) -> impl Store`, `$skipped` a `fn() -> bool`. Needs tokio and proptest among
 /// the adapter's dev-dependencies.
 #[macro_export]
 macro_rules! conformance_suite {
     ($open:path) => {
+        $crate::conformance_suite!($open, unless $crate::conformance::never);
+    };
+    ($open:path, unless $skipped:path) => {
         $crate::conformance_suite! {
-            $open:
+            $open, $skipped:
             a_run_is_stored_once
             a_status_changes_only_from_the_one_named
             the_newest_limits_hold
@@ -81,6 +102,9 @@ macro_rules! conformance_suite {
         #[test]
         fn random_operations_agree_with_the_model() {
             use ::proptest::prelude::*;
+            if $skipped() {
+                return;
+            }
             let runtime = ::tokio::runtime::Runtime::new().expect("a runtime");
             let cases = ::proptest::test_runner::Config::with_cases(48);
             ::proptest::proptest!(cases, |(ops in $crate::conformance::model::operations())| {
@@ -88,10 +112,13 @@ macro_rules! conformance_suite {
             });
         }
     };
-    ($open:path: $($name:ident)+) => {
+    ($open:path, $skipped:path: $($name:ident)+) => {
         $(
             #[tokio::test]
             async fn $name() {
+                if $skipped() {
+                    return;
+                }
                 let store = $open(stringify!($name)).await;
                 $crate::conformance::$name(&store).await;
             }

@@ -567,5 +567,9 @@ impl Model {
         assert!(self.tasks.iter().all(|t| t.state == State::Done));
         let closed = |t: &Task| t.done.len() + t.given_up.len() == t.questions.len();
         assert!(self.tasks.iter().all(closed));
+        let lines = w.store.projection(w.run).await.expect("projection");
+        let items = lines.iter().filter(|l| l.starts_with("item ")).count();
+        let planned: usize = self.tasks.iter().map(|t| t.questions.len()).sum();
+        assert_eq!(items, planned);
     }
 }
