@@ -4,7 +4,6 @@
 //! between delivers them again, and the fence finds nothing left to change.
 
 use crate::{Config, CoordinatorError, Deps, Event, Outcome, conduct, pulse::Pulse};
-use futures::FutureExt;
 use queue::{Consumer, Delivery, Lane};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -12,6 +11,8 @@ use wire::Report;
 
 /// Reports applied at a time.
 const BATCH: usize = 256;
+/// How long a first report waits for others.
+const LINGER: Duration = Duration::from_millis(25);
 /// Unacknowledged reports at a time.
 const PREFETCH: usize = 1_024;
 /// How often a failing store is asked before the loop ends.
@@ -44,7 +45,8 @@ pub async fn run(
     Ok(())
 }
 
-/// What is there, at least one; `None` at the end.
+/// At least one report, and what comes within [`LINGER`] of it; `None` at the end. Every transaction writes each index
+/// page that it touches: larger batches touch a page once for many rows.
 async fn batch(
     consumer: &mut dyn Consumer,
     last_call: &CancellationToken,
@@ -55,10 +57,17 @@ async fn batch(
         () = last_call.cancelled() => return None,
     };
     let mut batch = vec![first];
+    let until = tokio::time::Instant::now() + LINGER;
     while batch.len() < BATCH {
-        match consumer.next().now_or_never() {
-            Some(Some(delivery)) => batch.push(delivery),
-            _ => break,
+        tokio::select! {
+            biased;
+            delivery = consumer.next() => match delivery {
+                Some(delivery) => batch.push(delivery),
+                None => break,
+            },
+            () = tokio::time::sleep_until(until) => break,
+            // At the end nobody sends more: what is there was taken above.
+            () = last_call.cancelled() => break,
         }
     }
     Some(batch)

@@ -23,8 +23,11 @@ fn here(path: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(path)
 }
 
-/// Pairs of original and rewrite: the benign ones, the lossy ones.
-fn ours() -> (Vec<(String, String)>, Vec<(String, String)>) {
+/// Originals, each with a rewrite.
+type Pairs = Vec<(String, String)>;
+
+/// The benign pairs and the lossy ones.
+fn ours() -> (Pairs, Pairs) {
     let text = fs::read_to_string(here("tests/material_corpus.json")).unwrap();
     let all: Vec<Material> = serde_json::from_str(&text).unwrap();
     let (mut benign, mut lossy) = (Vec::new(), Vec::new());
@@ -37,7 +40,7 @@ fn ours() -> (Vec<(String, String)>, Vec<(String, String)>) {
     (benign, lossy)
 }
 
-fn leak_corpus() -> Vec<(String, String)> {
+fn leak_corpus() -> Pairs {
     let text = fs::read_to_string(here("tests/leak_corpus/benign.jsonl")).unwrap();
     let row = |line: &str| {
         let row: Value = serde_json::from_str(line).unwrap();

@@ -45,8 +45,8 @@ const READERS: u32 = 4;
 const CHECKPOINT_PAGES: &str = "8192";
 /// Page caches, negative: KiB. The writer's is large enough that the index over random keys stays in memory at
 /// 100,000 items; readers go through rows in order.
-const WRITER_CACHE: &str = "-16384";
-const READER_CACHE: &str = "-4096";
+const WRITER_CACHE: &str = "-8192";
+const READER_CACHE: &str = "-2048";
 
 /// A store in one SQLite file.
 ///
