@@ -31,38 +31,59 @@ use std::collections::{HashMap, HashSet};
 
 const MODEL: &str = "smollm2-135m-instruct";
 
+/// Calls weighed side by side.
+const BLOCK: usize = 32;
+
 /// The lifts of each row of a half, by the row's id; empty where the probe asks nothing.
 async fn lifts(model: &LocalModel, rows: &[&Row]) -> HashMap<String, Vec<f64>> {
     let mut board: Vec<Example> = rows.iter().map(|r| r.example()).collect();
     board.sort_by_key(Example::id);
     board.dedup_by_key(|e| e.id());
-    let mut out = HashMap::new();
-    for row in rows {
-        let example = row.example();
-        let at = board.iter().position(|e| *e == example).unwrap();
-        let texts = probe::texts(board.iter(), at);
-        let lifts = match probe::calls(&example, &row.rewrite, &texts) {
-            Some([with_added, bare]) => {
-                let (with_added, bare) = (ask(model, with_added).await, ask(model, bare).await);
-                probe::lifts(&texts, &with_added, &bare)
-            }
-            None => Vec::new(),
+    let asked: Vec<_> = rows
+        .iter()
+        .map(|row| {
+            let example = row.example();
+            let at = board.iter().position(|e| *e == example).unwrap();
+            let texts = probe::texts(board.iter(), at);
+            let calls = probe::calls(&example, &row.rewrite, &texts);
+            (row, texts, calls)
+        })
+        .collect();
+    let scores = ask(model, asked.iter().flat_map(|(.., calls)| calls).flatten()).await;
+    let lifts = asked.iter().map(|(row, texts, calls)| {
+        let of = |[with_added, bare]: &[Call; 2]| {
+            probe::lifts(texts, &scores[&key(with_added)], &scores[&key(bare)])
         };
-        out.insert(row.id.clone(), lifts);
-    }
-    out
+        (row.id.clone(), calls.as_ref().map(of).unwrap_or_default())
+    });
+    lifts.collect()
 }
 
-async fn ask(model: &LocalModel, call: Call) -> Vec<f64> {
-    let request = Request {
-        key: Hash::of(["the same answer under any key"]),
-        call,
-    };
-    let answer = model.call(vec![request]).await.remove(0).unwrap();
-    match answer.reply {
-        Reply::Scores { scores } => scores.iter().map(|s| s.logprob).collect(),
-        Reply::Text { .. } => panic!("no scores"),
+/// The log-likelihoods that each call gives; like a run, it asks nothing twice.
+async fn ask(model: &LocalModel, calls: impl Iterator<Item = &Call>) -> HashMap<Hash, Vec<f64>> {
+    let mut keys = HashSet::new();
+    let requests: Vec<Request> = calls
+        .map(|call| Request {
+            key: key(call),
+            call: call.clone(),
+        })
+        .filter(|request| keys.insert(request.key))
+        .collect();
+    let mut scores = HashMap::new();
+    for block in requests.chunks(BLOCK) {
+        let answers = model.call(block.to_vec()).await;
+        for (request, answer) in block.iter().zip(answers) {
+            let Reply::Scores { scores: found } = answer.unwrap().reply else {
+                panic!("no scores");
+            };
+            scores.insert(request.key, found.iter().map(|s| s.logprob).collect());
+        }
     }
+    scores
+}
+
+fn key(call: &Call) -> Hash {
+    Hash::of([serde_json::to_string(call).unwrap()])
 }
 
 /// The rows of a round that the probe rejects.
