@@ -1,20 +1,19 @@
 //! From replies to candidates, and the leak guard.
 //!
 //! A reply is read (one that lost the question's material is rejected), deduplicated within its target, tested by
-//! text rules, and (where the target model gives log-likelihoods) by a probe: the words that a rewrite adds must not
-//! by themselves raise the probability of the reference above the 99th percentile of what added words do to
-//! references of other questions.
+//! text rules, and (where the target model gives log-likelihoods) by the [`probe`]: the words that a rewrite adds must
+//! not raise the probability of the reference above the 99th percentile of what added words do to references of other
+//! questions.
 
-use super::{Additions, Planner, block::Question, order::Place, propose};
+use super::{Additions, Planner, block::Question, order::Place, probe, propose};
 use crate::{
     CoordinatorError,
     board::{Board, Pages, Spot, step_key},
     settings::{PROPOSER, TARGET},
 };
 use domain::{
-    call::{Call, Reply},
+    call::Reply,
     candidate::{Arm, Candidate, Verdict},
-    example::Reference,
     hash::Hash,
     ids::CandidateId,
     leak,
@@ -25,8 +24,6 @@ use domain::{
 use std::collections::{HashMap, HashSet};
 use store::Outcome;
 
-/// How many references of other targets each probe scores beside its own.
-const STRANGERS: usize = 4;
 /// The repeat that marks the probe without added words.
 const BARE: u32 = 1;
 
@@ -145,25 +142,9 @@ fn first_verdict(
         let detail = "the same words were proposed before".to_owned();
         return rejected("duplicate".to_owned(), detail);
     }
-    match leak::text_rules(&case(spot, &text)) {
+    match leak::text_rules(&leak::Case::of(&spot.example, &text)) {
         Some(found) => rejected(format!("leak_{}", found.rule.name()), found.detail),
         None => Verdict::Proposed,
-    }
-}
-
-fn case<'a>(spot: &'a Spot, rewrite: &'a str) -> leak::Case<'a> {
-    let (right, reference) = match &spot.example.reference {
-        Reference::Choice { index } => (Some(*index), None),
-        Reference::Text { text } => (None, Some(text.as_str())),
-        Reference::Code { .. } | Reference::None => (None, None),
-    };
-    leak::Case {
-        original: &spot.example.input,
-        rewrite,
-        context: spot.example.context.as_deref(),
-        choices: &spot.example.choices,
-        right,
-        reference,
     }
 }
 
@@ -175,45 +156,26 @@ fn words<'a>(spot: &'a Spot, candidate: &'a Candidate) -> &'a str {
         .unwrap_or(&spot.example.input)
 }
 
-/// Two questions: the reference and some strangers after the added words, and after nothing.
+/// The probe's two calls as questions.
 fn probes(board: &Board, at: usize, candidate: &Candidate) -> Vec<Question> {
     let spot = &board.spots[at];
-    let added = leak::added_words(&spot.example.input, words(spot, candidate));
-    let texts = probe_texts(board, at);
-    if added.trim().is_empty() || texts.len() < 2 {
+    let calls = probe::calls(
+        &spot.example,
+        words(spot, candidate),
+        &probe_texts(board, at),
+    );
+    let Some([with_added, bare]) = calls else {
         return Vec::new();
-    }
-    let call = |prefix: String| Call::Loglik {
-        messages: Vec::new(),
-        prefix,
-        continuations: texts.iter().map(|t| format!(" {t}")).collect(),
     };
-    let ask = |prefix: String, repeat: u32| Question {
+    let ask = |call, repeat| Question {
         candidate: Some(candidate.id),
-        ..Question::ungraded(&spot.target, TARGET, call(prefix), repeat)
+        ..Question::ungraded(&spot.target, TARGET, call, repeat)
     };
-    vec![
-        ask(format!("{}\n\nAnswer:", added.trim()), 0),
-        ask("Answer:".to_owned(), BARE),
-    ]
+    vec![ask(with_added, 0), ask(bare, BARE)]
 }
 
-/// The reference, then references of the next targets round the board.
 fn probe_texts(board: &Board, at: usize) -> Vec<&str> {
-    let Some(own) = board.spots[at].example.reference_text() else {
-        return Vec::new();
-    };
-    let others = board
-        .spots
-        .iter()
-        .cycle()
-        .skip(at + 1)
-        .take(board.spots.len() - 1);
-    let strangers = others
-        .filter_map(|s| s.example.reference_text())
-        .filter(|t| *t != own)
-        .take(STRANGERS);
-    [own].into_iter().chain(strangers).collect()
+    probe::texts(board.spots.iter().map(|s| &s.example), at)
 }
 
 /// The verdicts on candidates still in question, from the answers to their probes.
@@ -222,39 +184,27 @@ pub async fn verdicts(
     board: &Board,
     place: Place,
 ) -> Result<Vec<(CandidateId, Verdict)>, CoordinatorError> {
-    let mut lifts: HashMap<CandidateId, Vec<f64>> = HashMap::new();
     let answers = answers(planner, place).await?;
+    let (mut open, mut round) = (Vec::new(), Vec::new());
     for (at, spot) in board.spots.iter().enumerate() {
         let texts = probe_texts(board, at);
         for candidate in in_question(spot, place) {
-            let (with, bare) = (
-                answers.get(&(candidate.id, 0)),
-                answers.get(&(candidate.id, BARE)),
-            );
-            if let (Some(with), Some(bare)) = (with, bare) {
-                let lift = |(i, text): (usize, &&str)| leak::lift(with[i], bare[i], text.len() + 1);
-                lifts.insert(candidate.id, texts.iter().enumerate().map(lift).collect());
-            }
+            let with_added = answers.get(&(candidate.id, 0));
+            let lifts = with_added.zip(answers.get(&(candidate.id, BARE)));
+            let lifts = lifts.map(|(with, bare)| probe::lifts(&texts, with, bare));
+            open.push(candidate.id);
+            round.push(lifts.unwrap_or_default());
         }
     }
-    let mut strange: Vec<f64> = lifts
-        .values()
-        .flat_map(|l| l.iter().skip(1).copied())
-        .collect();
-    strange.sort_by(f64::total_cmp);
-    let threshold = leak::threshold(&strange);
-    let judge = |c: &Candidate| {
-        let lift = lifts.get(&c.id).and_then(|l| l.first().copied());
-        match lift.and_then(|l| leak::probe(l, threshold)) {
-            Some(found) => Verdict::Rejected {
-                reason: format!("leak_{}", found.rule.name()),
-                detail: found.detail,
-            },
-            None => Verdict::Accepted,
-        }
+    let verdict = |found: Option<leak::Leak>| match found {
+        Some(found) => Verdict::Rejected {
+            reason: format!("leak_{}", found.rule.name()),
+            detail: found.detail,
+        },
+        None => Verdict::Accepted,
     };
-    let open = board.spots.iter().flat_map(|s| in_question(s, place));
-    Ok(open.map(|c| (c.id, judge(c))).collect())
+    let verdicts = probe::judge(&round).into_iter().map(verdict);
+    Ok(open.into_iter().zip(verdicts).collect())
 }
 
 fn in_question(spot: &Spot, place: Place) -> impl Iterator<Item = &Candidate> {

@@ -8,6 +8,7 @@ mod confirm;
 mod guard;
 mod mine;
 pub mod order;
+pub mod probe;
 mod propose;
 mod score;
 mod tries;

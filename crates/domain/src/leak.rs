@@ -4,9 +4,9 @@
 //! look like a gain and be worth nothing, so every candidate passes two tests before it is tried:
 //!
 //! 1. [`text_rules`] compares what the rewrite adds with the right answer, in this process and in microseconds;
-//! 2. the probability probe asks a language model whether the added words alone ([`added_words`]) make the
-//!    reference more probable: [`lift`] per byte, judged by [`probe`] against the [`threshold`] seen with
-//!    mismatched questions.
+//! 2. the probability probe asks a language model whether the added words ([`added_words`]), read after the
+//!    question, make the reference more probable: the [`lift`], judged by [`probe`] against the [`threshold`] seen
+//!    with mismatched questions.
 //!
 //! The rules are measured on a corpus that was written before them (`tests/leak_corpus`); the figures are in
 //! `docs/leak-guard.md`. Nothing here reads the right answer out: a [`Leak`] says which rule fired and why,
@@ -40,6 +40,7 @@ mod view;
 pub use added::added_words;
 pub use probe::{MIN_MISMATCHED, lift, probe, threshold};
 
+use crate::example::{Example, Reference};
 use view::View;
 
 /// What the guard looks at: a question, its rewrite, and what a right answer is.
@@ -57,6 +58,25 @@ pub struct Case<'a> {
     pub right: Option<usize>,
     /// The reference text of an open question.
     pub reference: Option<&'a str>,
+}
+
+impl<'a> Case<'a> {
+    /// The case of an example and a rewrite of its input.
+    pub fn of(example: &'a Example, rewrite: &'a str) -> Self {
+        let (right, reference) = match &example.reference {
+            Reference::Choice { index } => (Some(*index), None),
+            Reference::Text { text } => (None, Some(text.as_str())),
+            Reference::Code { .. } | Reference::None => (None, None),
+        };
+        Self {
+            original: &example.input,
+            rewrite,
+            context: example.context.as_deref(),
+            choices: &example.choices,
+            right,
+            reference,
+        }
+    }
 }
 
 /// What a rewrite was rejected by.
@@ -80,7 +100,7 @@ pub enum Rule {
     Example,
     /// "The correct answer is …" was added, whatever follows.
     Announced,
-    /// The added words alone make the reference more probable than chance does.
+    /// The added words make the reference more probable than chance does.
     Probability,
 }
 

@@ -5,129 +5,17 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stdout)] // a test's helpers are tests, too
 
-use domain::{
-    hash::Hash,
-    leak::{Case, Leak, text_rules},
-};
-use serde::Deserialize;
-use std::{collections::BTreeMap, fmt::Write as _, fs, path::PathBuf};
+mod leak_corpus;
 
-const KINDS: [&str; 9] = [
-    "verbatim",
-    "paraphrase",
-    "elimination",
-    "translation",
-    "encoding",
-    "position",
-    "spelled",
-    "example",
-    "benign",
-];
+use leak_corpus::{KINDS, Row, check_manual, corpus};
+use std::collections::BTreeMap;
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Row {
-    id: String,
-    kind: String,
-    original: String,
-    rewrite: String,
-    #[serde(default)]
-    context: Option<String>,
-    choices: Vec<String>,
-    right: Option<usize>,
-    reference: Option<String>,
-    #[serde(default)]
-    style: Option<String>,
-}
-
-impl Row {
-    fn leak(&self) -> Option<Leak> {
-        text_rules(&Case {
-            original: &self.original,
-            rewrite: &self.rewrite,
-            context: self.context.as_deref(),
-            choices: &self.choices,
-            right: self.right,
-            reference: self.reference.as_deref(),
-        })
-    }
-
-    fn is_held_out(&self) -> bool {
-        Hash::of([&self.id]).0[0] & 1 == 1
-    }
-}
-
-fn here() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-}
-
-fn corpus() -> Vec<Row> {
-    let mut rows = Vec::new();
-    for kind in KINDS {
-        let path = here().join(format!("tests/leak_corpus/{kind}.jsonl"));
-        let text = fs::read_to_string(&path).unwrap();
-        let parsed = text
-            .lines()
-            .map(|l| serde_json::from_str::<Row>(l).unwrap());
-        rows.extend(parsed.inspect(|r| assert_eq!(r.kind, kind, "{}", r.id)));
-    }
-    rows
-}
-
-/// `hits` of `n`, as percent with the 95% Wilson interval.
-fn share(hits: usize, n: usize) -> String {
-    let (p, m, z) = (hits as f64 / n as f64, n as f64, 1.959_964);
-    let centre = (p + z * z / (2.0 * m)) / (1.0 + z * z / m);
-    let half = z / (1.0 + z * z / m) * (p * (1.0 - p) / m + z * z / (4.0 * m * m)).sqrt();
-    let percent = |x: f64| (100.0 * x).abs();
-    format!(
-        "{hits}/{n} = {:.0} % ({:.0}–{:.0})",
-        percent(p),
-        percent(centre - half),
-        percent(centre + half)
-    )
-}
-
-/// Rejected and all rows of each group in one half.
-fn counts(rows: &[Row], held_out: bool) -> BTreeMap<&str, (usize, usize)> {
-    let mut counts: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
-    for row in rows.iter().filter(|r| r.is_held_out() == held_out) {
-        let hit = usize::from(row.leak().is_some());
-        let mut groups = vec![row.kind.as_str()];
-        if row.kind != "benign" {
-            groups.push("all kinds");
-            if row.kind != "translation" {
-                groups.push("all but translation");
-            }
-            if row.style.is_some() {
-                groups.push("held-out styles only");
-            }
-        }
-        for group in groups {
-            let count = counts.entry(group).or_default();
-            *count = (count.0 + hit, count.1 + 1);
-        }
-    }
-    counts
-}
-
+/// The table of the text rules.
 fn table(rows: &[Row]) -> String {
-    let (dev, held) = (counts(rows, false), counts(rows, true));
-    let mut out = String::from("| rejected | dev half | held-out half |\n| --- | --- | --- |\n");
-    let summary = ["all kinds", "all but translation", "held-out styles only"];
-    for group in KINDS[..8].iter().chain(&summary).chain(&["benign"]) {
-        let cell = |half: &BTreeMap<&str, (usize, usize)>| {
-            half.get(group)
-                .map_or("–".to_owned(), |(hits, n)| share(*hits, *n))
-        };
-        let name = if *group == "benign" {
-            "**benign (false positives)**"
-        } else {
-            group
-        };
-        let _ = writeln!(out, "| {name} | {} | {} |", cell(&dev), cell(&held));
-    }
-    out
+    let found = |row: &Row| row.leak().is_some();
+    let columns: [leak_corpus::Column; 2] =
+        [("dev half", false, &found), ("held-out half", true, &found)];
+    leak_corpus::table(rows, &columns)
 }
 
 #[test]
@@ -186,22 +74,7 @@ fn the_manual_shows_what_is_measured() {
     if std::env::var_os("LEAK_SHOW").is_some() {
         show(&rows);
     }
-    let table = table(&rows);
-    let path = here().join("../../docs/leak-guard.md");
-    let manual = fs::read_to_string(&path).unwrap();
-    let (begin, end) = ("<!-- corpus: begin -->\n", "<!-- corpus: end -->");
-    let (head, rest) = manual
-        .split_once(begin)
-        .expect("the manual has no begin marker");
-    let (shown, tail) = rest.split_once(end).expect("the manual has no end marker");
-    if std::env::var_os("UPDATE_DOCS").is_some() {
-        fs::write(&path, format!("{head}{begin}{table}{end}{tail}")).unwrap();
-        return;
-    }
-    assert_eq!(
-        shown, table,
-        "docs/leak-guard.md is out of date: run this test with UPDATE_DOCS=1"
-    );
+    check_manual("corpus", &table(&rows));
 }
 
 /// Which rules catch which kind, over the whole corpus: a change of a rule shows here.

@@ -183,7 +183,7 @@ pub const KEYS: &[Key] = &[
     key("search.max_chars", Count(16, 1_000_000), Is("1200"), "the longest rewrite, in characters; a long original may grow by half whatever this says"),
     key("search.feedback", Word(&["outcome", "reference"]), Is("\"outcome\""), "what the proposer is told of earlier answers: how they were graded, or the reference too, which marks the run"),
 
-    key("leak.probe", Flag, Is("true"), "test whether the added words alone raise the probability of the reference (needs log-likelihoods)"),
+    key("leak.probe", Flag, Is("true"), "test whether the added words raise the probability of the reference (needs log-likelihoods)"),
 
     key("confirm.repeats", Count(2, 10_000), Is("8"), "fresh draws of original and winner each; fewer than 8 support no claim and mark the run"),
     key("confirm.placebo", Flag, Is("true"), "let as many unscored paraphrases compete, chosen the same way; without it the run is marked"),

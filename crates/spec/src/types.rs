@@ -212,7 +212,7 @@ pub enum Feedback {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Leak {
-    /// Whether the added words alone are tested for raising the probability of the reference.
+    /// Whether the added words are tested for raising the probability of the reference.
     pub probe: bool,
 }
 

@@ -1,6 +1,6 @@
 //! The probability probe's arithmetic.
 //!
-//! The caller asks a language model for the log-likelihood of the reference after the added words alone, and
+//! The caller asks a language model for the log-likelihood of the reference with the added words before it, and
 //! without them. The same is done with references of other questions (mismatched), which shows how much any
 //! added text moves any reference. A candidate whose own lift is above the 99th percentile of the mismatched
 //! ones says something about its answer.
@@ -13,17 +13,19 @@ pub const MIN_MISMATCHED: usize = 20;
 /// From here on the 99th percentile is read off the sample; below, it is estimated (see [`threshold`]).
 const EMPIRICAL: usize = 200;
 
-/// How much the added words raise the log-likelihood of a reference, in nats per byte of the reference.
-/// `with_added` and `without` are in nats; a reference of no bytes has no lift.
+/// How much the added words raise the log-likelihood of a reference, in nats per square root of its bytes: what
+/// harmless words do to a text grows about so with its length. Per byte, references of a few bytes would set the
+/// threshold for all, and none of a sentence could ever pass it. `with_added` and `without` are in nats; a reference
+/// of no bytes has no lift.
 pub fn lift(with_added: f64, without: f64, bytes: usize) -> f64 {
     if bytes == 0 {
         0.0
     } else {
-        (with_added - without) / bytes as f64
+        (with_added - without) / (bytes as f64).sqrt()
     }
 }
 
-/// The 99th percentile of lifts seen with mismatched questions, in nats per byte.
+/// The 99th percentile of lifts seen with mismatched questions.
 ///
 /// From 200 lifts on: the empirical percentile, interpolated between order statistics. From
 /// [`MIN_MISMATCHED`] to 199, where the empirical one is little more than the maximum: the larger of the maximum
@@ -63,7 +65,7 @@ fn quantile(sorted: &[f64], q: f64) -> f64 {
 pub fn probe(lift: f64, threshold: Option<f64>) -> Option<Leak> {
     let threshold = threshold?;
     (lift > threshold).then(|| {
-        let detail = format!("the added words alone lift the reference by {lift:.3} nats per byte, limit {threshold:.3}");
+        let detail = format!("the added words lift the reference by {lift:.3} nats per root of its bytes, limit {threshold:.3}");
         Leak::new(Rule::Probability, detail)
     })
 }
@@ -73,8 +75,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lift_is_per_byte() {
-        assert_eq!(lift(-10.0, -20.0, 5), 2.0);
+    fn lift_is_per_root_of_bytes() {
+        assert_eq!(lift(-10.0, -20.0, 25), 2.0);
         assert_eq!(lift(-10.0, -20.0, 0), 0.0);
     }
 
