@@ -23,11 +23,7 @@ const POLL: Duration = Duration::from_millis(200);
 ///
 /// # Errors
 /// When the store fails, or the run's data make no sense.
-pub async fn conduct(
-    id: RunId,
-    deps: &Deps,
-    pulse: &Pulse,
-) -> Result<Outcome, CoordinatorError> {
+pub async fn conduct(id: RunId, deps: &Deps, pulse: &Pulse) -> Result<Outcome, CoordinatorError> {
     let run = read(id, deps).await?;
     let brief = brief(&run, deps).await?;
     let mut changes = pulse.changes();

@@ -21,11 +21,7 @@ const LEADER: &str = "leader";
 const LOOK: Duration = Duration::from_millis(500);
 
 /// Leads whenever it can, until it is dropped.
-pub async fn run(
-    config: &Config,
-    deps: &Deps,
-    pulse: &Arc<Pulse>,
-) -> Result<(), CoordinatorError> {
+pub async fn run(config: &Config, deps: &Deps, pulse: &Arc<Pulse>) -> Result<(), CoordinatorError> {
     let Some(lease) = &config.lease else {
         return rule(config, deps, pulse).await;
     };

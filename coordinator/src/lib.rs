@@ -31,9 +31,9 @@ mod pool;
 mod pulse;
 mod rescue;
 mod serve;
-mod watch;
 pub mod settings;
 pub mod summary;
+mod watch;
 
 pub use dispatch::share;
 pub use pool::Pools;
@@ -221,6 +221,9 @@ pub enum CoordinatorError {
 impl CoordinatorError {
     /// Whether the same may work later.
     pub fn is_passing(&self) -> bool {
-        matches!(self, Self::Store(store::StoreError::Backend(_)) | Self::Queue(_))
+        matches!(
+            self,
+            Self::Store(store::StoreError::Backend(_)) | Self::Queue(_)
+        )
     }
 }

@@ -4,8 +4,10 @@ use crate::{
     Config, CoordinatorError, Deps, Outcome, collect, conduct, dispatch, lead, pulse::Pulse, watch,
 };
 use domain::ids::RunId;
+use futures::{FutureExt, future::BoxFuture};
 use runtime::shutdown::Shutdown;
 use std::{sync::Arc, time::Duration};
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 /// The first wait after a loop failed, then ever twice as long.
@@ -60,36 +62,59 @@ pub async fn run(
 /// Works on all runs until shutdown is asked for. Whatever fails is tried again for ever: a coordinator outlives its
 /// database and its broker.
 pub async fn serve(config: Config, deps: Deps, shutdown: Shutdown) {
-    let pulse = Arc::new(Pulse::default());
-    let last_call = CancellationToken::new();
-    let collecting = again("collector", async || {
-        collect::run(&config, &deps, &pulse, &last_call).await
+    let parts = Arc::new(Parts {
+        config,
+        deps,
+        pulse: Arc::default(),
     });
-    let dispatching = again("dispatcher", async || {
-        dispatch::run(None, &config, &deps, &pulse).await
-    });
-    let leading = again("leader", async || lead::run(&config, &deps, &pulse).await);
-    let watching = again("heartbeats", async || watch::beats(&deps).await);
-    let burying = again("dead letters", async || {
-        watch::dead_letters(&config, &deps, &pulse).await
-    });
+    // They end with this, however it ends.
+    let mut loops = JoinSet::new();
+    for (name, work) in LOOPS {
+        loops.spawn(again(name, *work, parts.clone()));
+    }
     tokio::select! {
-        () = collecting => {}
-        () = watching => {}
-        () = burying => {}
-        () = dispatching => {}
-        () = leading => {}
+        _ = loops.join_next() => {}
         () = shutdown.drain_requested() => {}
     }
-    lead::resign(&config, &deps).await;
+    loops.shutdown().await;
+    lead::resign(&parts.config, &parts.deps).await;
 }
 
+/// What all loops share.
+struct Parts {
+    config: Config,
+    deps: Deps,
+    pulse: Arc<Pulse>,
+}
+
+type Ended = Result<(), CoordinatorError>;
+type Work = fn(Arc<Parts>) -> BoxFuture<'static, Ended>;
+
+const LOOPS: &[(&str, Work)] = &[
+    ("collector", |p| {
+        async move { collect::run(&p.config, &p.deps, &p.pulse, &CancellationToken::new()).await }
+            .boxed()
+    }),
+    ("dispatcher", |p| {
+        async move { dispatch::run(None, &p.config, &p.deps, &p.pulse).await }.boxed()
+    }),
+    ("leader", |p| {
+        async move { lead::run(&p.config, &p.deps, &p.pulse).await }.boxed()
+    }),
+    ("heartbeats", |p| {
+        async move { watch::beats(&p.deps).await }.boxed()
+    }),
+    ("dead letters", |p| {
+        async move { watch::dead_letters(&p.config, &p.deps, &p.pulse).await }.boxed()
+    }),
+];
+
 /// Starts a loop again whenever it ends.
-async fn again(name: &str, work: impl AsyncFn() -> Result<(), CoordinatorError>) {
+async fn again(name: &'static str, work: Work, parts: Arc<Parts>) {
     let mut wait = FIRST_WAIT;
     loop {
         let began = tokio::time::Instant::now();
-        match work().await {
+        match work(parts.clone()).await {
             Ok(()) => tracing::warn!(name, "loop ended, starting it again"),
             Err(error) => tracing::warn!(name, %error, "loop failed, starting it again"),
         }

@@ -64,7 +64,12 @@ pub async fn dead_letters(
     while let Some(delivery) = consumer.next().await {
         let letter = DeadLetter::of(&delivery.message);
         let lane = letter.lane.map_or("unknown", Lane::name);
-        tracing::error!(id = delivery.message.id, lane, reason = letter.reason, "dead letter");
+        tracing::error!(
+            id = delivery.message.id,
+            lane,
+            reason = letter.reason,
+            "dead letter"
+        );
         if letter.lane != Some(Lane::Results)
             && let Ok(report) = failed(&delivery.message.body, &letter.reason)
         {

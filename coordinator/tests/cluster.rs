@@ -10,7 +10,10 @@
 mod support;
 
 use coordinator::{Config, Deps, Lease, ModelFacts};
-use domain::{ids::RunId, run::{Limits, RunStatus}};
+use domain::{
+    ids::RunId,
+    run::{Limits, RunStatus},
+};
 use llm::{Identity, LanguageModel, scripted::ScriptedModel};
 use queue::{TaskQueue, amqp};
 use rand::{RngExt, SeedableRng};
@@ -29,7 +32,9 @@ fn services() -> Option<(String, String)> {
     match (database, broker) {
         (Ok(database), Ok(broker)) => Some((database, broker)),
         (Err(name), _) | (_, Err(name)) => {
-            skip(&format!("cluster: {name} is not set (scripts/test starts it)"));
+            skip(&format!(
+                "cluster: {name} is not set (scripts/test starts it)"
+            ));
             None
         }
     }
@@ -178,7 +183,12 @@ async fn a_cluster_whose_processes_die_ends_as_one_process_does() {
     let expected = calm.store.projection(calm.run).await.unwrap();
 
     let (site, store, _dir) = site(database, &broker).await;
-    let mut alive = [site.coordinator(0), site.coordinator(1), site.worker(2), site.worker(3)];
+    let mut alive = [
+        site.coordinator(0),
+        site.coordinator(1),
+        site.worker(2),
+        site.worker(3),
+    ];
     let mut rng = ChaCha8Rng::seed_from_u64(9);
     let mut deaths = 0;
     while store.run(site.run).await.unwrap().unwrap().status == RunStatus::Running {
@@ -211,5 +221,12 @@ async fn at_rest(store: &PostgresStore, run: RunId) {
     let spend = store.spend(run).await.unwrap();
     assert!(spend.calls > 0);
     let store: &dyn Store = store;
-    assert!(store.claim(run, 10, i64::MAX / 2, 1).await.unwrap().tasks.is_empty());
+    assert!(
+        store
+            .claim(run, 10, i64::MAX / 2, 1)
+            .await
+            .unwrap()
+            .tasks
+            .is_empty()
+    );
 }

@@ -13,7 +13,6 @@ use domain::{
     run::Attempt,
 };
 use llm::{ErrorKind, LanguageModel, ModelError, Request};
-use queue::Message;
 use runtime::{
     heart::Heart,
     work::{Handled, Handler},

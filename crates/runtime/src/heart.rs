@@ -61,14 +61,16 @@ impl Heart {
             .enable_all()
             .build()?;
         let (stop, stopped) = oneshot::channel::<()>();
-        let beating = async move {
-            tokio::select! {
-                _ = stopped => {}
-                () = heart.beat(&worker, every, connect) => {}
-            }
-        };
         let thread = thread::Builder::new().name("heart".into());
-        let thread = thread.spawn(move || runtime.block_on(beating))?;
+        // The future is made on its thread: only what makes it has to travel there.
+        let thread = thread.spawn(move || {
+            runtime.block_on(async {
+                tokio::select! {
+                    _ = stopped => {}
+                    () = heart.beat(&worker, every, connect) => {}
+                }
+            });
+        })?;
         Ok(Beating {
             stop: Some(stop),
             thread: Some(thread),
@@ -199,7 +201,8 @@ mod tests {
         let beats = Beats::decode(&first.message.body).unwrap();
         assert_eq!((beats.worker.as_str(), beats.attempts), ("w", vec![one]));
         let mut more = 0;
-        while let Ok(Some(_)) = tokio::time::timeout(Duration::from_millis(20), events.next()).await {
+        while let Ok(Some(_)) = tokio::time::timeout(Duration::from_millis(20), events.next()).await
+        {
             more += 1;
         }
         assert!(more >= 1, "it beat once and never again");

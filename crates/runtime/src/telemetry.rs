@@ -13,8 +13,9 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 /// The environment variable that chooses what is logged.
 pub const FILTER_VARIABLE: &str = "PROMPTIMAL_LOG";
-/// What is logged when nobody chooses.
-pub const DEFAULT_FILTER: &str = "warn";
+/// What is logged when nobody chooses. The broker's client warns with the body of a message that comes back; what
+/// matters of that is our own error.
+pub const DEFAULT_FILTER: &str = "warn,lapin=error";
 
 /// How to log.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

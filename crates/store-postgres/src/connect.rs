@@ -44,7 +44,11 @@ pub async fn connect(url: &str, options: Options) -> Result<PgPool> {
     let mut conn = place.soon(CONNECT, settings.connect()).await?;
     check_encoding(&mut conn, &place).await?;
     if options.migrate {
-        place.soon(MIGRATE, MIGRATIONS.run(&mut conn)).await?;
+        // Through a pool of one: sqlx's future over a bare connection cannot be sent to another thread.
+        let one = PgPoolOptions::new().max_connections(1);
+        let one = one.connect_lazy_with(settings.clone());
+        place.soon(MIGRATE, MIGRATIONS.run(&one)).await?;
+        one.close().await;
     }
     check_migrations(&mut conn, &place).await?;
     conn.close().await.ok();

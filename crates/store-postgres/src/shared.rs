@@ -40,7 +40,11 @@ impl Shared for PostgresStore {
     }
 
     async fn set_priority(&self, run: RunId, priority: i32) -> Result<bool> {
-        let set = query!("UPDATE runs SET priority = $2 WHERE id = $1", run.0, priority);
+        let set = query!(
+            "UPDATE runs SET priority = $2 WHERE id = $1",
+            run.0,
+            priority
+        );
         Ok(db(set.execute(&self.pool)).await?.rows_affected() == 1)
     }
 

@@ -46,10 +46,7 @@ impl Shared for SqliteStore {
     }
 
     async fn beat(&self, beats: &[Beat], now: i64) -> Result<u64> {
-        let batch: Vec<_> = beats
-            .iter()
-            .map(|b| (b.task, b.epoch, &b.worker))
-            .collect();
+        let batch: Vec<_> = beats.iter().map(|b| (b.task, b.epoch, &b.worker)).collect();
         let batch = rows(&batch)?;
         let mut tx = self.write().await?;
         let noted = query!(
