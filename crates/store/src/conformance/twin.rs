@@ -1,8 +1,9 @@
 //! Two stores as one: what they say must be the same, to the last bit.
 
 use crate::{
-    Applied, Claim, Examples, KeyQuery, MemberPage, NewTask, Outcome, Plans, Result, Results,
-    RetryPolicy, Run, Runs, StatusChange, StepStatus, StepWriter, Tasks, Totals,
+    Applied, Beat, Claim, Examples, KeyQuery, LeaseAsk, Lost, MemberPage, NewTask, Outcome, Plans,
+    RescuePolicy, Result, Results, RetryPolicy, Run, Running, Runs, Shared, StatusChange,
+    StepStatus, StepWriter, Tasks, Totals,
 };
 use async_trait::async_trait;
 use domain::{
@@ -182,5 +183,27 @@ impl<A: Results, B: Results> Results for Twin<A, B> {
     }
     async fn projection(&self, run: RunId) -> Result<Vec<String>> {
         both!(self.projection(run))
+    }
+}
+
+#[async_trait]
+impl<A: Shared, B: Shared> Shared for Twin<A, B> {
+    async fn running(&self) -> Result<Vec<Running>> {
+        both!(self.running())
+    }
+    async fn set_priority(&self, run: RunId, priority: i32) -> Result<bool> {
+        both!(self.set_priority(run, priority))
+    }
+    async fn beat(&self, beats: &[Beat], now: i64) -> Result<u64> {
+        both!(self.beat(beats, now))
+    }
+    async fn rescue_lost(&self, policy: &RescuePolicy, now: i64) -> Result<Vec<Lost>> {
+        both!(self.rescue_lost(policy, now))
+    }
+    async fn lease(&self, ask: &LeaseAsk<'_>) -> Result<Option<i64>> {
+        both!(self.lease(ask))
+    }
+    async fn release(&self, name: &str, holder: &str) -> Result<()> {
+        both!(self.release(name, holder))
     }
 }
