@@ -48,6 +48,39 @@ async fn coordinators_with_pools_of_their_own_share_a_database() {
     }
 }
 
+/// Neither of two transactions that overlap sees what the other writes; what follows must make up for it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_item_may_be_planned_while_it_is_answered() {
+    if skipped() {
+        return;
+    }
+    let store = open("overlap").await;
+    let mut conn = connect(&schema("overlap").await).await;
+    // The planner is held after it looked for answers and before it commits.
+    for sql in [
+        "create function wait() returns trigger language plpgsql as $$
+         begin perform pg_advisory_xact_lock_shared(20, 26); return new; end $$",
+        "create trigger wait before update on rounds for each row
+         when (old.items = 0 and new.items = 2) execute function wait()",
+        "select pg_advisory_lock(20, 26)",
+    ] {
+        sqlx::query(sql).execute(&mut conn).await.unwrap();
+    }
+    let waits = "select count(*) from pg_locks
+                  where locktype = 'advisory' and (classid, objid) = (20, 26) and not granted";
+    conformance::an_item_is_planned_while_it_is_answered(&store, async |planner, report| {
+        let release = async {
+            while number(&mut conn, waits).await == 0 {}
+            report.await;
+            let release = sqlx::query("select pg_advisory_unlock(20, 26)");
+            release.execute(&mut conn).await.unwrap();
+        };
+        futures::join!(planner, release);
+    })
+    .await;
+    counters_equal_a_recount("overlap").await;
+}
+
 /// A transaction that conflicts with another one is tried again, and then counts once.
 #[tokio::test]
 async fn a_conflict_is_tried_again() {

@@ -1,12 +1,12 @@
 //! Several coordinators on one store: claims and reports side by side lose nothing and never exceed the cap.
 
-use super::world::{POLICY, START, World, failed, good, report};
+use super::world::{POLICY, START, World, failed, good, grader, report};
 use crate::{Applied, Claimed, Store};
 use domain::{
     ids::{RunId, TaskId},
     run::Limits,
 };
-use futures::future::join_all;
+use futures::future::{BoxFuture, join_all};
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     sync::{
@@ -51,6 +51,36 @@ pub async fn coordinators_share(stores: &[&dyn Store]) {
     shared.publish(stores[0], claimed).await;
     let applied = join_all(stores.iter().map(|s| shared.coordinate(*s))).await;
     shared.check(&applied, &[&a, &b]).await;
+}
+
+/// A step is planned while another run stores the answer that one of its items waits for: `meet` is handed the commit
+/// of the one and the report of the other, and lets them overlap. The waiting item must not wait for ever.
+pub async fn an_item_is_planned_while_it_is_answered<'a>(
+    store: &'a dyn Store,
+    meet: impl AsyncFnOnce(BoxFuture<'a, ()>, BoxFuture<'a, ()>),
+) {
+    let (a, b) = (World::new(store, None).await, World::new(store, None).await);
+    a.plan(0, &[&[1]], &[]).await;
+    let task = a.dispatch(START).await.remove(0);
+    let done = report(task.task, task.epoch, vec![good(0, 1)]);
+    let mut writer = b.begin(0).await;
+    let waiting = [b.item(0, 1)];
+    writer
+        .items(&waiting, Some(&grader()))
+        .await
+        .expect("items");
+    writer.tasks(&b.tasks(0, 1, &[&[1]])).await.expect("tasks");
+    meet(
+        Box::pin(async { writer.commit().await.expect("commit") }),
+        Box::pin(async move {
+            let applied = store.apply(&[done], POLICY, START).await;
+            assert_eq!(applied.expect("apply").answers, 1);
+        }),
+    )
+    .await;
+    assert!(b.dispatch(START + 1).await.is_empty(), "it was answered");
+    let status = b.status().await;
+    assert_eq!((status.items, status.items_done, status.open), (2, 2, 0));
 }
 
 /// The questions of a task: the even ones are common to both runs.

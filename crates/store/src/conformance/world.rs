@@ -1,6 +1,6 @@
 //! A small run to write tests with: two examples, one target, one candidate.
 
-use crate::{Claimed, NewTask, RetryPolicy, Run, StepStatus, Store};
+use crate::{Claimed, NewTask, RetryPolicy, Run, StepStatus, StepWriter, Store};
 use domain::{
     call::{Answer, Reply, Usage},
     candidate::{Arm, Candidate, Target, Verdict},
@@ -172,11 +172,8 @@ impl<'a> World<'a> {
         out
     }
 
-    /// Plans a step of graded tasks, and of items without a task behind them.
-    pub async fn plan(&self, round: u32, questions: &[&[u32]], without_task: &[u32]) {
-        let asked: usize = questions.iter().map(|q| q.len()).sum();
-        let tasks = self.tasks(round, without_task.len() as u32, questions);
-        assert_eq!(asked, tasks.iter().map(|t| t.items.len()).sum::<usize>());
+    /// Opens a step with the target and, in the first round, the candidate.
+    pub async fn begin(&self, round: u32) -> Box<dyn StepWriter> {
         let mut writer = self
             .store
             .begin_step(self.step(round), RoundKind::Search, START)
@@ -189,6 +186,15 @@ impl<'a> World<'a> {
             let candidate = [self.candidate.clone()];
             writer.candidates(&candidate).await.expect("candidates");
         }
+        writer
+    }
+
+    /// Plans a step of graded tasks, and of items without a task behind them.
+    pub async fn plan(&self, round: u32, questions: &[&[u32]], without_task: &[u32]) {
+        let asked: usize = questions.iter().map(|q| q.len()).sum();
+        let tasks = self.tasks(round, without_task.len() as u32, questions);
+        assert_eq!(asked, tasks.iter().map(|t| t.items.len()).sum::<usize>());
+        let mut writer = self.begin(round).await;
         let free: Vec<Item> = (0..)
             .zip(without_task)
             .map(|(o, q)| self.item(o, *q))

@@ -1,6 +1,6 @@
 //! How many items a second the store takes from plan to done, whether that depends on how many there are, and on how
 //! many coordinators there are, each with a run and connections of its own:
-//! `cargo run --release -p store-postgres --example throughput -- 1000 10000 100000 10000x4`.
+//! `cargo run --release -p store-postgres --example throughput_postgres -- 1000 10000 100000 10000x4`.
 //!
 //! PROMPTIMAL_TEST_DATABASE_URL names the database. Each measurement has a schema of its own, which is dropped at the
 //! end. No model and no queue; see `store::conformance::throughput`.
