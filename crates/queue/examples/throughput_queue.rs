@@ -1,6 +1,6 @@
 //! How fast a queue is: publications, consumption, and the way there and back.
 //!
-//!     cargo run --release -p queue --example throughput [MESSAGES [BYTES]]
+//!     cargo run --release -p queue --example throughput_queue [MESSAGES [BYTES]]
 //!
 //! In memory always; on RabbitMQ where `PROMPTIMAL_TEST_AMQP_URL` says where it is.
 
