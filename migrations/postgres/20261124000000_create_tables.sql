@@ -5,6 +5,11 @@
 --
 -- Rows are never deleted, save the outbox and the bodies of closed tasks. Forward only: a change is a new file.
 --
+-- The large tables (items, outbox, task_bodies, grades, ledger) have no foreign keys: those are checked row by row, which
+-- takes as long as all the rest. Numbers of rounds, tasks and answers come from these tables themselves, in the statement
+-- or transaction that writes them, and rows they name are never deleted; the ids in items are checked by a trigger, once
+-- for each statement.
+--
 -- Who writes several kinds of rows takes their locks in one order, so that nobody waits in a circle: tasks (by
 -- seq), answers (by key), grades, items, rounds (by id), run_spend (by run).
 
@@ -158,20 +163,20 @@ CREATE INDEX tasks_dead ON tasks (run_id) WHERE state = 'dead';
 -- Beside the tasks, so that a change of state does not copy the body; gone once the task is done. The body is
 -- text: a message for workers, which nobody asks into here.
 CREATE TABLE task_bodies (
-    task_seq bigint PRIMARY KEY REFERENCES tasks (seq),
+    task_seq bigint PRIMARY KEY,
     body     text   NOT NULL
 );
 
 -- An item without a task needs none: its answer is stored, or an equal item of its step asks and it waits
 -- for that one. No index names the state, so that a change of state touches none.
 CREATE TABLE items (
-    round_id       bigint NOT NULL REFERENCES rounds (id),
+    round_id       bigint NOT NULL,
     ordinal        bigint NOT NULL CHECK (ordinal >= 0),
-    task_seq       bigint REFERENCES tasks (seq),
+    task_seq       bigint,
     place          bigint,
-    target_id      uuid   NOT NULL REFERENCES targets (id),
-    candidate_id   uuid   REFERENCES candidates (id),
-    example_id     uuid   REFERENCES examples (id),
+    target_id      uuid   NOT NULL,
+    candidate_id   uuid,
+    example_id     uuid,
     repeat         bigint NOT NULL,
     key            uuid   NOT NULL,
     grader         text   COLLATE "C",
@@ -187,7 +192,7 @@ CREATE INDEX items_waiting ON items (key) WHERE task_seq IS NULL;
 
 -- What has to be published: due is the later of not_before and the end of the last claim's hold.
 CREATE TABLE outbox (
-    task_seq bigint      PRIMARY KEY REFERENCES tasks (seq),
+    task_seq bigint      PRIMARY KEY,
     run_id   uuid        NOT NULL,
     due      timestamptz NOT NULL
 ) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);
@@ -212,7 +217,7 @@ CREATE TABLE answers (
 -- The example is in the key: two examples can ask the same question and have other references. Where there is
 -- none it is the nil uuid, so that rows are found by equality.
 CREATE TABLE grades (
-    answer_seq     bigint           NOT NULL REFERENCES answers (seq),
+    answer_seq     bigint           NOT NULL,
     example_id     uuid             NOT NULL DEFAULT '00000000-0000-0000-0000-000000000000',
     grader         text             NOT NULL COLLATE "C",
     grader_version text             NOT NULL COLLATE "C",
@@ -245,7 +250,7 @@ CREATE TABLE pairs (
 CREATE TABLE ledger (
     seq         bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     run_id      uuid        NOT NULL,
-    task_seq    bigint      NOT NULL REFERENCES tasks (seq),
+    task_seq    bigint      NOT NULL,
     epoch       bigint      NOT NULL,
     kind        text        NOT NULL COLLATE "C" CHECK (kind IN ('reserve', 'settle', 'expire')),
     worker      text        NOT NULL COLLATE "C" DEFAULT '',
@@ -275,6 +280,27 @@ BEGIN
 END $$;
 CREATE TRIGGER ledger_adds_up AFTER INSERT ON ledger
 REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION ledger_adds_up();
+
+CREATE FUNCTION items_refer() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    wrong text;
+BEGIN
+    SELECT format('item %s names a target, candidate or example that is not stored', i.ordinal)
+      INTO wrong
+      FROM added i
+      LEFT JOIN targets t ON t.id = i.target_id
+      LEFT JOIN candidates c ON c.id = i.candidate_id
+      LEFT JOIN examples e ON e.id = i.example_id
+     WHERE t.id IS NULL OR (i.candidate_id IS NOT NULL AND c.id IS NULL)
+        OR (i.example_id IS NOT NULL AND e.id IS NULL)
+     LIMIT 1;
+    IF wrong IS NOT NULL THEN
+        RAISE EXCEPTION '%', wrong USING ERRCODE = 'foreign_key_violation';
+    END IF;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER items_refer AFTER INSERT ON items
+REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION items_refer();
 
 CREATE FUNCTION items_count() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN

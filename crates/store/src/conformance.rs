@@ -70,6 +70,7 @@ macro_rules! conformance_suite {
             one_of_two_callers_plans_a_step
             candidates_come_back_in_order
             an_item_without_task_needs_a_twin_or_an_answer
+            an_item_names_what_is_stored
             a_claim_reserves_once
             a_claim_stops_at_the_budget
             tasks_are_claimed_oldest_first

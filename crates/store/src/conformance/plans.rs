@@ -135,6 +135,29 @@ pub async fn candidates_come_back_in_order(store: &dyn Store) {
     assert_eq!(totals.rejected, [("leak_verbatim".to_owned(), 2)]);
 }
 
+/// A step that names what is not stored is not stored either.
+pub async fn an_item_names_what_is_stored(store: &dyn Store) {
+    let w = World::new(store, None).await;
+    for nth in 0..3 {
+        let mut item = w.item(0, 1);
+        match nth {
+            0 => item.target = w.run.target("nowhere"),
+            1 => item.candidate = Some(w.run.candidate("nowhere")),
+            _ => item.example = Some(key(9)),
+        }
+        let mut tasks = w.tasks(0, 0, &[&[1]]);
+        tasks[0].items = vec![item];
+        let mut writer = w.begin(0).await;
+        let planned = async {
+            writer.tasks(&tasks).await?;
+            writer.commit().await
+        };
+        assert!(planned.await.is_err(), "{nth}");
+    }
+    assert_eq!(store.last_step(w.run).await.expect("last"), None);
+    w.plan(0, &[&[1]], &[]).await;
+}
+
 /// An item that nobody asks and nobody answered would hold its step for ever.
 pub async fn an_item_without_task_needs_a_twin_or_an_answer(store: &dyn Store) {
     let w = World::new(store, None).await;
