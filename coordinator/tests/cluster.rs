@@ -165,9 +165,15 @@ async fn site(database: String, broker: &str) -> (Site, PostgresStore, tempfile:
         database,
         broker,
         run,
-        model: Arc::new(ScriptedModel::new(identity, support::script)),
+        model: Arc::new(ScriptedModel::new(identity, slowly)),
     };
     (site, store, dir)
+}
+
+/// Answers as the quick one does, but slowly enough that processes die in the middle of a run.
+fn slowly(request: &llm::Request) -> Result<domain::call::Answer, llm::ModelError> {
+    std::thread::sleep(Duration::from_millis(20));
+    support::script(request)
 }
 
 /// Two coordinators and two workers; every so often one of them dies without a word and another takes its place.
@@ -192,7 +198,7 @@ async fn a_cluster_whose_processes_die_ends_as_one_process_does() {
     let mut rng = ChaCha8Rng::seed_from_u64(9);
     let mut deaths = 0;
     while store.run(site.run).await.unwrap().unwrap().status == RunStatus::Running {
-        tokio::time::sleep(Duration::from_millis(rng.random_range(100..700))).await;
+        tokio::time::sleep(Duration::from_millis(rng.random_range(100..450))).await;
         let (at, number) = (rng.random_range(0..alive.len()), 10 + deaths);
         alive[at].abort();
         alive[at] = match at < 2 {

@@ -140,30 +140,35 @@ struct Found {
 async fn find_lost(tx: &mut Tx, policy: &RescuePolicy, now: i64) -> Result<Vec<Found>, Fault> {
     let [silent, unstarted, deadline] =
         [policy.silent, policy.unstarted, policy.deadline].map(|ago| now.saturating_sub(ago));
-    // Found first and sorted here: with an ORDER BY the server may walk all tasks in order instead.
+    let running = query_scalar!("SELECT id FROM runs WHERE status = 'running'");
+    let running = db(running.fetch_all(&mut **tx)).await?;
+    // Sorted here: with an ORDER BY the server may walk all tasks in order instead.
     let seqs = query_scalar!(
-        "SELECT t.seq FROM runs r JOIN tasks t ON t.run_id = r.id AND t.state = 'dispatched'
-          WHERE r.status = 'running'
-            AND CASE WHEN t.beat_epoch = t.epoch THEN t.beat_at < $1 OR t.started_at < $3
-                     ELSE t.dispatched_at < $2 END",
+        "SELECT seq FROM tasks
+          WHERE run_id = ANY($4) AND state = 'dispatched'
+            AND CASE WHEN beat_epoch = epoch THEN beat_at < $1 OR started_at < $3
+                     ELSE dispatched_at < $2 END",
         Micros(silent) as Micros,
         Micros(unstarted) as Micros,
-        Micros(deadline) as Micros
+        Micros(deadline) as Micros,
+        &running
     );
     let mut seqs = db(seqs.fetch_all(&mut **tx)).await?;
     seqs.sort_unstable();
     seqs.truncate(policy.limit as usize);
     let rows = query!(
-        r#"SELECT t.seq, t.id, t.run_id, t.round_id, t.epoch, t.attempts,
+        r#"SELECT t.seq, t.id, t.run_id, t.round_id, t.epoch, t.attempts, t.state,
                   CASE WHEN t.beat_epoch IS DISTINCT FROM t.epoch THEN 'unstarted'
                        WHEN t.beat_at < $2 THEN 'silent' ELSE 'overdue' END AS "why!"
-             FROM tasks t WHERE t.seq = ANY($1) AND t.state = 'dispatched'
+             FROM tasks t WHERE t.seq = ANY($1)
             ORDER BY t.seq FOR NO KEY UPDATE SKIP LOCKED"#,
         &seqs,
         Micros(silent) as Micros
     );
     let rows = db(rows.fetch_all(&mut **tx)).await?;
+    // Closed by a report since it was found: not lost.
     rows.into_iter()
+        .filter(|row| row.state == "dispatched")
         .map(|row| {
             let name = row.id.to_string();
             let at = At("tasks", &name);
