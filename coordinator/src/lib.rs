@@ -25,6 +25,7 @@ mod collect;
 mod conduct;
 mod dispatch;
 pub mod ingest;
+pub mod intake;
 mod lead;
 pub mod plan;
 mod pool;
@@ -194,6 +195,12 @@ pub enum CoordinatorError {
     /// A run that is not stored.
     #[error("run {0} is not stored")]
     UnknownRun(RunId),
+    /// A spec that cannot become a run.
+    #[error("{0}")]
+    Intake(String),
+    /// Shares of a split that are none.
+    #[error(transparent)]
+    Ratios(#[from] dataset::BadRatios),
     /// The run's spec cannot be worked on.
     #[error("{0}")]
     Brief(String),

@@ -1,14 +1,14 @@
 //! The embedded mode: the same services as on a cluster, in one process, with other dependencies handed in.
 
-use crate::{models, out, progress, stored::StoredSpec};
+use crate::{models, out, progress};
 use anyhow::{Context, bail};
 use coordinator::{
     Brief, Briefs, Config, Deps, Observer, Outcome,
-    ingest::{self, Division, Ingested},
+    ingest::Ingested,
+    intake::{self, StoredSpec},
     settings::{PROPOSER, TARGET},
 };
-use dataset::{Ratios, Source};
-use domain::run::{RunKind, RunStatus};
+use domain::run::RunKind;
 use queue::memory::MemoryQueue;
 use runtime::{
     clock::{Clock, SystemClock},
@@ -21,7 +21,7 @@ use std::{
     sync::Arc,
     time::Duration,
 };
-use store::{RetryPolicy, Run, Runs, StatusChange};
+use store::{RetryPolicy, Run};
 use store_sqlite::SqliteStore;
 use worker_eval::Models;
 
@@ -97,61 +97,12 @@ async fn lock(data_dir: &Path, run: &Run) -> anyhow::Result<File> {
     )
 }
 
-/// A stopped run is set to running; data are read if they were not.
+/// Its data are read if they were not; a stopped run is set to running.
 async fn ready(job: &Job<'_>) -> anyhow::Result<()> {
-    for from in [RunStatus::Paused, RunStatus::Failed] {
-        set_status(job, from, RunStatus::Running).await?;
-    }
-    if store::Plans::last_step(job.store.as_ref(), job.run.id)
-        .await?
-        .is_some()
-    {
-        return Ok(());
-    }
-    let sources = sources(job)?;
-    let division = division(job, &sources)?;
-    let mut ingested = Vec::new();
-    for source in &sources {
-        let one = ingest::ingest(job.store.as_ref(), job.run.id, source, &division).await?;
-        if one.examples + one.duplicates == 0 {
-            bail!(
-                "dataset {:?}: {} holds no usable row",
-                source.name,
-                source.path.display()
-            );
-        }
-        tell(&one, job.quiet);
-        ingested.push(one);
-    }
-    let summary = serde_json::json!({ "datasets_read": ingested });
-    job.store
-        .set_summary(job.run.id, &summary.to_string())
-        .await?;
+    let now = SystemClock.now_micros();
+    let read = intake::ready(job.store.as_ref(), &job.run, &job.stored, now).await?;
+    read.iter().for_each(|one| tell(one, job.quiet));
     Ok(())
-}
-
-fn sources(job: &Job<'_>) -> anyhow::Result<Vec<Source>> {
-    let found = |data: &spec::Dataset| {
-        let path = job.stored.paths.datasets.get(&data.name);
-        let path = path.with_context(|| format!("dataset {:?} was not found", data.name))?;
-        Ok(data.source(path, job.stored.spec.run.seed))
-    };
-    job.stored.spec.datasets.iter().map(found).collect()
-}
-
-/// An evaluation that asks everything needs no split, and so no clusters.
-fn division(job: &Job<'_>, sources: &[Source]) -> anyhow::Result<Division> {
-    let spec = &job.stored.spec;
-    if job.run.kind == RunKind::Evaluate && spec.eval.split == spec::EvalSplit::All {
-        return Ok(Division::Whole);
-    }
-    let (s, seed) = (&spec.splits, spec.run.seed);
-    let ratios = Ratios::new(s.train, s.validation, s.test)?;
-    Ok(Division::Split {
-        seed,
-        ratios,
-        clusters: ingest::clusters(sources)?,
-    })
 }
 
 fn tell(one: &Ingested, quiet: bool) {
@@ -169,19 +120,6 @@ fn tell(one: &Ingested, quiet: bool) {
         };
         out::note(format!("{}: {} examples{again}", one.dataset, one.examples));
     }
-}
-
-async fn set_status(job: &Job<'_>, from: RunStatus, to: RunStatus) -> anyhow::Result<()> {
-    let now = SystemClock.now_micros();
-    let change = StatusChange {
-        run: job.run.id,
-        from,
-        to,
-        reason: None,
-        now,
-    };
-    job.store.set_status(&change).await?;
-    Ok(())
 }
 
 /// Worker and coordinator side by side. On the first Ctrl-C the worker finishes what it has in hand, and only then

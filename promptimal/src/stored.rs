@@ -1,48 +1,12 @@
 //! Runs as this program stores and finds them.
 
 use anyhow::{Context, bail};
-use coordinator::settings::Settings;
-use domain::{
-    hash::Hash,
-    run::{RunKind, RunStatus},
-};
-use serde::{Deserialize, Serialize};
-use spec::{Paths, Spec};
 use std::path::Path;
 use store::{Run, Store};
 use store_sqlite::SqliteStore;
 
 /// The file inside the data folder.
 pub const FILE: &str = "promptimal.db";
-
-/// What is stored as a run's spec: the spec, and where its files were found.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct StoredSpec {
-    /// The spec.
-    pub spec: Spec,
-    /// Where its files were.
-    pub paths: Paths,
-}
-
-impl StoredSpec {
-    /// Reads the spec of a run.
-    ///
-    /// # Errors
-    /// When it was stored by another version.
-    pub fn of(run: &Run) -> anyhow::Result<Self> {
-        serde_json::from_str(&run.spec).with_context(|| {
-            format!(
-                "run {}: its spec was stored by another version of promptimal",
-                run.id
-            )
-        })
-    }
-
-    /// What the planner needs.
-    pub fn settings(&self, kind: RunKind) -> Settings {
-        Settings::new(&self.spec, kind)
-    }
-}
 
 /// Opens the store, making it if need be.
 ///
@@ -96,14 +60,4 @@ pub async fn find(store: &dyn Store, wanted: &str) -> anyhow::Result<Run> {
         0 => bail!("no run {wanted:?}: `promptimal runs` lists them"),
         n => bail!("{n} runs begin with {wanted:?}: give more of the id"),
     }
-}
-
-/// The newest run of the same work that was not given up.
-///
-/// # Errors
-/// When the store fails.
-pub async fn same_work(store: &dyn Store, hash: Hash) -> anyhow::Result<Option<Run>> {
-    let runs = store.runs().await?;
-    let same = |r: &Run| r.spec_hash == hash && r.status != RunStatus::Cancelled;
-    Ok(runs.into_iter().find(same))
 }

@@ -30,7 +30,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     (
         "worker-eval",
         &[
-            "domain", "wire", "queue", "llm", "model", "dataset", "runtime",
+            // Of a spec, its `[models]`.
+            "domain", "wire", "spec", "queue", "llm", "model", "dataset", "runtime",
         ],
     ),
     (

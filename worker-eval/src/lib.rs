@@ -7,6 +7,8 @@
 
 pub mod grade;
 mod handler;
+#[cfg(feature = "local")]
+pub mod models;
 mod report;
 
 use llm::LanguageModel;

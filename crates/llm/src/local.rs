@@ -61,12 +61,35 @@ struct Block {
     reply: oneshot::Sender<Answers>,
 }
 
+/// What a planner must know of a local model. It outlives the model: who only plans need not keep the weights.
+#[derive(Clone, Debug)]
+pub struct LocalFacts {
+    /// What the model is.
+    pub identity: Identity,
+    /// Tokens that the chat template adds around a conversation.
+    overhead: u64,
+}
+
+impl LocalFacts {
+    /// An upper bound for one call, as [`LanguageModel::worst_case`].
+    pub fn worst_case(&self, call: &Call) -> WorstCase {
+        // Byte-level tokens are never more than bytes; a start token or a first space may join them.
+        let read = call.prompt_bytes() as u64 + self.overhead + 2;
+        let written = match call {
+            Call::Generate { sampling, .. } => u64::from(sampling.max_tokens),
+            Call::Loglik { .. } => 0,
+        };
+        WorstCase {
+            tokens: read + written,
+            cost_micros: 0,
+        }
+    }
+}
+
 /// A handle to the model's thread.
 #[derive(Debug)]
 pub struct LocalModel {
-    identity: Identity,
-    /// Tokens that the chat template adds around a conversation.
-    overhead: u64,
+    facts: LocalFacts,
     // Behind a lock because a std sender is cheap to clone but the handle is shared by reference.
     blocks: Mutex<Option<mpsc::Sender<Block>>>,
     stop: Arc<AtomicBool>,
@@ -123,12 +146,16 @@ impl LocalModel {
         };
         let blocks = Mutex::new(Some(blocks));
         Ok(Self {
-            identity,
-            overhead,
+            facts: LocalFacts { identity, overhead },
             blocks,
             stop,
             thread: Some(thread),
         })
+    }
+
+    /// What a planner must know of it.
+    pub fn facts(&self) -> LocalFacts {
+        self.facts.clone()
     }
 
     /// Sends a block to the thread; `None` when the thread is gone.
@@ -157,7 +184,7 @@ impl Drop for LocalModel {
 #[async_trait]
 impl LanguageModel for LocalModel {
     fn identity(&self) -> &Identity {
-        &self.identity
+        &self.facts.identity
     }
 
     async fn call(&self, block: Vec<Request>) -> Vec<Result<Answer, ModelError>> {
@@ -173,16 +200,7 @@ impl LanguageModel for LocalModel {
     }
 
     fn worst_case(&self, call: &Call) -> WorstCase {
-        // Byte-level tokens are never more than bytes; a start token or a first space may join them.
-        let read = call.prompt_bytes() as u64 + self.overhead + 2;
-        let written = match call {
-            Call::Generate { sampling, .. } => u64::from(sampling.max_tokens),
-            Call::Loglik { .. } => 0,
-        };
-        WorstCase {
-            tokens: read + written,
-            cost_micros: 0,
-        }
+        self.facts.worst_case(call)
     }
 }
 

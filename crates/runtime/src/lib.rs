@@ -4,10 +4,13 @@
 //! - [`shutdown`]: first ask to drain, then to stop at once.
 //! - [`clock`]: the time as a parameter.
 //! - [`heart`]: signs of life, which no amount of work can keep back.
+//! - `service` (a feature): health, readiness and metrics over HTTP, and who this process is.
 //! - [`work`]: the loop that consumes, handles, reports and only then acknowledges.
 
 pub mod clock;
 pub mod heart;
+#[cfg(feature = "service")]
+pub mod service;
 pub mod shutdown;
 pub mod telemetry;
 pub mod work;

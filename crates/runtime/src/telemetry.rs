@@ -24,6 +24,8 @@ pub struct TelemetryOptions {
     pub format: Format,
     /// Directives that win over the environment.
     pub filter: Option<String>,
+    /// Directives instead of [`DEFAULT_FILTER`], where neither says anything.
+    pub default_filter: Option<&'static str>,
 }
 
 /// The shape of a log line.
@@ -77,7 +79,10 @@ fn filter(
     let (origin, value) = match (&options.filter, environment) {
         (Some(value), _) => ("the log filter", value.clone()),
         (None, Some(value)) => (FILTER_VARIABLE, value),
-        (None, None) => ("the default log filter", DEFAULT_FILTER.to_owned()),
+        (None, None) => {
+            let default = options.default_filter.unwrap_or(DEFAULT_FILTER);
+            ("the default log filter", default.to_owned())
+        }
     };
     EnvFilter::builder()
         .parse(&value)

@@ -55,6 +55,9 @@ pub enum Purpose {
     Run,
     /// Just evaluating: the models of `[eval]`.
     Eval,
+    /// For a worker: `[models]` alone, each of which must be callable. All else in the file is passed over, so that a
+    /// spec serves as well as a file of models.
+    Models,
 }
 
 /// A spec that passed every check.
@@ -130,6 +133,12 @@ pub fn load_text(
         let key = assignment.split('=').next().unwrap_or_default().trim();
         tree.set(assignment)
             .map_err(|message| alone(format!("--set {key}"), message))?;
+    }
+    if purpose == Purpose::Models {
+        tree.keep("models");
+        // The one section that every spec must have.
+        tree.set("run.name=models")
+            .map_err(|message| alone(file.clone(), message))?;
     }
     let mut report = Report::new(file, &tree);
     let mut json = shape::check(&tree, &mut report);

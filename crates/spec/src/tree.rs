@@ -162,6 +162,13 @@ impl Node {
         (node, true)
     }
 
+    /// Leaves out every entry of a table but one.
+    pub(crate) fn keep(&mut self, key: &str) {
+        if let Value::Table(entries) = &mut self.value {
+            entries.retain(|(k, _)| k == key);
+        }
+    }
+
     /// Lays `key=value` over the document. The value is read as TOML where it is TOML and the key
     /// wants more than text, else as text. A data set goes by its index or by its name.
     pub(crate) fn set(&mut self, assignment: &str) -> Result<(), String> {

@@ -3,18 +3,17 @@
 use crate::{
     cli::{ResumeArgs, RunArgs},
     embedded::{self, Job},
-    estimate, out, render,
-    stored::{self, StoredSpec},
+    estimate, out, render, stored,
 };
 use anyhow::{Context, anyhow, bail};
-use coordinator::{Outcome, summary};
-use domain::{
-    hash::Hash,
-    ids::RunId,
-    run::{Limits, RunKind, RunStatus},
+use coordinator::{
+    Outcome,
+    intake::{self, Ask, StoredSpec},
+    summary,
 };
+use domain::run::{Limits, RunKind, RunStatus};
 use runtime::clock::{Clock, SystemClock};
-use spec::{Loaded, Purpose, SpecError, Threshold};
+use spec::{Purpose, SpecError, Threshold};
 use std::{path::Path, process::ExitCode, sync::Arc};
 use store::{Run, Runs};
 use store_sqlite::SqliteStore;
@@ -62,13 +61,18 @@ async fn start(dir: &Path, args: &RunArgs, kind: RunKind) -> anyhow::Result<Exit
         return estimate::print(&loaded, kind, args.json).map(|()| ExitCode::SUCCESS);
     }
     let store = Arc::new(stored::open(dir).await?);
-    let run = find_or_create(&store, &loaded, kind, args.new).await?;
+    let ask = Ask {
+        kind,
+        new: args.new,
+        now: SystemClock.now_micros(),
+    };
+    let (run, _) = intake::find_or_create(store.as_ref(), &loaded, ask).await?;
     let show = Show {
         json: args.json,
         quiet: args.quiet || args.json,
     };
     // As it is written now: how a model is reached and the thresholds may have changed since the run began.
-    go(dir, store, (run, as_stored(&loaded)), show).await
+    go(dir, store, (run, StoredSpec::new(&loaded)), show).await
 }
 
 /// What a spec error says to people. A spec that is right and only ahead of its time or place is told so.
@@ -80,72 +84,6 @@ fn unusable(file: &Path, error: SpecError) -> anyhow::Error {
         ),
         false => error.into(),
     }
-}
-
-fn as_stored(loaded: &Loaded) -> StoredSpec {
-    StoredSpec {
-        spec: loaded.spec.clone(),
-        paths: loaded.paths.clone(),
-    }
-}
-
-async fn find_or_create(
-    store: &SqliteStore,
-    loaded: &Loaded,
-    kind: RunKind,
-    new: bool,
-) -> anyhow::Result<Run> {
-    let hash = work_hash(loaded, kind)?;
-    let limits = loaded.spec.budget.limits();
-    if let (false, Some(run)) = (new, stored::same_work(store, hash).await?) {
-        if store.limits(run.id).await? != limits {
-            store
-                .add_limits(run.id, &limits, SystemClock.now_micros())
-                .await?;
-        }
-        return Ok(run);
-    }
-    let run = Run {
-        id: RunId::new(),
-        name: loaded.spec.run.name.clone(),
-        tags: loaded.spec.run.tags.clone(),
-        kind,
-        status: RunStatus::Running,
-        reason: None,
-        spec: serde_json::to_string(&as_stored(loaded))?,
-        spec_hash: hash,
-        summary: None,
-        created_at: SystemClock.now_micros(),
-        finished_at: None,
-    };
-    store.create_run(&run, &limits).await?;
-    Ok(run)
-}
-
-/// The same work: the same spec on the same data. A changed file is new work.
-fn work_hash(loaded: &Loaded, kind: RunKind) -> anyhow::Result<Hash> {
-    let mut parts = vec![kind.as_str().to_owned(), loaded.spec.hash().to_string()];
-    for (name, path) in &loaded.paths.datasets {
-        let digest =
-            digest(path).with_context(|| format!("dataset {name:?}: {}", path.display()))?;
-        parts.push(format!("{name} {digest}"));
-    }
-    Ok(Hash::of(parts))
-}
-
-/// A hash of the names and contents of a file, or of all files below a folder.
-fn digest(path: &Path) -> std::io::Result<Hash> {
-    if path.is_file() {
-        return Hash::of_reader(std::fs::File::open(path)?);
-    }
-    let mut entries: Vec<_> = std::fs::read_dir(path)?.collect::<Result<_, _>>()?;
-    entries.sort_by_key(std::fs::DirEntry::file_name);
-    let mut parts = Vec::new();
-    for entry in entries {
-        parts.push(entry.file_name().into_encoded_bytes());
-        parts.push(digest(&entry.path())?.0.to_vec());
-    }
-    Ok(Hash::of(parts))
 }
 
 /// `promptimal resume`

@@ -1,11 +1,10 @@
 //! `promptimal show`
 
-use crate::{
-    cli::ShowArgs,
-    render,
-    stored::{self, StoredSpec},
+use crate::{cli::ShowArgs, render, stored};
+use coordinator::{
+    intake::StoredSpec,
+    summary::{self, EvalSummary, Summary},
 };
-use coordinator::summary::{self, EvalSummary, Summary};
 use domain::run::RunKind;
 use runtime::clock::{Clock, SystemClock};
 use std::path::Path;

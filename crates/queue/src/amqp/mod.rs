@@ -104,6 +104,12 @@ impl AmqpQueue {
         self.consuming.close();
     }
 
+    /// Why nothing gets through now, if so: the broker is away, or blocks publishers.
+    pub fn hindrance(&self) -> Option<String> {
+        let consuming = self.consuming.hindrance();
+        self.publishing.hindrance().or(consuming)
+    }
+
     async fn subscribe(&self, subscription: Subscription) -> Result<Pump, String> {
         let link = Arc::clone(&self.consuming);
         Pump::start(link, subscription, self.config.publish_limit).await

@@ -31,6 +31,9 @@ pub(crate) struct Check<'a> {
 impl Check<'_> {
     /// Runs every check, and fills in the graders.
     pub(crate) fn all(&mut self, spec: &mut Spec) {
+        if self.purpose == Purpose::Models {
+            return models::check(self, spec);
+        }
         self.names = spec.datasets.iter().map(|d| d.name.clone()).collect();
         run::check(self, spec);
         models::check(self, spec);
@@ -44,6 +47,7 @@ impl Check<'_> {
         match self.purpose {
             Purpose::Run => vec![TARGET],
             Purpose::Eval => spec.eval.models.iter().map(String::as_str).collect(),
+            Purpose::Models => callable(spec),
         }
     }
 
@@ -148,6 +152,15 @@ impl Check<'_> {
             self.report.wrong_hidden(key, message);
         }
     }
+}
+
+/// All models but those that write no text.
+fn callable(spec: &Spec) -> Vec<&str> {
+    let models = spec.models.iter();
+    models
+        .filter(|(_, model)| !matches!(model, Model::Reward(_)))
+        .map(|(name, _)| name.as_str())
+        .collect()
 }
 
 fn absolute(here: &Path, folder: &Path) -> PathBuf {

@@ -1,0 +1,118 @@
+//! The arguments of `coordinator`, and the help that teaches them.
+
+use clap::Parser;
+use coordinator::{Config, Lease};
+use queue::amqp;
+use runtime::service::ServiceArgs;
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    num::NonZeroUsize,
+    time::Duration,
+};
+use store::{RescuePolicy, RetryPolicy};
+
+/// Where it listens unless told.
+pub const LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 7700);
+
+/// A claim that was not published within this long may be claimed again: longer than publishing may take.
+const HOLD: i64 = 60_000_000;
+/// How long leadership holds without being renewed.
+const LEASE: Duration = Duration::from_secs(10);
+/// Lost tasks given back at a time.
+const PAGE: u32 = 500;
+
+/// A coordinator of Promptimal: plans rounds, sends tasks to workers over the broker, applies their reports.
+///
+/// Everything that matters is in the database: start two or more for safety, stop any of them at any moment.
+#[derive(Debug, Parser)]
+#[command(name = "coordinator", version)]
+pub struct Cli {
+    /// The database: postgres://user:password@host:port/database. Its tables are made and brought up to date.
+    #[arg(long, value_name = "URL", env = "PROMPTIMAL_DATABASE_URL", hide_env_values = true, required_unless_present = "healthcheck")]
+    database_url: Option<String>,
+    /// The broker: amqp://user:password@host:port/vhost, or amqps:// for TLS.
+    #[arg(long, value_name = "URL", env = "PROMPTIMAL_AMQP_URL", hide_env_values = true, required_unless_present = "healthcheck")]
+    amqp_url: Option<String>,
+    /// The beginning of all names on the broker; one for each database, the same for its workers.
+    #[arg(long, value_name = "WORD", env = "PROMPTIMAL_QUEUE_PREFIX", default_value = amqp::DEFAULT_PREFIX)]
+    queue_prefix: String,
+    /// Tasks with the broker and the workers at once, over all runs: a few for each block that the workers have in
+    /// hand together.
+    #[arg(long, value_name = "N", env = "PROMPTIMAL_WINDOW", default_value = "256")]
+    window: NonZeroUsize,
+    /// A task whose worker is silent for so long is given to another.
+    #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = clap::value_parser!(u32).range(10..))]
+    silent_seconds: u32,
+    /// A task that no worker began for so long is sent again.
+    #[arg(long, value_name = "SECONDS", default_value = "600", value_parser = clap::value_parser!(u32).range(10..))]
+    unstarted_seconds: u32,
+    /// A task that takes so long is given to another, whatever its worker says.
+    #[arg(long, value_name = "SECONDS", default_value = "3600", value_parser = clap::value_parser!(u32).range(10..))]
+    deadline_seconds: u32,
+    /// How it tells of itself. It listens on 127.0.0.1:7700 unless told.
+    #[command(flatten)]
+    pub service: ServiceArgs,
+}
+
+impl Cli {
+    /// The database.
+    pub fn database(&self) -> &str {
+        self.database_url.as_deref().unwrap_or_default()
+    }
+
+    /// How the broker is used.
+    ///
+    /// # Errors
+    /// When the URL is none; the error does not repeat it.
+    pub fn broker(&self) -> anyhow::Result<amqp::Config> {
+        let url = self.amqp_url.as_deref().unwrap_or_default();
+        let mut config = amqp::Config::new(url.parse()?);
+        config.prefix.clone_from(&self.queue_prefix);
+        config.name = "coordinator".to_owned();
+        Ok(config)
+    }
+
+    /// How it works.
+    pub fn config(&self, holder: String) -> Config {
+        let micros = |seconds: u32| i64::from(seconds) * 1_000_000;
+        Config {
+            window: self.window.get(),
+            retry: RETRY,
+            hold: HOLD,
+            rescue: Some(RescuePolicy {
+                silent: micros(self.silent_seconds),
+                unstarted: micros(self.unstarted_seconds),
+                deadline: micros(self.deadline_seconds),
+                max_attempts: RETRY.max_attempts,
+                limit: PAGE,
+            }),
+            lease: Some(Lease { holder, ttl: LEASE }),
+        }
+    }
+}
+
+/// How failed items are treated: five attempts, from one second to a minute apart.
+pub const RETRY: RetryPolicy = RetryPolicy {
+    max_attempts: 5,
+    backoff: 1_000_000,
+    max_backoff: 60_000_000,
+};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_arguments_make_sense() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_health_check_needs_no_database() {
+        let cli = Cli::try_parse_from(["coordinator", "--healthcheck"]).unwrap();
+        assert!(cli.service.healthcheck);
+        let error = Cli::try_parse_from(["coordinator"]).unwrap_err().to_string();
+        assert!(error.contains("--database-url"), "{error}");
+    }
+}

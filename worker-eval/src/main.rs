@@ -1,0 +1,142 @@
+//! The worker of a cluster: takes tasks from the broker, calls models, grades answers, reports.
+
+mod cli;
+
+use anyhow::{Context, bail};
+use clap::Parser;
+use cli::Cli;
+use queue::{TaskQueue, amqp};
+use runtime::{
+    heart::{self, Heart},
+    service::{self, Asked, Metrics, Ready},
+    shutdown::Shutdown,
+    telemetry,
+};
+use std::{process::ExitCode, sync::Arc, time::Duration};
+use worker_eval::{Config, Deps, Models, models};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let started = telemetry::init(&cli.service.telemetry()).context("logs");
+    let made = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build();
+    let result = started
+        .and_then(|()| made.context("no runtime"))
+        .and_then(|runtime| runtime.block_on(run(cli)));
+    match result {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+    if let Asked::Check(at) = cli.service.asked(None).map_err(anyhow::Error::msg)? {
+        return match service::healthy(at).await {
+            Ok(()) => Ok(ExitCode::SUCCESS),
+            Err(lacks) => {
+                eprintln!("{lacks}");
+                Ok(ExitCode::FAILURE)
+            }
+        };
+    }
+    let config = cli.queue_config()?;
+    let metrics = service::metrics()?;
+    // Before anything that takes long: Ctrl-C works from the first moment.
+    let shutdown = Shutdown::install_signals().context("cannot listen for signals")?;
+    let models = models(&cli).await?;
+    let queue = Arc::new(amqp::connect(config.clone()).await?);
+    let worker = service::process_id();
+    tracing::info!(worker, models = models.len(), broker = %config.url, "ready for tasks");
+    let server = match cli.service.listen {
+        Some(at) => {
+            let routes = service::vitals(ready(queue.clone()), metrics);
+            Some(service::serve(at, routes, shutdown.clone()).await?)
+        }
+        None => None,
+    };
+    work(&cli, (config, queue), models, worker, shutdown).await?;
+    if let Some(server) = server {
+        server.ended().await;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The models of the file.
+async fn models(cli: &Cli) -> anyhow::Result<Models> {
+    let loaded = spec::load(&cli.models, &[], spec::Purpose::Models)?;
+    for warning in &loaded.warnings {
+        tracing::warn!("{warning}");
+    }
+    let callable = loaded.spec.models.iter();
+    let callable = callable.filter(|(_, model)| !matches!(model, spec::Model::Reward(_)));
+    let built = models::build(callable, &loaded.paths, &models::fetch_silently).await?;
+    if built.is_empty() {
+        bail!(
+            "{} has no [models.…] that can be called: write one, as in a spec",
+            cli.models.display()
+        );
+    }
+    for (name, model) in &built {
+        tracing::info!(name, identity = model.identity().key, "model");
+    }
+    Ok(built)
+}
+
+fn ready(queue: Arc<amqp::AmqpQueue>) -> Ready {
+    Arc::new(move || {
+        let lacks = queue.hindrance();
+        Box::pin(async move { lacks.map_or(Ok(()), Err) })
+    })
+}
+
+/// Works until told to drain; then what is in hand is finished, within a limit.
+async fn work(
+    cli: &Cli,
+    (broker, queue): (amqp::Config, Arc<amqp::AmqpQueue>),
+    models: Models,
+    worker: String,
+    shutdown: Shutdown,
+) -> anyhow::Result<()> {
+    let heart = Heart::default();
+    // On connections of its own, which nothing else can keep busy.
+    let connect = move || {
+        let mut broker = broker.clone();
+        broker.name.push_str("-heart");
+        async move {
+            let connected = amqp::connect(broker).await;
+            let connected = connected.map_err(|e| queue::QueueError::new(None, e.to_string()))?;
+            Ok(Arc::new(connected) as Arc<dyn TaskQueue>)
+        }
+    };
+    let _beating = heart
+        .start(worker.clone(), heart::EVERY, connect)
+        .context("no thread for the signs of life")?;
+    let limit = Duration::from_secs(cli.drain_seconds);
+    tokio::spawn(stop_after(limit, shutdown.clone()));
+    let deps = Deps {
+        queue: queue.clone(),
+        models,
+        heart,
+    };
+    let config = Config {
+        concurrency: cli.concurrency.get(),
+        worker,
+    };
+    worker_eval::run(config, deps, shutdown).await?;
+    queue.close();
+    Ok(())
+}
+
+/// A drain that takes too long becomes a stop: what is in hand goes back to the queue.
+async fn stop_after(limit: Duration, shutdown: Shutdown) {
+    shutdown.drain_requested().await;
+    tokio::time::sleep(limit).await;
+    if !shutdown.is_stopping() {
+        tracing::warn!(seconds = limit.as_secs(), "not drained in time, stopping");
+        shutdown.request_stop();
+    }
+}
