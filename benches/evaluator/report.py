@@ -36,7 +36,8 @@ def grouped(runs: list[dict], *keys: str) -> dict[tuple, list[dict]]:
 
 
 def tables(results: dict) -> str:
-    parts = [where(results), rates(results), ceiling(results), tuning(results), phases(results), scaling(results)]
+    parts = [where(results), rates(results), thrown(results), ceiling(results), tuning(results), phases(results)]
+    parts.append(scaling(results))
     return "\n\n".join(part for part in parts if part)
 
 
@@ -76,6 +77,13 @@ def rates(results: dict) -> str:
             f" | {median(peak(r) for r in runs) / 1024:.0f} | {median(r['wall_s'] for r in runs):.1f} |"
         )
     return "\n".join(rows)
+
+
+def thrown(results: dict) -> str:
+    """Runs that were taken again."""
+    runs = results.get("thrown", [])
+    told = ", ".join(f"{r['client']} ({r['requests']:,} requests for {r['n']:,} examples)" for r in runs)
+    return f"Thrown out and taken again: {told}." if told else ""
 
 
 def call_rate(run: dict) -> float:

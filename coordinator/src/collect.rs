@@ -9,9 +9,9 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use wire::Report;
 
-/// Reports applied at a time.
+/// Messages taken together.
 const BATCH: usize = 256;
-/// How long a first report waits for others.
+/// How long a first message waits for others.
 const LINGER: Duration = Duration::from_millis(25);
 /// Unacknowledged reports at a time.
 const PREFETCH: usize = 1_024;
@@ -45,9 +45,9 @@ pub async fn run(
     Ok(())
 }
 
-/// At least one report, and what comes within [`LINGER`] of it; `None` at the end. Every transaction writes each index
+/// At least one message, and what comes within [`LINGER`] of it; `None` at the end. Every transaction writes each index
 /// page that it touches: larger batches touch a page once for many rows.
-async fn batch(
+pub async fn batch(
     consumer: &mut dyn Consumer,
     last_call: &CancellationToken,
 ) -> Option<Vec<Delivery>> {

@@ -30,7 +30,9 @@ pub async fn conduct(id: RunId, deps: &Deps, pulse: &Pulse) -> Result<Outcome, C
     let mut seen = None;
     loop {
         changes.borrow_and_update();
-        if let Some(outcome) = stopped(&read(id, deps).await?) {
+        let now = deps.store.status(id).await?;
+        let (now, reason) = now.ok_or(CoordinatorError::UnknownRun(id))?;
+        if let Some(outcome) = stopped(now, reason) {
             return Ok(outcome);
         }
         let status = deps.store.last_step(id).await?;
@@ -67,13 +69,13 @@ async fn brief(run: &Run, deps: &Deps) -> Result<Brief, CoordinatorError> {
 }
 
 /// How a run that is not running any more ended.
-fn stopped(run: &Run) -> Option<Outcome> {
-    let reason = || run.reason.clone().unwrap_or_else(|| run.status.to_string());
-    match run.status {
+fn stopped(status: RunStatus, reason: Option<String>) -> Option<Outcome> {
+    let reason = reason.unwrap_or_else(|| status.to_string());
+    match status {
         RunStatus::Running => None,
         RunStatus::Finished => Some(Outcome::Finished),
-        RunStatus::Failed => Some(Outcome::Failed(reason())),
-        RunStatus::Paused | RunStatus::Cancelled => Some(Outcome::Paused(reason())),
+        RunStatus::Failed => Some(Outcome::Failed(reason)),
+        RunStatus::Paused | RunStatus::Cancelled => Some(Outcome::Paused(reason)),
     }
 }
 

@@ -1,7 +1,8 @@
 //! The loops together: for one run, or for all.
 
 use crate::{
-    Config, CoordinatorError, Deps, Outcome, collect, conduct, dispatch, lead, pulse::Pulse, watch,
+    Config, CoordinatorError, Deps, Outcome, collect, conduct, dispatch, lead, pulse::Pulse,
+    rescue, watch,
 };
 use domain::ids::RunId;
 use futures::{FutureExt, future::BoxFuture};
@@ -48,6 +49,10 @@ pub async fn run(
             ended?;
             Outcome::Paused("the queue was closed".to_owned())
         }
+        ended = beside(&config, &deps, &pulse) => {
+            ended?;
+            Outcome::Paused("the queue was closed".to_owned())
+        }
         () = shutdown.drain_requested() => Outcome::Paused("interrupted".to_owned()),
     };
     // Reports that are there already are paid for: they are stored before the end.
@@ -57,6 +62,18 @@ pub async fn run(
     }
     conduct::stop(id, &deps, &outcome).await?;
     Ok(outcome)
+}
+
+/// What a run needs whose tasks leave this process.
+async fn beside(config: &Config, deps: &Deps, pulse: &Pulse) -> Ended {
+    let Some(policy) = &config.rescue else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        ended = rescue::run(policy, deps, pulse) => ended,
+        ended = watch::beats(deps) => ended,
+        ended = watch::dead_letters(config, deps, pulse) => ended,
+    }
 }
 
 /// Works on all runs until shutdown is asked for. Whatever fails is tried again for ever: a coordinator outlives its

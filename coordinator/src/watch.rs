@@ -1,20 +1,19 @@
 //! What comes beside the reports: signs of life, and dead letters.
 
 use crate::{Config, CoordinatorError, Deps, collect, pulse::Pulse};
-use futures::FutureExt;
-use queue::{Consumer, DeadLetter, Delivery, Lane};
+use queue::{DeadLetter, Delivery, Lane};
 use store::Beat;
+use tokio_util::sync::CancellationToken;
 use wire::{Action, Beats, ItemError, Report, ReportItem, Task, VERSION};
 
-/// Messages looked at together.
-const BATCH: usize = 256;
 /// Messages in hand at once.
 const PREFETCH: usize = 512;
 
 /// Notes signs of life until it is dropped.
 pub async fn beats(deps: &Deps) -> Result<(), CoordinatorError> {
     let mut consumer = deps.queue.consume(Lane::Events, PREFETCH).await?;
-    while let Some(batch) = batch(consumer.as_mut()).await {
+    let never = CancellationToken::new();
+    while let Some(batch) = collect::batch(consumer.as_mut(), &never).await {
         let beats: Vec<Beat> = batch.iter().flat_map(read).collect();
         deps.store.beat(&beats, deps.clock.now_micros()).await?;
         for delivery in batch {
@@ -22,18 +21,6 @@ pub async fn beats(deps: &Deps) -> Result<(), CoordinatorError> {
         }
     }
     Ok(())
-}
-
-/// What is there, at least one; `None` at the end.
-async fn batch(consumer: &mut dyn Consumer) -> Option<Vec<Delivery>> {
-    let mut batch = vec![consumer.next().await?];
-    while batch.len() < BATCH {
-        match consumer.next().now_or_never() {
-            Some(Some(delivery)) => batch.push(delivery),
-            _ => break,
-        }
-    }
-    Some(batch)
 }
 
 fn read(delivery: &Delivery) -> Vec<Beat> {

@@ -1,5 +1,6 @@
 //! The arguments, and the help that teaches them.
 
+use crate::{bus::BusArgs, site::Site};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
@@ -11,14 +12,9 @@ use std::path::PathBuf;
 #[derive(Debug, Parser)]
 #[command(version, propagate_version = true)]
 pub struct Cli {
-    /// Where runs, answers and grades are kept.
-    #[arg(
-        long,
-        global = true,
-        default_value = ".promptimal",
-        env = "PROMPTIMAL_DATA_DIR"
-    )]
-    pub data_dir: PathBuf,
+    /// Where runs are stored.
+    #[command(flatten)]
+    pub site: Site,
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
@@ -69,6 +65,9 @@ pub struct RunArgs {
     /// Start afresh, also when a run of this spec exists. Stored answers are still not bought again.
     #[arg(long)]
     pub new: bool,
+    /// How tasks travel.
+    #[command(flatten)]
+    pub bus: BusArgs,
     /// Print the plan (calls for each stage, tokens, cost, time) and stop.
     #[arg(long)]
     pub dry_run: bool,
@@ -94,6 +93,9 @@ pub struct ResumeArgs {
     /// Raise the cap on US dollars.
     #[arg(long)]
     pub max_usd: Option<f64>,
+    /// How tasks travel.
+    #[command(flatten)]
+    pub bus: BusArgs,
     /// Print one JSON object on standard output.
     #[arg(long)]
     pub json: bool,

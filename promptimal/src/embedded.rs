@@ -1,53 +1,41 @@
 //! The embedded mode: the same services as on a cluster, in one process, with other dependencies handed in.
 
-use crate::{models, out, progress};
-use anyhow::{Context, bail};
+use crate::{
+    bus::{Bus, BusArgs},
+    lock::Lock,
+    models, out, progress,
+    site::Site,
+};
+use anyhow::Context;
 use coordinator::{
-    Brief, Briefs, Config, Deps, Observer, Outcome,
+    Brief, Briefs, Deps, Observer, Outcome,
     ingest::Ingested,
     intake::{self, StoredSpec},
     settings::{PROPOSER, TARGET},
 };
 use domain::run::RunKind;
-use queue::memory::MemoryQueue;
 use runtime::{
     clock::{Clock, SystemClock},
-    heart::Heart,
     shutdown::Shutdown,
 };
-use std::{
-    fs::{File, TryLockError},
-    path::Path,
-    sync::Arc,
-    time::Duration,
-};
-use store::{RetryPolicy, Run};
-use store_sqlite::SqliteStore;
+use std::sync::Arc;
+use store::{Run, Store};
 use worker_eval::Models;
 
 /// Blocks a worker holds at once for a local model: the model computes one at a time, the others wait ready.
 const LOCAL_BLOCKS: usize = 4;
 
-/// How often, and how far apart, the lock of a run is asked for.
-const LOCK_TRIES: u32 = 50;
-const LOCK_WAIT: Duration = Duration::from_millis(100);
-
-/// How failed items are treated: five attempts, from one second to a minute apart.
-const RETRY: RetryPolicy = RetryPolicy {
-    max_attempts: 5,
-    backoff: 1_000_000,
-    max_backoff: 60_000_000,
-};
-
-/// Publishing to the queue in this process takes microseconds; after a kill nothing else waits for this long.
-const HOLD: i64 = 5_000_000;
+/// Tasks under way over a broker: other workers may take them.
+const SHARED_WINDOW: usize = 128;
 
 /// A run to be driven.
 pub struct Job<'a> {
     /// Where everything is stored.
-    pub store: Arc<SqliteStore>,
-    /// The folder it is in.
-    pub data_dir: &'a Path,
+    pub store: Arc<dyn Store>,
+    /// Where that is.
+    pub site: &'a Site,
+    /// How its tasks travel.
+    pub bus: &'a BusArgs,
     /// The run.
     pub run: Run,
     /// Its spec.
@@ -69,32 +57,15 @@ pub fn model_names(stored: &StoredSpec, kind: RunKind) -> Vec<String> {
 /// # Errors
 /// When another process drives it, a model or dataset cannot be read, or the store fails.
 pub async fn drive(job: Job<'_>) -> anyhow::Result<Outcome> {
-    let _lock = lock(job.data_dir, &job.run).await?;
+    let shutdown = Shutdown::install_signals().context("cannot listen for Ctrl-C")?;
+    let lock = Lock::take(job.site, &job.store, &job.run, &shutdown).await?;
     let names = model_names(&job.stored, job.run.kind);
     let models = models::build(&job.stored.spec, &job.stored.paths, &names).await?;
+    let bus = Bus::open(job.bus).await?;
     ready(&job).await?;
-    let shutdown = Shutdown::install_signals().context("cannot listen for Ctrl-C")?;
-    work(&job, models, shutdown).await
-}
-
-/// Two processes must not drive one run. The lock goes with the process, however it ends; one that was killed this
-/// moment may need a while to be gone, so the lock is asked for some seconds.
-async fn lock(data_dir: &Path, run: &Run) -> anyhow::Result<File> {
-    let path = data_dir.join(format!("{}.lock", run.id));
-    let file = File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
-    for _ in 0..LOCK_TRIES {
-        match file.try_lock() {
-            Ok(()) => return Ok(file),
-            Err(TryLockError::WouldBlock) => tokio::time::sleep(LOCK_WAIT).await,
-            Err(TryLockError::Error(e)) => {
-                return Err(e).with_context(|| format!("cannot lock {}", path.display()));
-            }
-        }
-    }
-    bail!(
-        "run {} is driven by another process: wait for it, or end it",
-        run.id
-    )
+    let outcome = work(&job, &bus, models, shutdown).await;
+    lock.release().await;
+    outcome
 }
 
 /// Its data are read if they were not; a stopped run is set to running.
@@ -124,38 +95,42 @@ fn tell(one: &Ingested, quiet: bool) {
 
 /// Worker and coordinator side by side. On the first Ctrl-C the worker finishes what it has in hand, and only then
 /// does the coordinator store the last reports and end.
-async fn work(job: &Job<'_>, models: Models, shutdown: Shutdown) -> anyhow::Result<Outcome> {
-    let queue = Arc::new(MemoryQueue::new());
+async fn work(
+    job: &Job<'_>,
+    bus: &Bus,
+    models: Models,
+    shutdown: Shutdown,
+) -> anyhow::Result<Outcome> {
     let concurrency = concurrency(job, &models);
     let deps = Deps {
         store: job.store.clone(),
-        queue: queue.clone(),
+        queue: bus.queue(),
         clock: Arc::new(SystemClock),
         briefs: briefs(job, &models),
         observer: observer(job),
     };
-    let config = Config {
-        window: 2 * concurrency,
-        retry: RETRY,
-        hold: HOLD,
-        // Queue and worker are in this process: while it lives, nothing is lost.
-        rescue: None,
-        lease: None,
-    };
-    let worker = worker_eval::Config {
+    let (worker, heart, _beating) = bus.worker()?;
+    let config = worker_eval::Config {
         concurrency,
-        worker: format!("embedded-{}", std::process::id()),
+        worker,
     };
     let worker_deps = worker_eval::Deps {
-        queue: queue.clone(),
+        queue: bus.queue(),
         models,
-        heart: Heart::default(),
+        heart,
     };
     let last = Shutdown::new();
+    let idle = job.bus.no_worker;
     let working = tokio::spawn({
         let (shutdown, last) = (shutdown.clone(), last.clone());
         async move {
-            let ended = worker_eval::run(worker, worker_deps, shutdown.clone()).await;
+            let ended = match idle {
+                true => {
+                    shutdown.drain_requested().await;
+                    Ok(())
+                }
+                false => worker_eval::run(config, worker_deps, shutdown.clone()).await,
+            };
             if shutdown.is_stopping() {
                 last.request_stop();
             }
@@ -163,8 +138,15 @@ async fn work(job: &Job<'_>, models: Models, shutdown: Shutdown) -> anyhow::Resu
             ended
         }
     });
-    let outcome = coordinator::run(job.run.id, config, deps, last, true).await;
-    queue.close();
+    let window = match bus.is_shared() {
+        true => SHARED_WINDOW.max(2 * concurrency),
+        false => 2 * concurrency,
+    };
+    // What was under way in an earlier process went with it, unless a broker has it still.
+    let lost = !bus.is_shared();
+    let outcome = coordinator::run(job.run.id, bus.config(window), deps, last, lost).await;
+    bus.close();
+    shutdown.request_drain();
     working.await??;
     Ok(outcome?)
 }

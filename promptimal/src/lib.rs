@@ -1,16 +1,18 @@
 //! The programs `promptimal` and `coordinator`. Everything they do is composition: services with their dependencies
 //! handed in.
 
+mod bus;
 mod cli;
 mod commands;
 mod embedded;
 mod estimate;
+mod lock;
 mod models;
 mod out;
 mod progress;
 mod render;
 mod service;
-mod stored;
+mod site;
 
 pub use service::main as coordinator_main;
 

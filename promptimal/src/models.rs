@@ -18,7 +18,8 @@ pub async fn build(spec: &Spec, paths: &Paths, names: &[String]) -> anyhow::Resu
         let model = spec.models.get_key_value(name);
         wanted.push(model.ok_or_else(|| anyhow!("models.{name} is not in the spec"))?);
     }
-    let fetch = |name: String| async move { fetch(&name).await.map_err(|e| format!("{e:#}")) }.boxed();
+    let fetch =
+        |name: String| async move { fetch(&name).await.map_err(|e| format!("{e:#}")) }.boxed();
     Ok(worker_eval::models::build(wanted, paths, &fetch).await?)
 }
 

@@ -14,20 +14,41 @@ use std::{num::NonZeroUsize, path::PathBuf};
 #[command(version)]
 pub struct Cli {
     /// The broker: amqp://user:password@host:port/vhost, or amqps:// for TLS.
-    #[arg(long, value_name = "URL", env = "PROMPTIMAL_AMQP_URL", hide_env_values = true, required_unless_present = "healthcheck")]
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "PROMPTIMAL_AMQP_URL",
+        hide_env_values = true,
+        required_unless_present = "healthcheck"
+    )]
     amqp_url: Option<String>,
     /// The beginning of all names on the broker; coordinator and workers have the same.
     #[arg(long, value_name = "WORD", env = "PROMPTIMAL_QUEUE_PREFIX", default_value = amqp::DEFAULT_PREFIX)]
     queue_prefix: String,
     /// A TOML file with [models.NAME] as in a spec (a spec will do): the models that this worker may call. Names do
     /// not matter here; a run's model is found by what it is.
-    #[arg(long, value_name = "FILE", env = "PROMPTIMAL_MODELS", default_value = "models.toml")]
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "PROMPTIMAL_MODELS",
+        default_value = "models.toml"
+    )]
     pub models: PathBuf,
     /// Blocks in hand at once.
-    #[arg(long, value_name = "N", env = "PROMPTIMAL_CONCURRENCY", default_value = "4")]
+    #[arg(
+        long,
+        value_name = "N",
+        env = "PROMPTIMAL_CONCURRENCY",
+        default_value = "4"
+    )]
     pub concurrency: NonZeroUsize,
     /// How long a drain may take before what is in hand is given back.
-    #[arg(long, value_name = "SECONDS", env = "PROMPTIMAL_DRAIN_SECONDS", default_value_t = 60)]
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        env = "PROMPTIMAL_DRAIN_SECONDS",
+        default_value_t = 60
+    )]
     pub drain_seconds: u64,
     /// How it tells of itself.
     #[command(flatten)]

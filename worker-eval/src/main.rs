@@ -5,10 +5,10 @@ mod cli;
 use anyhow::{Context, bail};
 use clap::Parser;
 use cli::Cli;
-use queue::{TaskQueue, amqp};
+use queue::amqp;
 use runtime::{
-    heart::{self, Heart},
-    service::{self, Asked, Metrics, Ready},
+    heart::Heart,
+    service::{self, Asked, Ready},
     shutdown::Shutdown,
     telemetry,
 };
@@ -102,18 +102,8 @@ async fn work(
     shutdown: Shutdown,
 ) -> anyhow::Result<()> {
     let heart = Heart::default();
-    // On connections of its own, which nothing else can keep busy.
-    let connect = move || {
-        let mut broker = broker.clone();
-        broker.name.push_str("-heart");
-        async move {
-            let connected = amqp::connect(broker).await;
-            let connected = connected.map_err(|e| queue::QueueError::new(None, e.to_string()))?;
-            Ok(Arc::new(connected) as Arc<dyn TaskQueue>)
-        }
-    };
     let _beating = heart
-        .start(worker.clone(), heart::EVERY, connect)
+        .start_over(worker.clone(), broker)
         .context("no thread for the signs of life")?;
     let limit = Duration::from_secs(cli.drain_seconds);
     tokio::spawn(stop_after(limit, shutdown.clone()));

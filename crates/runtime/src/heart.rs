@@ -4,7 +4,7 @@
 //! can keep it from beating: a silent worker is dead, or cut off.
 
 use domain::run::Attempt;
-use queue::{Headers, Lane, Message, QueueError, TaskQueue};
+use queue::{Headers, Lane, Message, QueueError, TaskQueue, amqp};
 use std::{
     collections::HashMap,
     future::Future,
@@ -74,6 +74,22 @@ impl Heart {
         Ok(Beating {
             stop: Some(stop),
             thread: Some(thread),
+        })
+    }
+
+    /// Beats every [`EVERY`] over a broker, on connections of its own, which nothing else can keep busy.
+    ///
+    /// # Errors
+    /// As [`Heart::start`].
+    pub fn start_over(&self, worker: String, mut broker: amqp::Config) -> io::Result<Beating> {
+        broker.name.push_str("-heart");
+        self.start(worker, EVERY, move || {
+            let broker = broker.clone();
+            async move {
+                let connected = amqp::connect(broker).await;
+                let connected = connected.map_err(|e| QueueError::new(None, e.to_string()))?;
+                Ok(Arc::new(connected) as Arc<dyn TaskQueue>)
+            }
         })
     }
 

@@ -72,6 +72,17 @@ impl Runs for PostgresStore {
         row.map(Run::try_from).transpose()
     }
 
+    async fn status(&self, id: RunId) -> Result<Option<(RunStatus, Option<String>)>> {
+        let row = query!("SELECT status, reason FROM runs WHERE id = $1", id.0);
+        let row = db(row.fetch_optional(&self.pool)).await?;
+        row.map(|row| {
+            let name = id.to_string();
+            let status = At("runs", &name).word(&row.status, RunStatus::from_word)?;
+            Ok((status, row.reason))
+        })
+        .transpose()
+    }
+
     async fn runs(&self) -> Result<Vec<Run>> {
         let rows = query_as!(
             Row,

@@ -27,7 +27,7 @@ pub mod sql;
 mod tasks;
 
 use sqlx::{
-    Sqlite, SqlitePool, Transaction,
+    ConnectOptions as _, Connection as _, Executor as _, Sqlite, SqlitePool, Transaction,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 use std::{
@@ -101,6 +101,7 @@ impl SqliteStore {
     /// # Errors
     /// When there is no store at `path`.
     pub async fn open_read_only(path: &Path) -> Result<Self> {
+        roll_back(path).await;
         let reader = pool(READERS)
             .connect_with(read_only(path))
             .await
@@ -145,6 +146,24 @@ fn options(path: &Path) -> SqliteConnectOptions {
         .busy_timeout(PATIENCE)
         .pragma("cache_size", WRITER_CACHE)
         .pragma("wal_autocheckpoint", CHECKPOINT_PAGES)
+}
+
+/// A process that died while it made the file left a journal: only one that may write can roll that back, and until
+/// then reading fails. Where this one may not write either, reading says so.
+async fn roll_back(path: &Path) {
+    let mut journal = path.as_os_str().to_owned();
+    journal.push("-journal");
+    if !Path::new(&journal).exists() {
+        return;
+    }
+    let writing = SqliteConnectOptions::new()
+        .filename(path)
+        .busy_timeout(PATIENCE);
+    if let Ok(mut conn) = writing.connect().await {
+        // Any statement that reads rolls back first.
+        let _ = conn.execute("SELECT count(*) FROM sqlite_schema").await;
+        let _ = conn.close().await;
+    }
 }
 
 /// No file is made and no pragma is set that would write.

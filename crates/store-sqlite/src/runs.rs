@@ -111,6 +111,19 @@ impl Runs for SqliteStore {
         .transpose()
     }
 
+    async fn status(&self, id: RunId) -> Result<Option<(RunStatus, Option<String>)>> {
+        let id = id.to_string();
+        let row = query!("SELECT status, reason FROM runs WHERE id = ?1", id)
+            .fetch_optional(&self.reader)
+            .await
+            .map_err(db)?;
+        row.map(|row| {
+            let status = At("runs", &id).word(&row.status, RunStatus::from_word)?;
+            Ok((status, row.reason))
+        })
+        .transpose()
+    }
+
     async fn runs(&self) -> Result<Vec<Run>> {
         query_as!(
             Row,

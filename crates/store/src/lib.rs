@@ -97,6 +97,8 @@ pub trait Runs: Send + Sync {
     async fn create_run(&self, run: &Run, limits: &Limits) -> Result<()>;
     /// One run.
     async fn run(&self, id: RunId) -> Result<Option<Run>>;
+    /// Where a run stands, and why: cheaper than the whole run, whose spec may be large.
+    async fn status(&self, id: RunId) -> Result<Option<(RunStatus, Option<String>)>>;
     /// All runs, newest first.
     async fn runs(&self) -> Result<Vec<Run>>;
     /// Changes the status if it is `from` now; returns whether it did. Sets `finished_at` when `to` is

@@ -1,13 +1,16 @@
 //! `promptimal best`
 
-use crate::{cli::BestArgs, out, render, stored};
-use std::path::Path;
+use crate::{
+    cli::BestArgs,
+    out, render,
+    site::{Site, find},
+};
 use store::Results;
 
 /// Prints the confirmed pairs with the largest gains.
-pub async fn best(dir: &Path, args: &BestArgs) -> anyhow::Result<()> {
-    let store = stored::existing(dir).await?;
-    let run = stored::find(&store, &args.run).await?;
+pub async fn best(site: &Site, args: &BestArgs) -> anyhow::Result<()> {
+    let store = site.existing().await?;
+    let run = find(store.as_ref(), &args.run).await?;
     let mut pairs = store.pairs(run.id).await?;
     let gain = |p: &domain::run::Pair| p.improved_grade - p.original_grade;
     pairs.sort_by(|a, b| {

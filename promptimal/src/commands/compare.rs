@@ -1,10 +1,14 @@
 //! `promptimal compare`
 
 use super::show::{Shown, numbers};
-use crate::{cli::CompareArgs, out, render, stored};
+use crate::{
+    cli::CompareArgs,
+    out, render,
+    site::{Site, find},
+};
 use domain::stats::Estimate;
 use serde::Serialize;
-use std::{collections::BTreeMap, path::Path};
+use std::collections::BTreeMap;
 
 /// One number of both runs.
 #[derive(Debug, Serialize)]
@@ -16,13 +20,13 @@ struct Line {
 }
 
 /// Puts two runs side by side.
-pub async fn compare(dir: &Path, args: &CompareArgs) -> anyhow::Result<()> {
-    let store = stored::existing(dir).await?;
-    let left = stored::find(&store, &args.left).await?;
-    let right = stored::find(&store, &args.right).await?;
+pub async fn compare(site: &Site, args: &CompareArgs) -> anyhow::Result<()> {
+    let store = site.existing().await?;
+    let left = find(store.as_ref(), &args.left).await?;
+    let right = find(store.as_ref(), &args.right).await?;
     let (l, r) = (
-        numbers(&store, &left).await?,
-        numbers(&store, &right).await?,
+        numbers(store.as_ref(), &left).await?,
+        numbers(store.as_ref(), &right).await?,
     );
     let lines = lines(&named(&l), &named(&r));
     if args.json {

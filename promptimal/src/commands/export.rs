@@ -2,7 +2,8 @@
 
 use crate::{
     cli::{ExportArgs, ExportFormat, What},
-    out, stored,
+    out,
+    site::{Site, find},
 };
 use anyhow::Context;
 use coordinator::board::Pages;
@@ -59,9 +60,9 @@ const ANSWERS: &[&str] = &[
 ];
 
 /// Writes a run's pairs, candidates or answers.
-pub async fn export(dir: &Path, args: &ExportArgs) -> anyhow::Result<()> {
-    let store = stored::existing(dir).await?;
-    let run = stored::find(&store, &args.run).await?;
+pub async fn export(site: &Site, args: &ExportArgs) -> anyhow::Result<()> {
+    let store = site.existing().await?;
+    let run = find(store.as_ref(), &args.run).await?;
     let columns = match args.what {
         What::Pairs => PAIRS,
         What::Candidates => CANDIDATES,
@@ -69,12 +70,12 @@ pub async fn export(dir: &Path, args: &ExportArgs) -> anyhow::Result<()> {
     };
     let mut sink = Sink::open(args, columns)?;
     match args.what {
-        What::Pairs => store::Results::pairs(&store, run.id)
+        What::Pairs => store::Results::pairs(store.as_ref(), run.id)
             .await?
             .iter()
             .try_for_each(|p| sink.row(pair(p)))?,
-        What::Candidates => candidates(&store, &run, &mut sink).await?,
-        What::Answers => answers(&store, &run, &mut sink).await?,
+        What::Candidates => candidates(store.as_ref(), &run, &mut sink).await?,
+        What::Answers => answers(store.as_ref(), &run, &mut sink).await?,
     }
     let rows = sink.finish()?;
     if let Some(path) = &args.output {

@@ -22,20 +22,20 @@ use std::process::ExitCode;
 /// # Errors
 /// Whatever stopped it, in one sentence with its causes.
 pub async fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
-    let dir = cli.data_dir;
+    let site = &cli.site;
     match cli.command {
-        Command::Run(args) => return run::optimise(&dir, &args).await,
-        Command::Eval(args) => return run::evaluate(&dir, &args).await,
-        Command::Resume(args) => return run::resume(&dir, &args).await,
-        Command::Runs(args) => runs::list(&dir, args.json).await?,
-        Command::Show(args) => show::show(&dir, &args).await?,
-        Command::Compare(args) => compare::compare(&dir, &args).await?,
-        Command::Best(args) => best::best(&dir, &args).await?,
-        Command::Export(args) => export::export(&dir, &args).await?,
-        Command::Sql(args) => sql::sql(&dir, &args).await?,
+        Command::Run(args) => return run::optimise(site, &args).await,
+        Command::Eval(args) => return run::evaluate(site, &args).await,
+        Command::Resume(args) => return run::resume(site, &args).await,
+        Command::Runs(args) => runs::list(site, args.json).await?,
+        Command::Show(args) => show::show(site, &args).await?,
+        Command::Compare(args) => compare::compare(site, &args).await?,
+        Command::Best(args) => best::best(site, &args).await?,
+        Command::Export(args) => export::export(site, &args).await?,
+        Command::Sql(args) => sql::sql(site, &args).await?,
         Command::Models(args) => fetch::models(args.command).await?,
         Command::Spec => out::line(spec::FULL_EXAMPLE.trim_end()),
-        Command::Doctor(args) => return doctor::doctor(&dir, &args),
+        Command::Doctor(args) => return doctor::doctor(&site.data_dir, &args),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "promptimal", &mut script);

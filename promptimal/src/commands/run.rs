@@ -1,9 +1,11 @@
 //! `run`, `eval` and `resume`: find or make the run, drive it, print what came of it.
 
 use crate::{
+    bus::BusArgs,
     cli::{ResumeArgs, RunArgs},
     embedded::{self, Job},
-    estimate, out, render, stored,
+    estimate, out, render,
+    site::{Site, find},
 };
 use anyhow::{Context, anyhow, bail};
 use coordinator::{
@@ -15,8 +17,7 @@ use domain::run::{Limits, RunKind, RunStatus};
 use runtime::clock::{Clock, SystemClock};
 use spec::{Purpose, SpecError, Threshold};
 use std::{path::Path, process::ExitCode, sync::Arc};
-use store::{Run, Runs};
-use store_sqlite::SqliteStore;
+use store::{Run, Store};
 
 /// The run stopped before its end and can be resumed.
 const STOPPED: u8 = 3;
@@ -24,13 +25,20 @@ const STOPPED: u8 = 3;
 const MISSED: u8 = 1;
 
 /// `promptimal run`
-pub async fn optimise(dir: &Path, args: &RunArgs) -> anyhow::Result<ExitCode> {
-    start(dir, args, RunKind::Optimise).await
+pub async fn optimise(site: &Site, args: &RunArgs) -> anyhow::Result<ExitCode> {
+    start(site, args, RunKind::Optimise).await
 }
 
 /// `promptimal eval`
-pub async fn evaluate(dir: &Path, args: &RunArgs) -> anyhow::Result<ExitCode> {
-    start(dir, args, RunKind::Evaluate).await
+pub async fn evaluate(site: &Site, args: &RunArgs) -> anyhow::Result<ExitCode> {
+    start(site, args, RunKind::Evaluate).await
+}
+
+/// Where a run is stored and how its tasks travel.
+#[derive(Clone, Copy)]
+struct Way<'a> {
+    site: &'a Site,
+    bus: &'a BusArgs,
 }
 
 /// How a result is printed.
@@ -40,7 +48,7 @@ struct Show {
     quiet: bool,
 }
 
-async fn start(dir: &Path, args: &RunArgs, kind: RunKind) -> anyhow::Result<ExitCode> {
+async fn start(site: &Site, args: &RunArgs, kind: RunKind) -> anyhow::Result<ExitCode> {
     let purpose = match kind {
         RunKind::Optimise => Purpose::Run,
         RunKind::Evaluate => Purpose::Eval,
@@ -60,7 +68,7 @@ async fn start(dir: &Path, args: &RunArgs, kind: RunKind) -> anyhow::Result<Exit
     if args.dry_run {
         return estimate::print(&loaded, kind, args.json).map(|()| ExitCode::SUCCESS);
     }
-    let store = Arc::new(stored::open(dir).await?);
+    let store = site.open().await?;
     let ask = Ask {
         kind,
         new: args.new,
@@ -72,7 +80,11 @@ async fn start(dir: &Path, args: &RunArgs, kind: RunKind) -> anyhow::Result<Exit
         quiet: args.quiet || args.json,
     };
     // As it is written now: how a model is reached and the thresholds may have changed since the run began.
-    go(dir, store, (run, StoredSpec::new(&loaded)), show).await
+    let way = Way {
+        site,
+        bus: &args.bus,
+    };
+    go(way, store, (run, StoredSpec::new(&loaded)), show).await
 }
 
 /// What a spec error says to people. A spec that is right and only ahead of its time or place is told so.
@@ -87,9 +99,9 @@ fn unusable(file: &Path, error: SpecError) -> anyhow::Error {
 }
 
 /// `promptimal resume`
-pub async fn resume(dir: &Path, args: &ResumeArgs) -> anyhow::Result<ExitCode> {
-    let store = Arc::new(stored::existing(dir).await?);
-    let run = stored::find(store.as_ref(), &args.run).await?;
+pub async fn resume(site: &Site, args: &ResumeArgs) -> anyhow::Result<ExitCode> {
+    let store = site.existing().await?;
+    let run = find(store.as_ref(), &args.run).await?;
     let old = store.limits(run.id).await?;
     let usd = args.max_usd.map(|usd| (usd * 1e6) as u64);
     let limits = Limits {
@@ -107,13 +119,17 @@ pub async fn resume(dir: &Path, args: &ResumeArgs) -> anyhow::Result<ExitCode> {
         quiet: args.quiet || args.json,
     };
     let stored = StoredSpec::of(&run)?;
-    go(dir, store, (run, stored), show).await
+    let way = Way {
+        site,
+        bus: &args.bus,
+    };
+    go(way, store, (run, stored), show).await
 }
 
 /// Drives a run that is not finished; prints the result.
 async fn go(
-    dir: &Path,
-    store: Arc<SqliteStore>,
+    way: Way<'_>,
+    store: Arc<dyn Store>,
     (run, stored): (Run, StoredSpec),
     show: Show,
 ) -> anyhow::Result<ExitCode> {
@@ -125,7 +141,8 @@ async fn go(
         }
         let job = Job {
             store: store.clone(),
-            data_dir: dir,
+            site: way.site,
+            bus: way.bus,
             run,
             stored: stored.clone(),
             quiet: show.quiet,
@@ -136,14 +153,14 @@ async fn go(
         .run(id)
         .await?
         .context("the run is gone from the store")?;
-    let code = print(&store, &run, &stored, show).await?;
+    let code = print(store.as_ref(), &run, &stored, show).await?;
     match outcome {
         Outcome::Finished => Ok(code),
         Outcome::Paused(reason) | Outcome::Failed(reason) => {
             out::note(format!("stopped: {reason}"));
             out::note(format!(
-                "go on with: promptimal --data-dir {} resume {id}",
-                dir.display()
+                "go on with: promptimal {} resume {id}",
+                way.site.arguments()
             ));
             Ok(ExitCode::from(STOPPED))
         }
@@ -151,7 +168,7 @@ async fn go(
 }
 
 async fn print(
-    store: &SqliteStore,
+    store: &dyn Store,
     run: &Run,
     stored: &StoredSpec,
     show: Show,

@@ -1,12 +1,11 @@
 //! `promptimal runs`
 
-use crate::{out, render, stored};
-use std::path::Path;
+use crate::{out, render, site::Site};
 use store::Runs;
 
 /// Lists runs, newest first.
-pub async fn list(dir: &Path, json: bool) -> anyhow::Result<()> {
-    let store = stored::existing(dir).await?;
+pub async fn list(site: &Site, json: bool) -> anyhow::Result<()> {
+    let store = site.existing().await?;
     let runs = store.runs().await?;
     if json {
         let rows: Vec<_> = runs

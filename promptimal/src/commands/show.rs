@@ -1,13 +1,16 @@
 //! `promptimal show`
 
-use crate::{cli::ShowArgs, render, stored};
+use crate::{
+    cli::ShowArgs,
+    render,
+    site::{Site, find},
+};
 use coordinator::{
     intake::StoredSpec,
     summary::{self, EvalSummary, Summary},
 };
 use domain::run::RunKind;
 use runtime::clock::{Clock, SystemClock};
-use std::path::Path;
 use store::{Run, Store};
 
 /// Either kind of result.
@@ -36,10 +39,10 @@ pub async fn numbers(store: &dyn Store, run: &Run) -> anyhow::Result<Shown> {
 }
 
 /// Shows a run.
-pub async fn show(dir: &Path, args: &ShowArgs) -> anyhow::Result<()> {
-    let store = stored::existing(dir).await?;
-    let run = stored::find(&store, &args.run).await?;
-    match numbers(&store, &run).await? {
+pub async fn show(site: &Site, args: &ShowArgs) -> anyhow::Result<()> {
+    let store = site.existing().await?;
+    let run = find(store.as_ref(), &args.run).await?;
+    match numbers(store.as_ref(), &run).await? {
         Shown::Search(summary) => render::search(&summary, args.json),
         Shown::Evaluation(summary) => render::evaluation(&summary, &[], args.json),
     }

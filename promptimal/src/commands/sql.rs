@@ -1,21 +1,13 @@
 //! `promptimal sql`
 
-use crate::{cli::SqlArgs, out, render, stored};
-use anyhow::bail;
+use crate::{cli::SqlArgs, out, render, site::Site};
 use comfy_table::{Table, presets};
 use serde_json::Value;
-use std::path::Path;
 use store_sqlite::SqliteStore;
 
 /// Asks the history in SQL.
-pub async fn sql(dir: &Path, args: &SqlArgs) -> anyhow::Result<()> {
-    let file = dir.join(stored::FILE);
-    if !file.exists() {
-        bail!(
-            "no runs in {}: start one with `promptimal run`, or name their folder with --data-dir",
-            dir.display()
-        );
-    }
+pub async fn sql(site: &Site, args: &SqlArgs) -> anyhow::Result<()> {
+    let file = site.existing_file()?;
     let store = SqliteStore::open_read_only(&file).await?;
     let found = store.query_read_only(&args.query).await?;
     if args.json {

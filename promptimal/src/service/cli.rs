@@ -1,5 +1,6 @@
 //! The arguments of `coordinator`, and the help that teaches them.
 
+use crate::bus::{HOLD_BROKER, RESCUE, RETRY};
 use clap::Parser;
 use coordinator::{Config, Lease};
 use queue::amqp;
@@ -9,17 +10,13 @@ use std::{
     num::NonZeroUsize,
     time::Duration,
 };
-use store::{RescuePolicy, RetryPolicy};
+use store::RescuePolicy;
 
 /// Where it listens unless told.
 pub const LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 7700);
 
-/// A claim that was not published within this long may be claimed again: longer than publishing may take.
-const HOLD: i64 = 60_000_000;
 /// How long leadership holds without being renewed.
 const LEASE: Duration = Duration::from_secs(10);
-/// Lost tasks given back at a time.
-const PAGE: u32 = 500;
 
 /// A coordinator of Promptimal: plans rounds, sends tasks to workers over the broker, applies their reports.
 ///
@@ -28,17 +25,34 @@ const PAGE: u32 = 500;
 #[command(name = "coordinator", version)]
 pub struct Cli {
     /// The database: postgres://user:password@host:port/database. Its tables are made and brought up to date.
-    #[arg(long, value_name = "URL", env = "PROMPTIMAL_DATABASE_URL", hide_env_values = true, required_unless_present = "healthcheck")]
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "PROMPTIMAL_DATABASE_URL",
+        hide_env_values = true,
+        required_unless_present = "healthcheck"
+    )]
     database_url: Option<String>,
     /// The broker: amqp://user:password@host:port/vhost, or amqps:// for TLS.
-    #[arg(long, value_name = "URL", env = "PROMPTIMAL_AMQP_URL", hide_env_values = true, required_unless_present = "healthcheck")]
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "PROMPTIMAL_AMQP_URL",
+        hide_env_values = true,
+        required_unless_present = "healthcheck"
+    )]
     amqp_url: Option<String>,
     /// The beginning of all names on the broker; one for each database, the same for its workers.
     #[arg(long, value_name = "WORD", env = "PROMPTIMAL_QUEUE_PREFIX", default_value = amqp::DEFAULT_PREFIX)]
     queue_prefix: String,
     /// Tasks with the broker and the workers at once, over all runs: a few for each block that the workers have in
     /// hand together.
-    #[arg(long, value_name = "N", env = "PROMPTIMAL_WINDOW", default_value = "256")]
+    #[arg(
+        long,
+        value_name = "N",
+        env = "PROMPTIMAL_WINDOW",
+        default_value = "256"
+    )]
     window: NonZeroUsize,
     /// A task whose worker is silent for so long is given to another.
     #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = clap::value_parser!(u32).range(10..))]
@@ -78,25 +92,17 @@ impl Cli {
         Config {
             window: self.window.get(),
             retry: RETRY,
-            hold: HOLD,
+            hold: HOLD_BROKER,
             rescue: Some(RescuePolicy {
                 silent: micros(self.silent_seconds),
                 unstarted: micros(self.unstarted_seconds),
                 deadline: micros(self.deadline_seconds),
-                max_attempts: RETRY.max_attempts,
-                limit: PAGE,
+                ..RESCUE
             }),
             lease: Some(Lease { holder, ttl: LEASE }),
         }
     }
 }
-
-/// How failed items are treated: five attempts, from one second to a minute apart.
-pub const RETRY: RetryPolicy = RetryPolicy {
-    max_attempts: 5,
-    backoff: 1_000_000,
-    max_backoff: 60_000_000,
-};
 
 #[cfg(test)]
 mod tests {
@@ -112,7 +118,9 @@ mod tests {
     fn a_health_check_needs_no_database() {
         let cli = Cli::try_parse_from(["coordinator", "--healthcheck"]).unwrap();
         assert!(cli.service.healthcheck);
-        let error = Cli::try_parse_from(["coordinator"]).unwrap_err().to_string();
+        let error = Cli::try_parse_from(["coordinator"])
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("--database-url"), "{error}");
     }
 }

@@ -20,7 +20,6 @@ use store::{Shared, Store};
 use store_postgres::PostgresStore;
 
 pub use briefs::briefs;
-pub use cli::RETRY;
 
 /// The program.
 pub fn main() -> ExitCode {

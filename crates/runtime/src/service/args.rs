@@ -14,7 +14,12 @@ pub struct ServiceArgs {
     #[arg(long)]
     pub healthcheck: bool,
     /// Log lines for people, or one JSON object each.
-    #[arg(long, value_enum, default_value = "text", env = "PROMPTIMAL_LOG_FORMAT")]
+    #[arg(
+        long,
+        value_enum,
+        default_value = "text",
+        env = "PROMPTIMAL_LOG_FORMAT"
+    )]
     pub log_format: LogFormat,
 }
 

@@ -66,7 +66,10 @@ impl Server {
     /// Waits for the requests under way, for a while.
     pub async fn ended(self) {
         let abort = self.task.abort_handle();
-        if tokio::time::timeout(LAST_REQUESTS, self.task).await.is_err() {
+        if tokio::time::timeout(LAST_REQUESTS, self.task)
+            .await
+            .is_err()
+        {
             abort.abort();
         }
     }

@@ -47,6 +47,9 @@ mod tests {
     fn two_starts_are_two_processes() {
         let (one, two) = (super::process_id(), super::process_id());
         assert_ne!(one, two);
-        assert!(one.rsplit_once('-').is_some_and(|(host, _)| !host.is_empty()));
+        assert!(
+            one.rsplit_once('-')
+                .is_some_and(|(host, _)| !host.is_empty())
+        );
     }
 }

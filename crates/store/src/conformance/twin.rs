@@ -51,6 +51,9 @@ impl<A: Runs, B: Runs> Runs for Twin<A, B> {
     async fn run(&self, id: RunId) -> Result<Option<Run>> {
         both!(self.run(id))
     }
+    async fn status(&self, id: RunId) -> Result<Option<(RunStatus, Option<String>)>> {
+        both!(self.status(id))
+    }
     async fn runs(&self) -> Result<Vec<Run>> {
         both!(self.runs())
     }

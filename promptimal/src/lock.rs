@@ -1,0 +1,160 @@
+//! One process drives a run at a time.
+
+use crate::site::Site;
+use anyhow::{Context, bail};
+use runtime::{
+    clock::{Clock, SystemClock},
+    service::process_id,
+    shutdown::Shutdown,
+};
+use std::{
+    fs::{File, TryLockError},
+    sync::Arc,
+    time::Duration,
+};
+use store::{LeaseAsk, Run, Store};
+use tokio::task::JoinHandle;
+
+/// How often a lock is asked for, and how far apart. One that was held by a process that was killed this moment may
+/// need a while to be gone.
+const FILE_TRIES: u32 = 50;
+const FILE_WAIT: Duration = Duration::from_millis(100);
+const LEASE_TRIES: u32 = 25;
+const LEASE_WAIT: Duration = Duration::from_secs(1);
+
+/// How long a lease holds without being renewed. Waiting for it is longer.
+const TTL: Duration = Duration::from_secs(15);
+
+/// The right to drive a run. The file's goes with the process, however it ends; the database's runs out.
+pub enum Lock {
+    /// Runs in a file: nobody else has it while this lives.
+    File { _held: File },
+    /// Runs in a database.
+    Lease(Lease),
+}
+
+impl Lock {
+    /// Takes the right; where it is lost on the way, `shutdown` is asked to drain.
+    ///
+    /// # Errors
+    /// When another process has it.
+    pub async fn take(
+        site: &Site,
+        store: &Arc<dyn Store>,
+        run: &Run,
+        shutdown: &Shutdown,
+    ) -> anyhow::Result<Self> {
+        match site.database_url {
+            None => file(site, run).await,
+            Some(_) => Lease::take(store.clone(), run, shutdown.clone())
+                .await
+                .map(Self::Lease),
+        }
+    }
+
+    /// Gives it back.
+    pub async fn release(self) {
+        if let Self::Lease(lease) = self {
+            lease.release().await;
+        }
+    }
+}
+
+async fn file(site: &Site, run: &Run) -> anyhow::Result<Lock> {
+    // With the runs in a file the folder is there; a database may be the first thing that needs it.
+    let path = site.data_dir.join(format!("{}.lock", run.id));
+    let file = File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
+    for _ in 0..FILE_TRIES {
+        match file.try_lock() {
+            Ok(()) => return Ok(Lock::File { _held: file }),
+            Err(TryLockError::WouldBlock) => tokio::time::sleep(FILE_WAIT).await,
+            Err(TryLockError::Error(e)) => {
+                return Err(e).with_context(|| format!("cannot lock {}", path.display()));
+            }
+        }
+    }
+    bail!(
+        "run {} is driven by another process: wait for it, or end it",
+        run.id
+    )
+}
+
+/// A lease that is renewed until it is released or dropped.
+pub struct Lease {
+    store: Arc<dyn Store>,
+    name: String,
+    holder: String,
+    renewing: JoinHandle<()>,
+}
+
+impl Lease {
+    async fn take(store: Arc<dyn Store>, run: &Run, shutdown: Shutdown) -> anyhow::Result<Self> {
+        let (name, holder) = (format!("drive {}", run.id), process_id());
+        for _ in 0..LEASE_TRIES {
+            let Some(term) = ask(store.as_ref(), &name, &holder).await? else {
+                tokio::time::sleep(LEASE_WAIT).await;
+                continue;
+            };
+            let renewing = tokio::spawn(renew(
+                store.clone(),
+                (name.clone(), holder.clone()),
+                term,
+                shutdown,
+            ));
+            return Ok(Self {
+                store,
+                name,
+                holder,
+                renewing,
+            });
+        }
+        bail!(
+            "run {} is driven by another process on this database: wait for it, or end it",
+            run.id
+        )
+    }
+
+    async fn release(self) {
+        self.renewing.abort();
+        if let Err(error) = self.store.release(&self.name, &self.holder).await {
+            tracing::warn!(%error, "the run's lease was not given back, it runs out by itself");
+        }
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        self.renewing.abort();
+    }
+}
+
+async fn ask(store: &dyn Store, name: &str, holder: &str) -> store::Result<Option<i64>> {
+    let ask = LeaseAsk {
+        name,
+        holder,
+        ttl: i64::try_from(TTL.as_micros()).unwrap_or(i64::MAX),
+        now: SystemClock.now_micros(),
+    };
+    store.lease(&ask).await
+}
+
+/// Renews the term. Once it is another's, this process must not go on; a database that is away is asked again, and
+/// whether the term is still ours shows when it is back.
+async fn renew(
+    store: Arc<dyn Store>,
+    (name, holder): (String, String),
+    term: i64,
+    shutdown: Shutdown,
+) {
+    loop {
+        tokio::time::sleep(TTL / 3).await;
+        match ask(store.as_ref(), &name, &holder).await {
+            Ok(Some(same)) if same == term => {}
+            Ok(_) => {
+                tracing::error!("the run was taken over by another process");
+                return shutdown.request_drain();
+            }
+            Err(error) => tracing::warn!(%error, "the run's lease was not renewed, trying again"),
+        }
+    }
+}
