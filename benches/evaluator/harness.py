@@ -232,6 +232,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="one repetition of small runs, docs left alone")
     parser.add_argument("--repetitions", type=int, help="5 unless told")
     parser.add_argument("--scaling-repetitions", type=int, help="as --repetitions unless told")
+    parser.add_argument("--scaling", type=int, action="append", help="N of the scaling runs (may be repeated)")
     parser.add_argument("--delay", type=int, default=50, help="of the mock, milliseconds (50)")
     parser.add_argument("--only", action="append", help="only this client (may be repeated); docs left alone")
     parser.add_argument("--out", type=Path, default=HERE / "target" / "results.json", help="where raw results go")
@@ -239,7 +240,7 @@ def parse() -> argparse.Namespace:
     args.repetitions = args.repetitions or (1 if args.quick else 5)
     if args.scaling_repetitions is None:
         args.scaling_repetitions = args.repetitions
-    args.scaling = [1_000, 4_000] if args.quick else [1_000, 10_000, 100_000]
+    args.scaling = args.scaling or ([1_000, 4_000] if args.quick else [1_000, 10_000, 100_000])
     return args
 
 

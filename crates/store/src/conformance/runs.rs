@@ -2,7 +2,10 @@
 
 use super::world::{START, new_run};
 use crate::{StatusChange, Store};
-use domain::run::{Limits, RunStatus};
+use domain::{
+    ids::RunId,
+    run::{Limits, RunStatus},
+};
 
 /// Storing a run again changes nothing; runs come newest first, as they were.
 pub async fn a_run_is_stored_once(store: &dyn Store) {
@@ -54,6 +57,10 @@ pub async fn a_status_changes_only_from_the_one_named(store: &dyn Store) {
         (Paused, Some("budget"))
     );
     assert_eq!(stored.finished_at, None);
+    let status = store.status(run.id).await.expect("status");
+    assert_eq!(status, Some((Paused, Some("budget".to_owned()))));
+    let unknown = store.status(RunId::new()).await.expect("status");
+    assert_eq!(unknown, None);
     assert!(
         store
             .set_status(&change(Paused, Running, None))
