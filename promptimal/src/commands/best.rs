@@ -5,7 +5,6 @@ use crate::{
     out, render,
     site::{Site, find},
 };
-use store::Results;
 
 /// Prints the confirmed pairs with the largest gains.
 pub async fn best(site: &Site, args: &BestArgs) -> anyhow::Result<()> {

@@ -1,7 +1,6 @@
 //! `promptimal runs`
 
 use crate::{out, render, site::Site};
-use store::Runs;
 
 /// Lists runs, newest first.
 pub async fn list(site: &Site, json: bool) -> anyhow::Result<()> {
