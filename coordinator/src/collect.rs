@@ -37,7 +37,14 @@ pub async fn run(
                 Err(error) => delivery.receipt.reject(&error.to_string()).await?,
             }
         }
+        if sabotage::breaks("commit") {
+            for receipt in std::mem::take(&mut read) {
+                receipt.ack().await?;
+            }
+            sabotage::point("coordinator.acked");
+        }
         apply(config, deps, pulse, &reports).await?;
+        sabotage::point("coordinator.applied");
         for receipt in read {
             receipt.ack().await?;
         }

@@ -49,6 +49,7 @@ pub async fn conduct(id: RunId, deps: &Deps, pulse: &Pulse) -> Result<Outcome, C
                 planner(id, &brief, deps)
                     .plan(place, deps.clock.now_micros())
                     .await?;
+                sabotage::point("coordinator.planned");
                 pulse.wake();
             }
             Next::Done(outcome) => return end(&run, &brief, deps, outcome).await,

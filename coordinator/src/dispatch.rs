@@ -102,6 +102,7 @@ async fn send(deps: &Deps, tasks: Vec<Claimed>) -> Result<(), CoordinatorError> 
     let attempts: Vec<_> = tasks.iter().map(|t| (t.task, t.epoch)).collect();
     let messages: Vec<Message> = tasks.into_iter().filter_map(message).collect();
     deps.queue.publish(Lane::Eval, messages).await?;
+    sabotage::point("coordinator.published");
     deps.store
         .dispatched(&attempts, deps.clock.now_micros())
         .await?;

@@ -15,29 +15,34 @@ use cargo_metadata::{DependencyKind, MetadataCommand};
 /// What each crate may import from this workspace. The binary, [`TOP`], may import everything.
 /// Tests may import more: development dependencies are checked against [`TOP`] and [`SEAMS`] only.
 const ARROWS: &[(&str, &[&str])] = &[
+    // Tests of faults: it knows nothing, and does nothing in a release.
+    ("sabotage", &[]),
     ("domain", &[]),
     ("wire", &["domain"]),
     // A spec says how a data set is to be read, in the readers' own types.
     ("spec", &["domain", "dataset"]),
-    ("queue", &["wire"]),
+    ("queue", &["wire", "sabotage"]),
     ("store", &["domain", "wire", "spec"]),
     ("store-sqlite", &["domain", "wire", "spec", "store"]),
-    ("store-postgres", &["domain", "wire", "spec", "store"]),
+    (
+        "store-postgres",
+        &["domain", "wire", "spec", "store", "sabotage"],
+    ),
     ("model", &["domain"]),
     ("llm", &["domain", "model"]),
     ("dataset", &["domain"]),
-    ("runtime", &["domain", "wire", "queue"]),
+    ("runtime", &["domain", "wire", "queue", "sabotage"]),
     (
         "worker-eval",
         &[
             // Of a spec, its `[models]`.
-            "domain", "wire", "spec", "queue", "llm", "model", "dataset", "runtime",
+            "domain", "wire", "spec", "queue", "llm", "model", "dataset", "runtime", "sabotage",
         ],
     ),
     (
         "coordinator",
         &[
-            "domain", "wire", "spec", "queue", "store", "llm", "dataset", "runtime",
+            "domain", "wire", "spec", "queue", "store", "llm", "dataset", "runtime", "sabotage",
         ],
     ),
 ];

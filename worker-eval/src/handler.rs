@@ -145,6 +145,9 @@ impl Handler for EvalHandler {
             Ok(decoded) => decoded,
             Err(e) => return Handled::Reject(e.to_string()),
         };
+        if sabotage::breaks("poison") && task.body.get().contains("POISON") {
+            std::process::abort();
+        }
         let _held = self.heart.hold(Attempt {
             task: task.task,
             epoch: task.epoch,

@@ -132,8 +132,15 @@ impl<H: Handler> Worker<H> {
         } = delivery;
         let ended = match self.outcome(&id, body).await {
             None => return self.give_back_later(&id, receipt).await,
+            Some(Handled::Report(report)) if sabotage::breaks("confirm") => {
+                let acked = receipt.ack().await;
+                sabotage::point("worker.acked");
+                self.publish(report).await;
+                acked
+            }
             Some(Handled::Report(report)) => {
                 self.publish(report).await;
+                sabotage::point("worker.reported");
                 // Only now: whoever dies before this line leaves the task to somebody else.
                 receipt.ack().await
             }

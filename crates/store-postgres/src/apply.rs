@@ -110,7 +110,9 @@ async fn fence<'a>(tx: &mut Tx, reports: &'a [Report]) -> Result<Vec<Known<'a>>,
         out.push(Known {
             task,
             round_id: row.round_id,
-            accepted: open && row.epoch == i64::from(report.epoch) && seen.insert(row.seq),
+            accepted: open
+                && (row.epoch == i64::from(report.epoch) || sabotage::breaks("fence"))
+                && seen.insert(row.seq),
         });
     }
     Ok(out)

@@ -31,6 +31,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use rand::{SeedableRng, seq::SliceRandom};
 
 pub use config::{Config, DEFAULT_PREFIX, Url};
 pub use error::AmqpError;
@@ -118,7 +119,12 @@ impl AmqpQueue {
 
 #[async_trait]
 impl TaskQueue for AmqpQueue {
-    async fn publish(&self, lane: Lane, messages: Vec<Message>) -> Result<(), QueueError> {
+    async fn publish(&self, lane: Lane, mut messages: Vec<Message>) -> Result<(), QueueError> {
+        if sabotage::breaks("once") {
+            messages = [messages.clone(), messages.clone(), messages].concat();
+            let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(messages.len() as u64);
+            messages.shuffle(&mut rng);
+        }
         let published = self.lanes[lane as usize].publish(messages).await;
         published.map_err(|why| QueueError::new(lane, why))
     }

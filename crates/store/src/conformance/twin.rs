@@ -11,7 +11,7 @@ use domain::{
     example::{Example, Split},
     hash::Hash,
     ids::{CandidateId, RunId, TaskId},
-    run::{Item, Limits, Member, Pair, RoundKind, Spend, StepKey},
+    run::{Item, Limits, Member, Pair, RoundKind, RunStatus, Spend, StepKey},
 };
 use std::fmt::Debug;
 use wire::Report;

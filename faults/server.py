@@ -1,0 +1,63 @@
+"""A chat server whose replies follow from the question alone, and that counts what it was asked.
+
+It runs in this process, on a thread of its own: what it was asked is what was paid for.
+"""
+
+import asyncio
+import hashlib
+import json
+import threading
+from collections import Counter
+
+
+class ModelServer:
+    """OpenAI's /v1/chat/completions, as far as our client needs it."""
+
+    def __init__(self) -> None:
+        self.delay = 0.02
+        self.asked: Counter[str] = Counter()
+        self.address = ""
+        self._ready = threading.Event()
+        threading.Thread(target=lambda: asyncio.run(self._serve()), daemon=True).start()
+        self._ready.wait(10)
+
+    def forget(self) -> None:
+        self.asked = Counter()
+
+    async def _serve(self) -> None:
+        server = await asyncio.start_server(self._talk, "127.0.0.1", 0, backlog=1024)
+        self.address = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
+        self._ready.set()
+        await asyncio.Event().wait()
+
+    async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while head := await reader.readuntil(b"\r\n\r\n"):
+                length = 0
+                for line in head.lower().split(b"\r\n"):
+                    if line.startswith(b"content-length:"):
+                        length = int(line.split(b":")[1])
+                body = await reader.readexactly(length)
+                reply = await self._reply(json.loads(body))
+                writer.write(
+                    b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(reply) + reply
+                )
+                await writer.drain()
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        finally:
+            writer.close()
+
+    async def _reply(self, request: dict) -> bytes:
+        question = request["messages"][-1]["content"]
+        self.asked[question] += 1
+        await asyncio.sleep(self.delay)
+        letter = "AB"[hashlib.sha256(question.encode()).digest()[0] % 2]
+        reply = {
+            "id": "1",
+            "object": "chat.completion",
+            "model": request["model"],
+            "choices": [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": letter}}],
+            "usage": {"prompt_tokens": 10, "completion_tokens": 1, "total_tokens": 11},
+        }
+        return json.dumps(reply).encode()
