@@ -13,12 +13,15 @@
 //!
 //! [`coordinators_share`] is called with as many handles of a store as it has coordinators.
 //!
+//! [`history`] checks the questions of `docs/sql.md`, whose answers are recomputed from the raw rows.
+//!
 //! The randomised test ([`model`]) runs random operations, with reports that come twice, late or never and
 //! crashes in between, against a small model in memory.
 
 mod coordinators;
 mod demo;
 mod examples;
+pub mod history;
 mod ledger;
 mod load;
 pub mod model;
