@@ -57,6 +57,18 @@ pub fn questions(text: &str) -> Vec<(String, String)> {
     out
 }
 
+/// The views that it promises, each with its columns.
+fn promised(text: &str) -> Vec<(String, Vec<String>)> {
+    let table = text.split("\n## The views\n").nth(1).unwrap_or_default();
+    let table = table.split("\n## ").next().unwrap_or_default();
+    let rows = table.lines().filter(|line| line.starts_with("| `"));
+    let names = |row: &str| {
+        let mut quoted = row.split('`').skip(1).step_by(2).map(str::to_owned);
+        quoted.next().map(|view| (view, quoted.collect()))
+    };
+    rows.filter_map(names).collect()
+}
+
 /// Asks every question of the document and checks its answer.
 ///
 /// # Panics
@@ -71,6 +83,10 @@ pub async fn cookbook(store: &dyn Ask) {
         headings.len(),
         "one statement under each heading"
     );
+    for (view, columns) in promised(&document()) {
+        let (found, _) = store.ask(&format!("select * from {view}")).await;
+        assert_eq!(found, columns, "{view}");
+    }
     let history = History::read(store).await;
     for (heading, sql) in asked {
         let check = checks::all().find(|(of, _)| *of == heading);
@@ -113,6 +129,13 @@ mod tests {
         let text = "# A\n\n## One?\n\n```sql\nselect 1;\n```\n\nWhy.\n\n## Two?\n\n```\nno\n```\n";
         let one = ("One?".to_owned(), "select 1;\n".to_owned());
         assert_eq!(questions(text), [one]);
+    }
+
+    #[test]
+    fn views_are_promised_with_their_columns() {
+        let promised = promised(&document());
+        assert_eq!(promised.len(), 8);
+        assert!(promised.iter().all(|(_, columns)| columns.len() > 8));
     }
 
     #[test]
