@@ -28,6 +28,7 @@ pub mod model;
 mod plans;
 mod reports;
 mod results;
+mod retention;
 mod runs;
 mod shared;
 mod tasks;
@@ -42,6 +43,7 @@ pub use load::{Throughput, throughput};
 pub use plans::*;
 pub use reports::*;
 pub use results::*;
+pub use retention::*;
 pub use runs::*;
 pub use shared::*;
 pub use tasks::*;
@@ -101,6 +103,12 @@ macro_rules! conformance_suite {
             an_old_beat_is_no_sign_of_life
             a_task_that_silences_its_workers_dies
             a_lease_has_one_holder
+            a_pruned_run_keeps_what_it_cost
+            everything_goes_when_asked
+            pruning_goes_on_where_it_was_stopped
+            a_run_that_is_not_over_is_refused
+            old_runs_are_pruned_by_their_age
+            unused_answers_go_when_asked
         }
 
         #[test]
