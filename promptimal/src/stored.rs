@@ -98,12 +98,33 @@ pub async fn find(store: &dyn Store, wanted: &str) -> anyhow::Result<Run> {
     }
 }
 
-/// The newest run of the same work that was not given up.
+/// Finds a run as [`find`] does, and refuses one whose rows are gone.
+///
+/// # Errors
+/// As [`find`], and when the run was pruned.
+pub async fn whole(store: &dyn Store, wanted: &str) -> anyhow::Result<Run> {
+    let run = find(store, wanted).await?;
+    if store.pruned_at(run.id).await?.is_some() {
+        bail!(
+            "run {} was pruned: its summary and what it cost are left (promptimal show {})",
+            run.id,
+            run.id
+        );
+    }
+    Ok(run)
+}
+
+/// The newest run of the same work that was neither given up nor pruned.
 ///
 /// # Errors
 /// When the store fails.
 pub async fn same_work(store: &dyn Store, hash: Hash) -> anyhow::Result<Option<Run>> {
     let runs = store.runs().await?;
     let same = |r: &Run| r.spec_hash == hash && r.status != RunStatus::Cancelled;
-    Ok(runs.into_iter().find(same))
+    for run in runs.into_iter().filter(same) {
+        if store.pruned_at(run.id).await?.is_none() {
+            return Ok(Some(run));
+        }
+    }
+    Ok(None)
 }

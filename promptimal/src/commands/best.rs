@@ -7,7 +7,7 @@ use store::Results;
 /// Prints the confirmed pairs with the largest gains.
 pub async fn best(dir: &Path, args: &BestArgs) -> anyhow::Result<()> {
     let store = stored::existing(dir).await?;
-    let run = stored::find(&store, &args.run).await?;
+    let run = stored::whole(&store, &args.run).await?;
     let mut pairs = store.pairs(run.id).await?;
     let gain = |p: &domain::run::Pair| p.improved_grade - p.original_grade;
     pairs.sort_by(|a, b| {

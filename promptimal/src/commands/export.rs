@@ -61,7 +61,7 @@ const ANSWERS: &[&str] = &[
 /// Writes a run's pairs, candidates or answers.
 pub async fn export(dir: &Path, args: &ExportArgs) -> anyhow::Result<()> {
     let store = stored::existing(dir).await?;
-    let run = stored::find(&store, &args.run).await?;
+    let run = stored::whole(&store, &args.run).await?;
     let columns = match args.what {
         What::Pairs => PAIRS,
         What::Candidates => CANDIDATES,

@@ -5,6 +5,7 @@ mod compare;
 mod doctor;
 mod export;
 mod fetch;
+mod prune;
 mod run;
 mod runs;
 mod show;
@@ -33,6 +34,7 @@ pub async fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Best(args) => best::best(&dir, &args).await?,
         Command::Export(args) => export::export(&dir, &args).await?,
         Command::Sql(args) => sql::sql(&dir, &args).await?,
+        Command::Prune(args) => prune::prune(&dir, &args).await?,
         Command::Models(args) => fetch::models(args.command).await?,
         Command::Spec => out::line(spec::FULL_EXAMPLE.trim_end()),
         Command::Doctor(args) => return doctor::doctor(&dir, &args),

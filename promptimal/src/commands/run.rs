@@ -151,7 +151,7 @@ fn digest(path: &Path) -> std::io::Result<Hash> {
 /// `promptimal resume`
 pub async fn resume(dir: &Path, args: &ResumeArgs) -> anyhow::Result<ExitCode> {
     let store = Arc::new(stored::existing(dir).await?);
-    let run = stored::find(store.as_ref(), &args.run).await?;
+    let run = stored::whole(store.as_ref(), &args.run).await?;
     let old = store.limits(run.id).await?;
     let usd = args.max_usd.map(|usd| (usd * 1e6) as u64);
     let limits = Limits {
