@@ -106,10 +106,15 @@ pub async fn find_or_create(
     Ok((run, true))
 }
 
-/// The newest run of the same work that was not given up.
+/// The newest run of the same work that was neither given up nor pruned.
 async fn same_work(store: &dyn Store, hash: Hash) -> Result<Option<Run>, CoordinatorError> {
     let same = |r: &Run| r.spec_hash == hash && r.status != RunStatus::Cancelled;
-    Ok(store.runs().await?.into_iter().find(same))
+    for run in store.runs().await?.into_iter().filter(same) {
+        if store.pruned_at(run.id).await?.is_none() {
+            return Ok(Some(run));
+        }
+    }
+    Ok(None)
 }
 
 /// The same work: the same spec on the same data. A changed file is new work.

@@ -198,6 +198,11 @@ pub enum CoordinatorError {
     /// A spec that cannot become a run.
     #[error("{0}")]
     Intake(String),
+    /// The temporary file of a large step.
+    #[error(
+        "a temporary file, which planning a large step needs: {0} (TMPDIR names another folder for it)"
+    )]
+    Scratch(#[from] std::io::Error),
     /// Shares of a split that are none.
     #[error(transparent)]
     Ratios(#[from] dataset::BadRatios),

@@ -2,7 +2,7 @@
 
 use crate::{bus::BusArgs, site::Site};
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use std::path::PathBuf;
+use std::{path::PathBuf, str::FromStr};
 
 /// Better prompts by self-play: find the questions a model answers badly, rewrite them, try the rewrites, keep
 /// what measurably helps.
@@ -41,6 +41,8 @@ pub enum Command {
     Export(ExportArgs),
     /// Ask the history in SQL (read-only). `docs/sql.md` is a cookbook.
     Sql(SqlArgs),
+    /// Delete what runs that are over left behind; what they cost stays on record, and answers stay for later runs.
+    Prune(PruneArgs),
     /// List or fetch local models.
     Models(ModelsArgs),
     /// Print a commented spec with every key.
@@ -194,6 +196,55 @@ pub struct SqlArgs {
     pub json: bool,
 }
 
+/// Arguments of `prune`.
+#[derive(Debug, Args)]
+pub struct PruneArgs {
+    /// The runs: ids, beginnings of them, names, or `last`. None: all that are over and old enough.
+    pub runs: Vec<String>,
+    /// Only runs that ended so long ago: `30d`, `12h`, `8w`.
+    #[arg(long, value_name = "AGE")]
+    pub older_than: Option<Age>,
+    /// Give the named runs up first, where they are paused.
+    #[arg(long, requires = "runs")]
+    pub cancel: bool,
+    /// Also answers, grades and examples that no run refers to any more. Later runs would have reused them.
+    #[arg(long)]
+    pub answers: bool,
+    /// Also the runs themselves, with their summaries and the record of what they cost.
+    #[arg(long)]
+    pub everything: bool,
+    /// Print what would be deleted, and stop.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// A length of time, in microseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Age(pub i64);
+
+impl FromStr for Age {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let unit = text.chars().last().unwrap_or_default();
+        let seconds = match unit {
+            'm' => 60,
+            'h' => 3_600,
+            'd' => 86_400,
+            'w' => 7 * 86_400,
+            _ => 0_i64,
+        };
+        let number = text.strip_suffix(unit).and_then(|n| n.parse::<u32>().ok());
+        match number {
+            Some(n) if seconds > 0 => Ok(Self(i64::from(n) * seconds * 1_000_000)),
+            _ => Err("an age is a whole number with m, h, d or w behind it: 30d".to_owned()),
+        }
+    }
+}
+
 /// Arguments of `models`.
 #[derive(Debug, Args)]
 pub struct ModelsArgs {
@@ -222,4 +273,18 @@ pub struct DoctorArgs {
     /// Print JSON.
     #[arg(long)]
     pub json: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ages_have_a_unit() {
+        assert_eq!("90m".parse(), Ok(Age(5_400_000_000)));
+        assert_eq!("2w".parse(), Ok(Age(14 * 86_400_000_000)));
+        for wrong in ["", "30", "d", "-1d", "1.5h", "3y", "7é"] {
+            assert!(wrong.parse::<Age>().is_err(), "{wrong}");
+        }
+    }
 }

@@ -74,6 +74,20 @@ impl Site {
         Ok(self.file())
     }
 
+    /// Gives back the space of deleted rows; how many bytes there were and are. A database does that by itself.
+    ///
+    /// # Errors
+    /// When another process keeps the file from it.
+    pub async fn compact(&self) -> anyhow::Result<Option<(u64, u64)>> {
+        if self.database_url.is_some() {
+            return Ok(None);
+        }
+        let store = SqliteStore::open(&self.file()).await?;
+        let space = store.compact().await?;
+        store.close().await;
+        Ok(Some(space))
+    }
+
     fn file(&self) -> PathBuf {
         self.data_dir.join(FILE)
     }
@@ -123,4 +137,20 @@ pub async fn find(store: &dyn Store, wanted: &str) -> anyhow::Result<Run> {
         0 => bail!("no run {wanted:?}: `promptimal runs` lists them"),
         n => bail!("{n} runs begin with {wanted:?}: give more of the id"),
     }
+}
+
+/// Finds a run as [`find`] does, and refuses one whose rows are gone.
+///
+/// # Errors
+/// As [`find`], and when the run was pruned.
+pub async fn whole(store: &dyn Store, wanted: &str) -> anyhow::Result<Run> {
+    let run = find(store, wanted).await?;
+    if store.pruned_at(run.id).await?.is_some() {
+        bail!(
+            "run {} was pruned: its summary and what it cost are left (promptimal show {})",
+            run.id,
+            run.id
+        );
+    }
+    Ok(run)
 }

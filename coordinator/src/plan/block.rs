@@ -1,5 +1,6 @@
 //! From questions to tasks: keys, look-up of what is stored, blocks.
 
+use super::seen::Seen;
 use crate::{CoordinatorError, ModelFacts};
 use domain::{
     call::Call,
@@ -9,7 +10,7 @@ use domain::{
     ids::CandidateId,
     run::{Item, Spend, StepKey},
 };
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use store::{KeyQuery, NewTask, StepWriter, Store};
 use wire::{Body, BodyItem};
 
@@ -61,8 +62,7 @@ pub struct Blocks<'a> {
     facts: &'a HashMap<String, ModelFacts>,
     next_item: u32,
     next_task: u32,
-    /// One hash for each question: 16 bytes an item is what a step of a million costs.
-    asked: HashSet<Hash>,
+    asked: Seen,
     filling: Vec<Filling>,
 }
 
@@ -75,7 +75,7 @@ impl<'a> Blocks<'a> {
             facts,
             next_item: 0,
             next_task: 0,
-            asked: HashSet::new(),
+            asked: Seen::default(),
             filling: Vec::new(),
         }
     }
@@ -98,7 +98,7 @@ impl<'a> Blocks<'a> {
         for ((question, item), stored) in keyed.into_iter().zip(stored) {
             let fresh = self
                 .asked
-                .insert(asked_as(item.key, graded_example(&question)));
+                .insert(asked_as(item.key, graded_example(&question)))?;
             if stored || !fresh {
                 satisfied.push((item, question.grade.map(|(grader, _)| grader)));
             } else {

@@ -11,6 +11,7 @@ pub mod order;
 pub mod probe;
 mod propose;
 mod score;
+mod seen;
 mod tries;
 
 pub use score::{Effect, effect, selected};

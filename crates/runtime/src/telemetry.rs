@@ -137,6 +137,7 @@ mod tests {
         let options = TelemetryOptions {
             format,
             filter: option.map(str::to_owned),
+            ..TelemetryOptions::default()
         };
         let filter = filter(&options, environment.map(str::to_owned)).unwrap();
         let page = Page::default();

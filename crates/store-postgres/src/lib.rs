@@ -9,6 +9,7 @@
 //! | `apply` | reports |
 //! | `ledger` | reserve, settle, expire |
 //! | `results` | what the planner and people read |
+//! | `retention` | deleting runs that are over |
 //! | `shared` | whose turn it is, who leads, what was lost |
 //!
 //! `connect` opens the database, `fault` bounds every wait and tries conflicts again, `time` and `codec` stand
@@ -39,6 +40,7 @@ mod fault;
 mod ledger;
 mod plans;
 mod results;
+mod retention;
 mod runs;
 mod shared;
 mod tasks;

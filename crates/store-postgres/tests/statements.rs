@@ -96,6 +96,9 @@ const MANY: [&str; 9] = [
        FROM tasks, generate_series(100, 103) e, unnest(ARRAY['reserve', 'settle']) kind",
 ];
 
+/// A statement that says so reads whole tables, and nobody waits for it.
+const WHOLE: &str = "/* all of it */";
+
 /// No statement of the hot path reads a whole table once it is large: their cost does not grow with the run.
 #[tokio::test]
 async fn statements_find_their_rows_by_index() {
@@ -120,6 +123,9 @@ async fn statements_find_their_rows_by_index() {
         let text = std::fs::read_to_string(entry.unwrap().path()).unwrap();
         let description: serde_json::Value = serde_json::from_str(&text).unwrap();
         let sql = description["query"].as_str().unwrap();
+        if sql.contains(WHOLE) {
+            continue;
+        }
         let parameters = description["describe"]["parameters"]["Left"]
             .as_array()
             .unwrap();

@@ -9,6 +9,8 @@
 //! | `apply` | reports |
 //! | `ledger` | reserve, settle, expire |
 //! | `results` | what the planner and people read |
+//! | `shared` | whose turn it is, who leads, what was lost |
+//! | `retention` | deleting runs that are over |
 //! | [`sql`] | read-only statements of people |
 //!
 //! Batches travel as one JSON parameter per statement (`jsonb_each(?1)`), so that a statement is prepared
@@ -21,6 +23,7 @@ mod examples;
 mod ledger;
 mod plans;
 mod results;
+mod retention;
 mod runs;
 mod shared;
 pub mod sql;
@@ -126,10 +129,13 @@ impl SqliteStore {
         &self.path
     }
 
+    fn read_only_error(&self) -> StoreError {
+        StoreError::Backend(format!("{} was opened read-only", self.path.display()))
+    }
+
     async fn write(&self) -> Result<Tx> {
-        let writer = self.writer.as_ref().ok_or_else(|| {
-            StoreError::Backend(format!("{} was opened read-only", self.path.display()))
-        })?;
+        let writer = self.writer.as_ref();
+        let writer = writer.ok_or_else(|| self.read_only_error())?;
         writer
             .begin_with("BEGIN IMMEDIATE")
             .await

@@ -8,84 +8,36 @@
 
 mod common;
 
+use async_trait::async_trait;
 use common::demo;
 use std::time::Duration;
+use store::conformance::history::{self, Ask, Line};
 use store_sqlite::{SqliteStore, sql::Bounds};
 
-/// The statements of docs/sql.md, each with the heading above it.
-fn cookbook() -> Vec<(String, String)> {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/sql.md");
-    let text = std::fs::read_to_string(path).unwrap();
-    let mut out = vec![];
-    let (mut heading, mut statement) = (String::new(), None::<String>);
-    for line in text.lines() {
-        match (&mut statement, line) {
-            (None, "```sql") => statement = Some(String::new()),
-            (None, line) => {
-                if let Some(title) = line.strip_prefix("## ") {
-                    title.clone_into(&mut heading);
-                }
-            }
-            (Some(_), "```") => out.extend(statement.take().map(|s| (heading.clone(), s))),
-            (Some(s), line) => *s += &format!("{line}\n"),
-        }
-    }
-    out
-}
+/// The store as `promptimal sql` asks it.
+struct Sqlite(SqliteStore);
 
-#[tokio::test]
-async fn every_query_of_the_cookbook_works() {
-    let demo = demo().await;
-    let cookbook = cookbook();
-    assert!(cookbook.len() >= 12, "{}", cookbook.len());
-    for (heading, statement) in cookbook {
-        let table = demo.store.query_read_only(&statement).await;
-        let table = table.unwrap_or_else(|e| panic!("{heading}: {e}"));
-        match heading.as_str() {
-            "Does the ledger add up?" => assert_eq!(table.rows.len(), 0),
-            _ => assert!(!table.rows.is_empty(), "{heading}: no rows"),
-        }
+#[async_trait]
+impl Ask for Sqlite {
+    async fn ask(&self, sql: &str) -> (Vec<String>, Vec<Line>) {
+        let table = self.0.query_read_only(sql).await;
+        let table = table.unwrap_or_else(|e| panic!("{sql}: {e}"));
+        assert!(!table.truncated, "{sql}");
+        (table.columns, table.rows)
+    }
+
+    fn micros(&self, column: &str) -> String {
+        column.to_owned()
     }
 }
 
 #[tokio::test]
-async fn answers_of_the_cookbook_are_right() {
-    let demo = demo().await;
-    let get = async |heading: &str| {
-        let (_, sql) = cookbook()
-            .into_iter()
-            .find(|(h, _)| h.starts_with(heading))
-            .unwrap();
-        demo.store.query_read_only(&sql).await.unwrap()
-    };
-    let progress = get("How far").await;
-    assert_eq!(progress.columns[0], "round");
-    let done: Vec<_> = progress
-        .rows
-        .iter()
-        .map(|r| (r[3].clone(), r[4].clone()))
-        .collect();
-    assert_eq!(
-        done,
-        [
-            (2.into(), 2.into()),
-            (4.into(), 5.into()),
-            (4.into(), 4.into())
-        ]
-    );
-    let hardest = get("Which examples").await;
-    assert_eq!(hardest.rows[0][0], "Which planet is hot?");
-    assert_eq!(hardest.rows[0][3], 0.0);
-    let winners = get("Do the winners").await;
-    assert_eq!(winners.rows.len(), 1);
-    assert_eq!(winners.rows[0][4], 1.0);
-    let rejected = get("What was rejected").await;
-    assert_eq!(rejected.rows[0][1], "leak_verbatim");
-    let trouble = get("What is in trouble").await;
-    assert_eq!(
-        (&trouble.rows[0][1], &trouble.rows[0][3]),
-        (&"planned".into(), &1.into())
-    );
+async fn the_cookbook_is_right() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("history.db");
+    let store = SqliteStore::open(&path).await.unwrap();
+    history::fill(&store).await.unwrap();
+    history::cookbook(&Sqlite(store)).await;
 }
 
 #[tokio::test]

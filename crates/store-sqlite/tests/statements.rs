@@ -68,6 +68,20 @@ const PARENTS: [&str; 4] = [
     "INSERT INTO examples",
 ];
 
+/// What has children goes on a connection that does not look for them.
+const UNCHECKED: [&str; 7] = [
+    "DELETE FROM answers",
+    "DELETE FROM candidates",
+    "DELETE FROM examples",
+    "DELETE FROM rounds",
+    "DELETE FROM runs",
+    "DELETE FROM targets",
+    "DELETE FROM tasks",
+];
+
+/// A statement that says so reads whole tables, and nobody waits for it.
+const WHOLE: &str = "/* all of it */";
+
 /// No statement of the hot path reads a whole table: their cost does not grow with the run.
 #[tokio::test]
 async fn statements_find_their_rows_by_index() {
@@ -84,7 +98,8 @@ async fn statements_find_their_rows_by_index() {
             .query_read_only(&format!("explain query plan {sql}"))
             .await;
         let plan = plan.unwrap_or_else(|e| panic!("{sql}: {e}"));
-        if PARENTS.iter().any(|parent| sql.starts_with(parent)) {
+        let mut excused = PARENTS.iter().chain(&UNCHECKED);
+        if excused.any(|begin| sql.starts_with(begin)) || sql.contains(WHOLE) {
             continue;
         }
         for row in &plan.rows {

@@ -13,18 +13,22 @@
 //!
 //! [`coordinators_share`] is called with as many handles of a store as it has coordinators.
 //!
+//! [`history`] checks the questions of `docs/sql.md`, whose answers are recomputed from the raw rows.
+//!
 //! The randomised test ([`model`]) runs random operations, with reports that come twice, late or never and
 //! crashes in between, against a small model in memory.
 
 mod coordinators;
 mod demo;
 mod examples;
+pub mod history;
 mod ledger;
 mod load;
 pub mod model;
 mod plans;
 mod reports;
 mod results;
+mod retention;
 mod runs;
 mod shared;
 mod tasks;
@@ -39,6 +43,7 @@ pub use load::{Throughput, throughput};
 pub use plans::*;
 pub use reports::*;
 pub use results::*;
+pub use retention::*;
 pub use runs::*;
 pub use shared::*;
 pub use tasks::*;
@@ -98,6 +103,12 @@ macro_rules! conformance_suite {
             an_old_beat_is_no_sign_of_life
             a_task_that_silences_its_workers_dies
             a_lease_has_one_holder
+            a_pruned_run_keeps_what_it_cost
+            everything_goes_when_asked
+            pruning_goes_on_where_it_was_stopped
+            a_run_that_is_not_over_is_refused
+            old_runs_are_pruned_by_their_age
+            unused_answers_go_when_asked
         }
 
         #[test]

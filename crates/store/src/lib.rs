@@ -8,9 +8,11 @@
 //! | [`Tasks`] | the outbox, dispatch, reports, rescue, the ledger |
 //! | [`Results`] | what the planner and the reports for people read |
 //! | [`Shared`] | whose turn it is, who leads, who still works, what was lost |
+//! | [`Retention`] | getting rid of runs that are over |
 //!
 //! [`Store`] is all of them. Adapters: `store-sqlite` and, for a cluster, `store-postgres`. What they have in common
-//! and is no SQL stands here: [`verdict`] and [`changes`] (what reports mean), [`budget`], [`codec`], [`projection`].
+//! and is no SQL stands here: [`verdict`] and [`changes`] (what reports mean), [`budget`], [`codec`], [`projection`], and
+//! how runs are pruned ([`retention`]).
 //! Every write is one transaction; a write that was applied before changes nothing when applied again.
 //! Times are UTC microseconds and are passed in: no adapter reads a clock.
 
@@ -20,9 +22,11 @@ pub mod codec;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 pub mod projection;
+pub mod retention;
 mod shared;
 pub mod verdict;
 
+pub use retention::Retention;
 pub use shared::{Beat, LeaseAsk, Loss, Lost, RescuePolicy, Running, Shared};
 
 use async_trait::async_trait;
@@ -39,8 +43,8 @@ use serde::{Deserialize, Serialize};
 use wire::Report;
 
 /// A store: all aggregates behind one handle.
-pub trait Store: Runs + Examples + Plans + Tasks + Results + Shared {}
-impl<T: Runs + Examples + Plans + Tasks + Results + Shared> Store for T {}
+pub trait Store: Runs + Examples + Plans + Tasks + Results + Shared + Retention {}
+impl<T: Runs + Examples + Plans + Tasks + Results + Shared + Retention> Store for T {}
 
 /// Why the store could not do it.
 #[derive(Debug, thiserror::Error)]
@@ -48,6 +52,9 @@ pub enum StoreError {
     /// The database failed; nothing was written.
     #[error("store: {0}")]
     Backend(String),
+    /// It may not be done now; nothing was written.
+    #[error("{0}")]
+    Refused(String),
     /// A row that makes no sense.
     #[error("store: table {table}, row {row}: {problem}")]
     Corrupt {

@@ -3,13 +3,13 @@
 use crate::{
     cli::BestArgs,
     out, render,
-    site::{Site, find},
+    site::{Site, whole},
 };
 
 /// Prints the confirmed pairs with the largest gains.
 pub async fn best(site: &Site, args: &BestArgs) -> anyhow::Result<()> {
     let store = site.existing().await?;
-    let run = find(store.as_ref(), &args.run).await?;
+    let run = whole(store.as_ref(), &args.run).await?;
     let mut pairs = store.pairs(run.id).await?;
     let gain = |p: &domain::run::Pair| p.improved_grade - p.original_grade;
     pairs.sort_by(|a, b| {

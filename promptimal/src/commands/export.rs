@@ -3,7 +3,7 @@
 use crate::{
     cli::{ExportArgs, ExportFormat, What},
     out,
-    site::{Site, find},
+    site::{Site, whole},
 };
 use anyhow::Context;
 use coordinator::board::Pages;
@@ -62,7 +62,7 @@ const ANSWERS: &[&str] = &[
 /// Writes a run's pairs, candidates or answers.
 pub async fn export(site: &Site, args: &ExportArgs) -> anyhow::Result<()> {
     let store = site.existing().await?;
-    let run = find(store.as_ref(), &args.run).await?;
+    let run = whole(store.as_ref(), &args.run).await?;
     let columns = match args.what {
         What::Pairs => PAIRS,
         What::Candidates => CANDIDATES,

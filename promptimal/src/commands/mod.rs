@@ -5,6 +5,7 @@ mod compare;
 mod doctor;
 mod export;
 mod fetch;
+mod prune;
 mod run;
 mod runs;
 mod show;
@@ -33,6 +34,7 @@ pub async fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Best(args) => best::best(site, &args).await?,
         Command::Export(args) => export::export(site, &args).await?,
         Command::Sql(args) => sql::sql(site, &args).await?,
+        Command::Prune(args) => prune::prune(site, &args).await?,
         Command::Models(args) => fetch::models(args.command).await?,
         Command::Spec => out::line(spec::FULL_EXAMPLE.trim_end()),
         Command::Doctor(args) => return doctor::doctor(&site.data_dir, &args),

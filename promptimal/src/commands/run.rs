@@ -5,7 +5,7 @@ use crate::{
     cli::{ResumeArgs, RunArgs},
     embedded::{self, Job},
     estimate, out, render,
-    site::{Site, find},
+    site::{Site, whole},
 };
 use anyhow::{Context, anyhow, bail};
 use coordinator::{
@@ -101,7 +101,7 @@ fn unusable(file: &Path, error: SpecError) -> anyhow::Error {
 /// `promptimal resume`
 pub async fn resume(site: &Site, args: &ResumeArgs) -> anyhow::Result<ExitCode> {
     let store = site.existing().await?;
-    let run = find(store.as_ref(), &args.run).await?;
+    let run = whole(store.as_ref(), &args.run).await?;
     let old = store.limits(run.id).await?;
     let usd = args.max_usd.map(|usd| (usd * 1e6) as u64);
     let limits = Limits {

@@ -8,6 +8,7 @@ mod support;
 mod eval;
 mod look;
 mod machine;
+mod prune;
 mod run;
 mod specs;
 mod stop;

@@ -1,9 +1,10 @@
 //! Two stores as one: what they say must be the same, to the last bit.
 
+use crate::retention::{Part, Unused};
 use crate::{
     Applied, Beat, Claim, Examples, KeyQuery, LeaseAsk, Lost, MemberPage, NewTask, Outcome, Plans,
-    RescuePolicy, Result, Results, RetryPolicy, Run, Running, Runs, Shared, StatusChange,
-    StepStatus, StepWriter, Tasks, Totals,
+    RescuePolicy, Result, Results, Retention, RetryPolicy, Run, Running, Runs, Shared,
+    StatusChange, StepStatus, StepWriter, Tasks, Totals,
 };
 use async_trait::async_trait;
 use domain::{
@@ -208,5 +209,27 @@ impl<A: Shared, B: Shared> Shared for Twin<A, B> {
     }
     async fn release(&self, name: &str, holder: &str) -> Result<()> {
         both!(self.release(name, holder))
+    }
+}
+
+#[async_trait]
+impl<A: Retention, B: Retention> Retention for Twin<A, B> {
+    async fn pruned_at(&self, run: RunId) -> Result<Option<i64>> {
+        both!(self.pruned_at(run))
+    }
+    async fn mark_pruned(&self, run: RunId, now: i64) -> Result<bool> {
+        both!(self.mark_pruned(run, now))
+    }
+    async fn count_rows(&self, run: RunId) -> Result<Vec<(Part, u64)>> {
+        both!(self.count_rows(run))
+    }
+    async fn delete_rows(&self, run: RunId, part: Part, limit: u32) -> Result<u64> {
+        both!(self.delete_rows(run, part, limit))
+    }
+    async fn count_unused(&self, without: &[RunId]) -> Result<Unused> {
+        both!(self.count_unused(without))
+    }
+    async fn delete_unused(&self, limit: u32) -> Result<Unused> {
+        both!(self.delete_unused(limit))
     }
 }
