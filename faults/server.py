@@ -13,7 +13,8 @@ from collections import Counter
 class ModelServer:
     """OpenAI's /v1/chat/completions, as far as our client needs it."""
 
-    def __init__(self) -> None:
+    def __init__(self, host: str = "127.0.0.1") -> None:
+        self.host = host
         self.delay = 0.02
         self.asked: Counter[str] = Counter()
         self.address = ""
@@ -25,8 +26,8 @@ class ModelServer:
         self.asked = Counter()
 
     async def _serve(self) -> None:
-        server = await asyncio.start_server(self._talk, "127.0.0.1", 0, backlog=1024)
-        self.address = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
+        server = await asyncio.start_server(self._talk, self.host, 0, backlog=1024)
+        self.address = f"http://{self.host}:{server.sockets[0].getsockname()[1]}/v1"
         self._ready.set()
         await asyncio.Event().wait()
 
@@ -61,3 +62,12 @@ class ModelServer:
             "usage": {"prompt_tokens": 10, "completion_tokens": 1, "total_tokens": 11},
         }
         return json.dumps(reply).encode()
+
+
+if __name__ == "__main__":
+    import sys
+    import time
+
+    server = ModelServer(sys.argv[1])
+    print(server.address, flush=True)
+    time.sleep(3600)

@@ -6,12 +6,12 @@
 //! Runs share the workers: the next tasks are always those of the run that has the least in flight for its priority,
 //! so that a small run beside a large one does not wait for its end, and nothing stands still while one has none.
 
-use crate::{Config, CoordinatorError, Deps, Outcome, conduct, pulse::Pulse};
+use crate::{Config, CoordinatorError, Deps, Outcome, collect, conduct, pulse::Pulse, watch};
 use domain::ids::RunId;
 use queue::{Lane, Message};
 use std::time::Duration;
 use store::{Claim, Claimed, Running};
-use wire::{Task, VERSION};
+use wire::{Action, Task, VERSION};
 
 /// Tasks claimed at a time.
 const BATCH: usize = 64;
@@ -69,7 +69,7 @@ async fn round(
         } else {
             running[at].in_flight += claim.tasks.len() as u64;
             wait = 0;
-            send(deps, claim.tasks).await?;
+            send(config, deps, pulse, claim.tasks).await?;
         }
     }
 }
@@ -98,9 +98,26 @@ fn wait_for(claim: &Claim, now: i64) -> i64 {
         .map_or(LONGEST_WAIT, |at| (at - now).clamp(1_000, LONGEST_WAIT))
 }
 
-async fn send(deps: &Deps, tasks: Vec<Claimed>) -> Result<(), CoordinatorError> {
+async fn send(
+    config: &Config,
+    deps: &Deps,
+    pulse: &Pulse,
+    tasks: Vec<Claimed>,
+) -> Result<(), CoordinatorError> {
     let attempts: Vec<_> = tasks.iter().map(|t| (t.task, t.epoch)).collect();
     let messages: Vec<Message> = tasks.into_iter().filter_map(message).collect();
+    let limit = deps.queue.body_limit().unwrap_or(usize::MAX);
+    let (messages, large): (Vec<_>, Vec<_>) =
+        messages.into_iter().partition(|m| m.body.len() <= limit);
+    // The queue would refuse them for ever, and with them whatever else is to be sent.
+    for message in large {
+        let bytes = message.body.len();
+        let why = format!(
+            "the question takes {bytes} bytes on its way, and the queue takes {limit}: shorten it, or run it in one process"
+        );
+        let report = watch::failed(&message.body, Action::GiveUp, &why);
+        collect::apply(config, deps, pulse, &report.into_iter().collect::<Vec<_>>()).await?;
+    }
     deps.queue.publish(Lane::Eval, messages).await?;
     sabotage::point("coordinator.published");
     deps.store

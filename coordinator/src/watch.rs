@@ -58,7 +58,7 @@ pub async fn dead_letters(
             "dead letter"
         );
         if letter.lane != Some(Lane::Results)
-            && let Ok(report) = failed(&delivery.message.body, &letter.reason)
+            && let Ok(report) = failed(&delivery.message.body, AGAIN, &unread(&letter.reason))
         {
             collect::apply(config, deps, pulse, &[report]).await?;
         }
@@ -67,8 +67,15 @@ pub async fn dead_letters(
     Ok(())
 }
 
-/// A report that every open item of a task failed.
-fn failed(body: &[u8], reason: &str) -> Result<Report, wire::WireError> {
+/// Another worker may do better; after some attempts the store ends it.
+const AGAIN: Action = Action::Retry { after_ms: 0 };
+
+fn unread(reason: &str) -> String {
+    format!("no worker could take it: {reason}")
+}
+
+/// A report that every open item of a task failed, and what to do about it.
+pub fn failed(body: &[u8], action: Action, message: &str) -> Result<Report, wire::WireError> {
     let (task, body) = Task::decode(body)?;
     let item = |&place: &u32| {
         let asked = body.items.get(place as usize)?;
@@ -78,8 +85,8 @@ fn failed(body: &[u8], reason: &str) -> Result<Report, wire::WireError> {
             answer: None,
             grade: None,
             error: Some(ItemError {
-                action: Action::Retry { after_ms: 0 },
-                message: format!("no worker could take it: {reason}"),
+                action,
+                message: message.to_owned(),
             }),
             paid: None,
         })
@@ -88,7 +95,7 @@ fn failed(body: &[u8], reason: &str) -> Result<Report, wire::WireError> {
         v: VERSION,
         task: task.task,
         epoch: task.epoch,
-        worker: "dead letter".to_owned(),
+        worker: "coordinator".to_owned(),
         items: task.open.iter().filter_map(item).collect(),
     })
 }

@@ -11,8 +11,9 @@ mod support;
 use coordinator::{Outcome, board::Board, summary};
 use domain::{call::Reply, run::Limits};
 use llm::{ErrorKind, Identity, LanguageModel, ModelError, scripted::ScriptedModel};
+use queue::memory::MemoryQueue;
 use runtime::shutdown::Shutdown;
-use std::{future::Future, pin::pin, task::Poll};
+use std::{future::Future, pin::pin, sync::Arc, task::Poll};
 use store::{Results, Runs, Tasks};
 use support::World;
 
@@ -73,6 +74,31 @@ async fn rewrites_that_lose_the_material_are_rejected_and_counted() {
     let expected = [("lost_number".to_owned(), 48)];
     assert_eq!(summary.rejected, expected.into());
     assert_eq!((summary.pairs, summary.leaks_rejected), (0, 0));
+    worker.abort();
+}
+
+/// Proposals show worked turns, and are larger than the queue takes: they are given up one by one, and hold up nothing.
+#[tokio::test]
+async fn what_the_queue_does_not_take_is_given_up_with_the_reason() {
+    let mut world = World::new(20).await;
+    world.queue = Arc::new(MemoryQueue::new().with_body_limit(3_000));
+    world.settings.block = 1;
+    let worker = world.worker();
+    assert_eq!(world.drive(true).await, Outcome::Finished);
+    let asked = "SELECT step, i.state, count(*), max(i.reason) FROM items i JOIN rounds r ON r.id = i.round_id
+                 WHERE step = 'propose' OR kind = 'baseline' GROUP BY step, i.state ORDER BY step";
+    let found = world.store.query_read_only(asked).await.unwrap().rows;
+    assert_eq!(found.len(), 2, "{found:?}");
+    assert_eq!(
+        (&found[0][0], &found[0][1]),
+        (&"answer".into(), &"done".into())
+    );
+    assert_eq!(
+        (&found[1][0], &found[1][1]),
+        (&"propose".into(), &"given_up".into())
+    );
+    let reason = found[1][3].as_str().unwrap();
+    assert!(reason.contains("the queue takes 3000"), "{reason}");
     worker.abort();
 }
 

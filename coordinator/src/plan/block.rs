@@ -52,8 +52,13 @@ struct Filling {
     model: String,
     grader: Option<Grader>,
     items: Vec<(Item, BodyItem)>,
+    /// About how large its message becomes.
+    bytes: usize,
     worst: Spend,
 }
+
+/// A block that is about this large is full, whatever its size: a queue takes messages up to a limit.
+const BLOCK_BYTES: usize = 128 * 1024;
 
 /// Turns questions into items and tasks, in the order they come: the same questions give the same tasks.
 pub struct Blocks<'a> {
@@ -180,6 +185,7 @@ impl<'a> Blocks<'a> {
                     model: q.model,
                     grader,
                     items: Vec::new(),
+                    bytes: 0,
                     worst: Spend::default(),
                 });
                 self.filling.len() - 1
@@ -192,6 +198,8 @@ impl<'a> Blocks<'a> {
             cost_micros: worst.cost_micros,
         };
         block.worst += spend;
+        // What is asked stands there once more for the grader.
+        block.bytes += 2 * q.call.prompt_bytes();
         block.items.push((
             item.clone(),
             BodyItem {
@@ -200,7 +208,7 @@ impl<'a> Blocks<'a> {
                 grade,
             },
         ));
-        if block.items.len() < self.size {
+        if block.items.len() < self.size && block.bytes < BLOCK_BYTES {
             return Ok(None);
         }
         let full = self.filling.remove(at);

@@ -98,6 +98,11 @@ pub trait TaskQueue: Send + Sync {
     /// When any message was not taken; some may have been, so publish all of them again.
     async fn publish(&self, lane: Lane, messages: Vec<Message>) -> Result<(), QueueError>;
 
+    /// The largest body that is taken, bytes; `None` where any is.
+    fn body_limit(&self) -> Option<usize> {
+        None
+    }
+
     /// Starts consuming a lane; at most `prefetch` deliveries are unacknowledged at a time.
     async fn consume(&self, lane: Lane, prefetch: usize) -> Result<Box<dyn Consumer>, QueueError>;
 

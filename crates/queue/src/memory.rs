@@ -27,6 +27,7 @@ const UNHEARD: usize = 1_024;
 pub struct MemoryQueue {
     lanes: [Arc<LaneQueue>; Lane::ALL.len()],
     bell: Arc<Mutex<Option<broadcast::Sender<Bytes>>>>,
+    body_limit: Option<usize>,
 }
 
 impl Default for MemoryQueue {
@@ -46,6 +47,16 @@ impl MemoryQueue {
         Self {
             lanes: Lane::ALL.map(|lane| Arc::new(LaneQueue::new(lane, faults))),
             bell: Arc::new(Mutex::new(Some(broadcast::Sender::new(UNHEARD)))),
+            body_limit: None,
+        }
+    }
+
+    /// The same queue, which refuses larger bodies, as a broker does.
+    #[must_use]
+    pub fn with_body_limit(self, bytes: usize) -> Self {
+        Self {
+            body_limit: Some(bytes),
+            ..self
         }
     }
 
@@ -73,7 +84,17 @@ impl MemoryQueue {
 #[async_trait]
 impl TaskQueue for MemoryQueue {
     async fn publish(&self, lane: Lane, messages: Vec<Message>) -> Result<(), QueueError> {
+        let limit = self.body_limit.unwrap_or(usize::MAX);
+        if let Some(large) = messages.iter().find(|m| m.body.len() > limit) {
+            let (id, bytes) = (&large.id, large.body.len());
+            let why = format!("message `{id}` has {bytes} bytes, over the limit of {limit}");
+            return Err(QueueError::new(lane, why));
+        }
         self.lane(lane).publish(messages)
+    }
+
+    fn body_limit(&self) -> Option<usize> {
+        self.body_limit
     }
 
     async fn consume(&self, lane: Lane, prefetch: usize) -> Result<Box<dyn Consumer>, QueueError> {

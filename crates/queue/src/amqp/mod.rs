@@ -36,7 +36,7 @@ use rand::{SeedableRng, seq::SliceRandom};
 pub use config::{Config, DEFAULT_PREFIX, Url};
 pub use error::AmqpError;
 
-use crate::{Consumer, Control, Lane, Message, QueueError, TaskQueue};
+use crate::{Consumer, Control, Lane, MAX_BODY, Message, QueueError, TaskQueue};
 use consume::{AmqpConsumer, AmqpControl, Hands};
 use link::Link;
 use publish::{Publisher, Route};
@@ -127,6 +127,10 @@ impl TaskQueue for AmqpQueue {
         }
         let published = self.lanes[lane as usize].publish(messages).await;
         published.map_err(|why| QueueError::new(lane, why))
+    }
+
+    fn body_limit(&self) -> Option<usize> {
+        Some(MAX_BODY)
     }
 
     async fn consume(&self, lane: Lane, prefetch: usize) -> Result<Box<dyn Consumer>, QueueError> {
