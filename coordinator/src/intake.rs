@@ -79,7 +79,7 @@ pub async fn find_or_create(
     loaded: &Loaded,
     ask: Ask,
 ) -> Result<(Run, bool), CoordinatorError> {
-    let hash = work_hash(loaded, ask.kind)?;
+    let hash = hashed(loaded.clone(), ask.kind).await?;
     let limits = loaded.spec.budget.limits();
     if let (false, Some(run)) = (ask.new, same_work(store, hash).await?) {
         if store.limits(run.id).await? != limits {
@@ -115,6 +115,12 @@ async fn same_work(store: &dyn Store, hash: Hash) -> Result<Option<Run>, Coordin
         }
     }
     Ok(None)
+}
+
+/// Files may be large: whoever else works on this thread need not wait for them.
+async fn hashed(loaded: Loaded, kind: RunKind) -> Result<Hash, CoordinatorError> {
+    let hashed = tokio::task::spawn_blocking(move || work_hash(&loaded, kind)).await;
+    hashed.unwrap_or_else(|e| Err(CoordinatorError::Intake(format!("files not read: {e}"))))
 }
 
 /// The same work: the same spec on the same data. A changed file is new work.
@@ -155,15 +161,45 @@ pub async fn ready(
     stored: &StoredSpec,
     now: i64,
 ) -> Result<Vec<Ingested>, CoordinatorError> {
-    let mut read = Vec::new();
-    if store.last_step(run.id).await?.is_none() {
-        read = read_data(store, run, stored).await?;
-        let summary = serde_json::json!({ "datasets_read": read });
-        store.set_summary(run.id, &summary.to_string()).await?;
-    }
+    let read = match is_read(store, run.id).await? {
+        true => Vec::new(),
+        false => read(store, run, stored).await?,
+    };
+    start(store, run.id, now).await?;
+    Ok(read)
+}
+
+/// Whether a run's data need not be read any more: something was planned on them.
+///
+/// # Errors
+/// When the store fails.
+pub async fn is_read(store: &dyn Store, run: RunId) -> Result<bool, CoordinatorError> {
+    Ok(store.last_step(run).await?.is_some())
+}
+
+/// Reads a run's data, and notes what was read.
+///
+/// # Errors
+/// When a file cannot be read, a dataset has no usable row, or the store fails.
+pub async fn read(
+    store: &dyn Store,
+    run: &Run,
+    stored: &StoredSpec,
+) -> Result<Vec<Ingested>, CoordinatorError> {
+    let read = read_data(store, run, stored).await?;
+    let summary = serde_json::json!({ "datasets_read": read });
+    store.set_summary(run.id, &summary.to_string()).await?;
+    Ok(read)
+}
+
+/// Sets a run to running, from wherever it had stopped. One that was cancelled, or is finished, stays so.
+///
+/// # Errors
+/// When the store fails.
+pub async fn start(store: &dyn Store, run: RunId, now: i64) -> Result<(), CoordinatorError> {
     for from in [RunStatus::Paused, RunStatus::Failed] {
         let change = StatusChange {
-            run: run.id,
+            run,
             from,
             to: RunStatus::Running,
             reason: None,
@@ -171,7 +207,7 @@ pub async fn ready(
         };
         store.set_status(&change).await?;
     }
-    Ok(read)
+    Ok(())
 }
 
 async fn read_data(

@@ -17,13 +17,18 @@
 //! | [`rescue`] | the leader: gives back what was lost |
 //! | [`watch`] | every coordinator: signs of life, dead letters |
 //!
+//! [`api`] is the HTTP side: it reads and writes the store, and the loops do the rest, in whichever process.
+//!
 //! A coordinator holds no state that matters: kill it at any moment and start it again. What happened to a run is in
 //! the store alone.
 
+pub mod api;
 pub mod board;
 mod collect;
 mod conduct;
 mod dispatch;
+pub mod export;
+pub mod find;
 pub mod ingest;
 pub mod intake;
 mod lead;
@@ -192,9 +197,17 @@ pub enum CoordinatorError {
         /// Where and what.
         error: dataset::RowError,
     },
+    /// An export.
+    #[error("cannot write CSV: {0}")]
+    Csv(#[from] csv::Error),
     /// A run that is not stored.
     #[error("run {0} is not stored")]
     UnknownRun(RunId),
+    /// A run without its rows and without a result.
+    #[error(
+        "run {0} was pruned and has no result: what it cost is left (promptimal sql \"select * from cost_by_model where run_id = '{0}'\")"
+    )]
+    Pruned(RunId),
     /// A spec that cannot become a run.
     #[error("{0}")]
     Intake(String),

@@ -1,6 +1,6 @@
 //! The arguments, and the help that teaches them.
 
-use crate::{bus::BusArgs, site::Site};
+use crate::{bus::BusArgs, client::Remote, site::Site};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::{path::PathBuf, str::FromStr};
 
@@ -27,10 +27,20 @@ pub enum Command {
     Run(RunArgs),
     /// Try your own prompts on models and data sets: a table, and an exit code for CI.
     Eval(RunArgs),
-    /// Go on with a run that stopped.
+    /// Go on with a run that stopped, here or (with --coordinator) on a cluster.
     Resume(ResumeArgs),
+    /// Have a cluster run a spec. Files that it names are found below the coordinator's data root.
+    Submit(SubmitArgs),
+    /// Watch a run on a cluster until it stops, and print what came of it.
+    Watch(WatchArgs),
+    /// Give a run on a cluster up for good.
+    Cancel(ActArgs),
+    /// Stop a run on a cluster for now: what is under way is finished and kept.
+    Pause(ActArgs),
+    /// Try again what a run on a cluster gave up, and have it go on.
+    Retry(ActArgs),
     /// List runs.
-    Runs(Json),
+    Runs(RunsArgs),
     /// Show a run: its numbers so far, or its result.
     Show(ShowArgs),
     /// Put two runs side by side.
@@ -95,6 +105,9 @@ pub struct ResumeArgs {
     /// Raise the cap on US dollars.
     #[arg(long)]
     pub max_usd: Option<f64>,
+    /// Who is asked, where it is a cluster.
+    #[command(flatten)]
+    pub remote: Remote,
     /// How tasks travel.
     #[command(flatten)]
     pub bus: BusArgs,
@@ -104,6 +117,102 @@ pub struct ResumeArgs {
     /// No progress.
     #[arg(long, short)]
     pub quiet: bool,
+}
+
+/// How a result is printed.
+#[derive(Clone, Copy, Debug)]
+pub struct Show {
+    /// As one JSON object.
+    pub json: bool,
+    /// Without progress.
+    pub quiet: bool,
+}
+
+/// How progress and result are printed.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct ShowFlags {
+    /// Print one JSON object on standard output.
+    #[arg(long)]
+    pub json: bool,
+    /// No progress.
+    #[arg(long, short)]
+    pub quiet: bool,
+}
+
+impl ShowFlags {
+    /// Who reads JSON watches no bars.
+    pub fn how(self) -> Show {
+        Show {
+            json: self.json,
+            quiet: self.quiet || self.json,
+        }
+    }
+}
+
+/// Arguments of `submit`.
+#[derive(Debug, Args)]
+pub struct SubmitArgs {
+    /// The spec, a TOML file.
+    pub spec: PathBuf,
+    /// Override a key of the spec: `--set search.hardest=8`. May be repeated.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// Try your own prompts, as `promptimal eval` does.
+    #[arg(long)]
+    pub eval: bool,
+    /// Start afresh, also when a run of this spec exists. Stored answers are still not bought again.
+    #[arg(long)]
+    pub new: bool,
+    /// Each step up doubles its share of the workers beside other runs: -30 to 30, 0 unless told.
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub priority: Option<i32>,
+    /// Watch it until it stops, and print what came of it. Ctrl-C leaves it running.
+    #[arg(long)]
+    pub watch: bool,
+    /// Who is asked.
+    #[command(flatten)]
+    pub remote: Remote,
+    /// How it is printed.
+    #[command(flatten)]
+    pub show: ShowFlags,
+}
+
+/// Arguments of `watch`.
+#[derive(Debug, Args)]
+pub struct WatchArgs {
+    /// The run: its id, the beginning of it, its name, or `last`.
+    #[arg(default_value = "last")]
+    pub run: String,
+    /// Who is asked.
+    #[command(flatten)]
+    pub remote: Remote,
+    /// How it is printed.
+    #[command(flatten)]
+    pub show: ShowFlags,
+}
+
+/// Arguments of `cancel`, `pause` and `retry`.
+#[derive(Debug, Args)]
+pub struct ActArgs {
+    /// The run: its id, the beginning of it, its name, or `last`.
+    pub run: String,
+    /// Who is asked.
+    #[command(flatten)]
+    pub remote: Remote,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `runs`.
+#[derive(Debug, Args)]
+pub struct RunsArgs {
+    /// Who is asked, where it is a cluster.
+    #[command(flatten)]
+    pub remote: Remote,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `--json` alone.
@@ -120,6 +229,9 @@ pub struct ShowArgs {
     /// The run: its id, the beginning of it, its name, or `last`.
     #[arg(default_value = "last")]
     pub run: String,
+    /// Who is asked, where it is a cluster.
+    #[command(flatten)]
+    pub remote: Remote,
     /// Print JSON.
     #[arg(long)]
     pub json: bool,
@@ -171,6 +283,25 @@ pub enum ExportFormat {
     Csv,
 }
 
+impl From<What> for coordinator::export::What {
+    fn from(what: What) -> Self {
+        match what {
+            What::Pairs => Self::Pairs,
+            What::Candidates => Self::Candidates,
+            What::Answers => Self::Answers,
+        }
+    }
+}
+
+impl From<ExportFormat> for coordinator::export::Format {
+    fn from(format: ExportFormat) -> Self {
+        match format {
+            ExportFormat::Jsonl => Self::Jsonl,
+            ExportFormat::Csv => Self::Csv,
+        }
+    }
+}
+
 /// Arguments of `export`.
 #[derive(Debug, Args)]
 pub struct ExportArgs {
@@ -181,6 +312,9 @@ pub struct ExportArgs {
     /// How.
     #[arg(long, value_enum, default_value = "jsonl")]
     pub format: ExportFormat,
+    /// Who is asked, where it is a cluster.
+    #[command(flatten)]
+    pub remote: Remote,
     /// Where; standard output unless told.
     #[arg(long, short)]
     pub output: Option<PathBuf>,

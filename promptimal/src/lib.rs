@@ -3,6 +3,7 @@
 
 mod bus;
 mod cli;
+mod client;
 mod commands;
 mod embedded;
 mod estimate;
@@ -13,6 +14,7 @@ mod progress;
 mod render;
 mod service;
 mod site;
+mod token;
 
 pub use service::main as coordinator_main;
 

@@ -40,10 +40,14 @@ pub fn search(summary: &Summary, json: bool) -> anyhow::Result<()> {
     for (i, example) in summary.examples.iter().enumerate() {
         out::line(before_after(i + 1, example));
     }
+    Ok(())
+}
+
+/// Which commands look further into a finished search.
+pub fn further(summary: &Summary) {
     if summary.status == RunStatus::Finished {
         out::line(next(summary));
     }
-    Ok(())
 }
 
 fn numbers(s: &Summary) -> Table {

@@ -4,7 +4,7 @@ use anyhow::{Context, bail};
 use clap::Args;
 use secrecy::{ExposeSecret, SecretString};
 use std::{path::PathBuf, sync::Arc};
-use store::{Run, Store};
+use store::Store;
 use store_postgres::PostgresStore;
 use store_sqlite::SqliteStore;
 
@@ -109,48 +109,4 @@ impl Site {
             None => format!("--data-dir {}", self.data_dir.display()),
         }
     }
-}
-
-/// Finds a run by its id, the beginning of it, its name (the newest of that name), or `last`.
-///
-/// # Errors
-/// When none, or more than one, is meant.
-pub async fn find(store: &dyn Store, wanted: &str) -> anyhow::Result<Run> {
-    let runs = store.runs().await?;
-    if wanted == "last" {
-        return runs
-            .into_iter()
-            .next()
-            .context("no runs yet: start one with `promptimal run`");
-    }
-    let begins: Vec<&Run> = runs
-        .iter()
-        .filter(|r| r.id.to_string().starts_with(wanted))
-        .collect();
-    if let [one] = begins.as_slice() {
-        return Ok((*one).clone());
-    }
-    if let Some(named) = runs.iter().find(|r| r.name == wanted) {
-        return Ok(named.clone());
-    }
-    match begins.len() {
-        0 => bail!("no run {wanted:?}: `promptimal runs` lists them"),
-        n => bail!("{n} runs begin with {wanted:?}: give more of the id"),
-    }
-}
-
-/// Finds a run as [`find`] does, and refuses one whose rows are gone.
-///
-/// # Errors
-/// As [`find`], and when the run was pruned.
-pub async fn whole(store: &dyn Store, wanted: &str) -> anyhow::Result<Run> {
-    let run = find(store, wanted).await?;
-    if store.pruned_at(run.id).await?.is_some() {
-        bail!(
-            "run {} was pruned: its summary and what it cost are left (promptimal show {})",
-            run.id,
-            run.id
-        );
-    }
-    Ok(run)
 }

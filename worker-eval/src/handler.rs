@@ -2,6 +2,7 @@
 
 use crate::{
     Models,
+    given_up::GivenUp,
     grade::{GradeError, GraderRuntime},
     report,
 };
@@ -33,6 +34,7 @@ pub struct EvalHandler {
     models: HashMap<String, Arc<dyn LanguageModel>>,
     graders: Graders,
     heart: Heart,
+    given_up: Arc<GivenUp>,
 }
 
 /// What the model said to one item, or why it did not.
@@ -43,13 +45,14 @@ enum Said {
 }
 
 impl EvalHandler {
-    pub fn new(worker: String, models: Models, heart: Heart) -> Self {
+    pub fn new(worker: String, models: Models, heart: Heart, given_up: Arc<GivenUp>) -> Self {
         let by_identity = |model: Arc<dyn LanguageModel>| (model.identity().key.clone(), model);
         Self {
             worker,
             models: models.into_values().map(by_identity).collect(),
             graders: Mutex::default(),
             heart,
+            given_up,
         }
     }
 
@@ -152,8 +155,13 @@ impl Handler for EvalHandler {
             task: task.task,
             epoch: task.epoch,
         });
-        let items = self.work(&task, &body).await;
-        Handled::Report(report::message(&task, self.worker.clone(), items))
+        tokio::select! {
+            biased;
+            () = self.given_up.wait(body.run) => Handled::Unwanted,
+            items = self.work(&task, &body) => {
+                Handled::Report(report::message(&task, self.worker.clone(), items))
+            }
+        }
     }
 
     fn poisoned(&self, message: Bytes) -> Handled {
@@ -251,7 +259,7 @@ mod tests {
 
     async fn handled(models: Models, message: Bytes) -> Report {
         let heart = Heart::default();
-        let handler = EvalHandler::new("w".into(), models, heart.clone());
+        let handler = EvalHandler::new("w".into(), models, heart.clone(), Arc::default());
         let Handled::Report(message) = handler.handle(message).await else {
             panic!("rejected");
         };
@@ -308,7 +316,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_cannot_be_read_is_rejected_with_the_reason() {
-        let handler = EvalHandler::new("w".into(), models(four), Heart::default());
+        let handler = EvalHandler::new("w".into(), models(four), Heart::default(), Arc::default());
         let newer = String::from_utf8(task(None).to_vec()).unwrap();
         let newer = newer.replacen("\"v\":1", "\"v\":9", 1);
         let Handled::Reject(reason) = handler.handle(newer.into()).await else {

@@ -3,8 +3,9 @@
 //!
 //! A task is a block of items. The block is asked in one call of the model, each answer is graded, and one
 //! report says item by item what came of it. What an error means (ask again, give up, stop the run) is in
-//! the report; the queue only ever redelivers what was lost.
+//! the report; the queue only ever redelivers what was lost. Tasks of a run that was given up meanwhile are let go.
 
+mod given_up;
 pub mod grade;
 mod handler;
 #[cfg(feature = "local")]
@@ -44,19 +45,25 @@ pub struct Deps {
 /// # Errors
 /// When the lane cannot be consumed.
 pub async fn run(config: Config, deps: Deps, shutdown: Shutdown) -> Result<(), QueueError> {
+    let given_up = Arc::new(given_up::GivenUp::default());
     let handler = Arc::new(handler::EvalHandler::new(
         config.worker,
         deps.models,
         deps.heart,
+        given_up.clone(),
     ));
-    let ended = runtime::work::run(
+    let queue = deps.queue.clone();
+    let working = runtime::work::run(
         deps.queue,
         Lane::Eval,
         config.concurrency,
         handler,
         shutdown,
-    )
-    .await?;
+    );
+    let ended = tokio::select! {
+        ended = working => ended?,
+        () = given_up.listen(queue.as_ref()) => return Ok(()),
+    };
     tracing::debug!(?ended, "worker ended");
     Ok(())
 }

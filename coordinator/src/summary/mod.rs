@@ -4,9 +4,11 @@
 //! that chose a winner flatters it: the gain counts fresh draws only, less what the placebo arm gained the same way.
 
 mod evaluation;
+mod outcome;
 mod search;
 
 pub use evaluation::{Cell, EvalSummary, evaluation};
+pub use outcome::{Evaluated, Shown, keep, missed, shown};
 pub use search::{Numbers, numbers, pairs};
 
 use crate::{

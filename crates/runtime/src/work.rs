@@ -37,6 +37,8 @@ pub enum Handled {
     Report(Message),
     /// Nobody can do anything with this message, and why: it becomes a dead letter.
     Reject(String),
+    /// Nobody wants an answer any more: the task is acknowledged without a report.
+    Unwanted,
 }
 
 /// What a worker does with a task.
@@ -147,6 +149,10 @@ impl<H: Handler> Worker<H> {
             Some(Handled::Reject(reason)) => {
                 tracing::error!(task = id, reason, "task rejected");
                 receipt.reject(&reason).await
+            }
+            Some(Handled::Unwanted) => {
+                tracing::debug!(task = id, "task let go");
+                receipt.ack().await
             }
         };
         if let Err(error) = ended {

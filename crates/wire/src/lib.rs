@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 
-/// The version of both messages. A reader refuses any other.
+/// The version of all messages. A reader refuses any other.
 pub const VERSION: u32 = 1;
 
 /// A task on its way to a worker.
@@ -76,6 +76,29 @@ pub struct Beats {
     pub worker: String,
     /// The attempts.
     pub attempts: Vec<Attempt>,
+}
+
+/// A word to every worker about a run. Whoever misses it does nothing wrong: it spares work, and the store alone says
+/// what counts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Word {
+    /// [`VERSION`].
+    pub v: u32,
+    /// What it says.
+    pub word: Order,
+    /// The run.
+    pub run: RunId,
+}
+
+/// What a [`Word`] says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Order {
+    /// The run was given up for good: nobody will want an answer of it.
+    Cancel,
+    /// The run was stopped for now: what is under way is wanted, and nothing new comes.
+    Pause,
 }
 
 /// A worker's report on one attempt.
@@ -155,7 +178,7 @@ pub enum WireError {
     /// Not the expected JSON.
     #[error("{what} message is malformed: {source}")]
     Malformed {
-        /// `task`, `report` or `beats`.
+        /// `task`, `report`, `beats` or `word`.
         what: &'static str,
         /// What serde says.
         source: serde_json::Error,
@@ -165,7 +188,7 @@ pub enum WireError {
         "{what} message has version {found}, this program reads version {VERSION}: upgrade the older side"
     )]
     Version {
-        /// `task`, `report` or `beats`.
+        /// `task`, `report`, `beats` or `word`.
         what: &'static str,
         /// The version found.
         found: u32,
@@ -226,6 +249,21 @@ impl Beats {
     /// When it is no sign of life, or one of another version.
     pub fn decode(bytes: &[u8]) -> Result<Self, WireError> {
         decode(bytes, "beats", |b: &Self| b.v)
+    }
+}
+
+impl Word {
+    /// Encodes the message.
+    pub fn encode(&self) -> Vec<u8> {
+        serde_json::to_vec(self).unwrap_or_default()
+    }
+
+    /// Decodes the message.
+    ///
+    /// # Errors
+    /// When it is no word, or one of another version.
+    pub fn decode(bytes: &[u8]) -> Result<Self, WireError> {
+        decode(bytes, "word", |w: &Self| w.v)
     }
 }
 

@@ -1,10 +1,7 @@
 //! `promptimal best`
 
-use crate::{
-    cli::BestArgs,
-    out, render,
-    site::{Site, whole},
-};
+use crate::{cli::BestArgs, out, render, site::Site};
+use coordinator::find::whole;
 
 /// Prints the confirmed pairs with the largest gains.
 pub async fn best(site: &Site, args: &BestArgs) -> anyhow::Result<()> {

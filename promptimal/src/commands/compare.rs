@@ -1,12 +1,12 @@
 //! `promptimal compare`
 
-use super::show::{Shown, numbers};
-use crate::{
-    cli::CompareArgs,
-    out, render,
-    site::{Site, find},
+use crate::{cli::CompareArgs, out, render, site::Site};
+use coordinator::{
+    find::find,
+    summary::{self, Shown},
 };
 use domain::stats::Estimate;
+use runtime::clock::{Clock, SystemClock};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -24,9 +24,10 @@ pub async fn compare(site: &Site, args: &CompareArgs) -> anyhow::Result<()> {
     let store = site.existing().await?;
     let left = find(store.as_ref(), &args.left).await?;
     let right = find(store.as_ref(), &args.right).await?;
+    let now = SystemClock.now_micros();
     let (l, r) = (
-        numbers(store.as_ref(), &left).await?,
-        numbers(store.as_ref(), &right).await?,
+        summary::shown(store.as_ref(), &left, now).await?,
+        summary::shown(store.as_ref(), &right, now).await?,
     );
     let lines = lines(&named(&l), &named(&r));
     if args.json {
@@ -99,11 +100,14 @@ fn named(shown: &Shown) -> BTreeMap<String, Estimate> {
                     .map(|r| (format!("round {}", r.round), r.best)),
             );
         }
-        Shown::Evaluation(s) => {
-            let key = |c: &coordinator::summary::Cell| {
-                format!("{} / {} / {}", c.prompt, c.model, c.dataset)
-            };
-            out.extend(s.cells.iter().filter_map(|c| Some((key(c), c.mean?))));
+        Shown::Evaluation(of) => {
+            let key = |c: &summary::Cell| format!("{} / {} / {}", c.prompt, c.model, c.dataset);
+            out.extend(
+                of.summary
+                    .cells
+                    .iter()
+                    .filter_map(|c| Some((key(c), c.mean?))),
+            );
         }
     }
     out

@@ -6,6 +6,7 @@ mod doctor;
 mod export;
 mod fetch;
 mod prune;
+mod remote;
 mod run;
 mod runs;
 mod show;
@@ -16,6 +17,7 @@ use crate::{
     out,
 };
 use clap::CommandFactory;
+use remote::Act;
 use std::process::ExitCode;
 
 /// Runs a command.
@@ -27,12 +29,31 @@ pub async fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command {
         Command::Run(args) => return run::optimise(site, &args).await,
         Command::Eval(args) => return run::evaluate(site, &args).await,
-        Command::Resume(args) => return run::resume(site, &args).await,
-        Command::Runs(args) => runs::list(site, args.json).await?,
-        Command::Show(args) => show::show(site, &args).await?,
+        Command::Resume(args) => {
+            return match args.remote.client()? {
+                Some(client) => remote::resume(&client, &args).await,
+                None => run::resume(site, &args).await,
+            };
+        }
+        Command::Submit(args) => return remote::submit(&args).await,
+        Command::Watch(args) => return remote::watch(&args).await,
+        Command::Cancel(args) => return remote::act(Act::Cancel, &args).await,
+        Command::Pause(args) => return remote::act(Act::Pause, &args).await,
+        Command::Retry(args) => return remote::act(Act::Retry, &args).await,
+        Command::Runs(args) => match args.remote.client()? {
+            Some(client) => remote::runs(&client, args.json).await?,
+            None => runs::list(site, args.json).await?,
+        },
+        Command::Show(args) => match args.remote.client()? {
+            Some(client) => remote::show(&client, &args.run, args.json).await?,
+            None => show::show(site, &args).await?,
+        },
         Command::Compare(args) => compare::compare(site, &args).await?,
         Command::Best(args) => best::best(site, &args).await?,
-        Command::Export(args) => export::export(site, &args).await?,
+        Command::Export(args) => match args.remote.client()? {
+            Some(client) => remote::export(&client, &args).await?,
+            None => export::export(site, &args).await?,
+        },
         Command::Sql(args) => sql::sql(site, &args).await?,
         Command::Prune(args) => prune::prune(site, &args).await?,
         Command::Models(args) => fetch::models(args.command).await?,

@@ -1,14 +1,8 @@
 //! `promptimal prune`
 
-use super::show;
-use crate::{
-    cli::PruneArgs,
-    out,
-    progress::thousands,
-    render,
-    site::{Site, find},
-};
+use crate::{cli::PruneArgs, out, progress::thousands, render, site::Site};
 use anyhow::{Context, bail};
+use coordinator::{find::find, summary};
 use domain::{ids::RunId, run::RunStatus};
 use runtime::clock::{Clock, SystemClock};
 use store::{
@@ -66,9 +60,9 @@ async fn keep_results(store: &dyn Store, wanted: &Prune) -> anyhow::Result<()> {
     }
     for run in prunable(store, wanted).await?.runs {
         if store.pruned_at(run.id).await?.is_none()
-            && let Err(e) = show::keep(store, &run).await
+            && let Err(e) = summary::keep(store, &run, SystemClock.now_micros()).await
         {
-            out::note(format!("run {}: its result is not kept: {e:#}", run.id));
+            out::note(format!("run {}: its result is not kept: {e}", run.id));
         }
     }
     Ok(())

@@ -1,26 +1,28 @@
 //! `run`, `eval` and `resume`: find or make the run, drive it, print what came of it.
 
+use super::show;
 use crate::{
     bus::BusArgs,
-    cli::{ResumeArgs, RunArgs},
+    cli::{ResumeArgs, RunArgs, Show},
     embedded::{self, Job},
-    estimate, out, render,
-    site::{Site, whole},
+    estimate, out,
+    site::Site,
 };
 use anyhow::{Context, anyhow, bail};
 use coordinator::{
     Outcome,
+    find::whole,
     intake::{self, Ask, StoredSpec},
-    summary,
+    summary::{self, Evaluated, Shown},
 };
 use domain::run::{Limits, RunKind, RunStatus};
 use runtime::clock::{Clock, SystemClock};
-use spec::{Purpose, SpecError, Threshold};
+use spec::{Purpose, SpecError};
 use std::{path::Path, process::ExitCode, sync::Arc};
 use store::{Run, Store};
 
 /// The run stopped before its end and can be resumed.
-const STOPPED: u8 = 3;
+pub const STOPPED: u8 = 3;
 /// A threshold was missed.
 const MISSED: u8 = 1;
 
@@ -39,13 +41,6 @@ pub async fn evaluate(site: &Site, args: &RunArgs) -> anyhow::Result<ExitCode> {
 struct Way<'a> {
     site: &'a Site,
     bus: &'a BusArgs,
-}
-
-/// How a result is printed.
-#[derive(Clone, Copy)]
-struct Show {
-    json: bool,
-    quiet: bool,
 }
 
 async fn start(site: &Site, args: &RunArgs, kind: RunKind) -> anyhow::Result<ExitCode> {
@@ -75,7 +70,7 @@ async fn start(site: &Site, args: &RunArgs, kind: RunKind) -> anyhow::Result<Exi
         now: SystemClock.now_micros(),
     };
     let (run, _) = intake::find_or_create(store.as_ref(), &loaded, ask).await?;
-    let show = Show {
+    let how = Show {
         json: args.json,
         quiet: args.quiet || args.json,
     };
@@ -84,7 +79,7 @@ async fn start(site: &Site, args: &RunArgs, kind: RunKind) -> anyhow::Result<Exi
         site,
         bus: &args.bus,
     };
-    go(way, store, (run, StoredSpec::new(&loaded)), show).await
+    go(way, store, (run, StoredSpec::new(&loaded)), how).await
 }
 
 /// What a spec error says to people. A spec that is right and only ahead of its time or place is told so.
@@ -114,7 +109,7 @@ pub async fn resume(site: &Site, args: &ResumeArgs) -> anyhow::Result<ExitCode> 
             .add_limits(run.id, &limits, SystemClock.now_micros())
             .await?;
     }
-    let show = Show {
+    let how = Show {
         json: args.json,
         quiet: args.quiet || args.json,
     };
@@ -123,7 +118,7 @@ pub async fn resume(site: &Site, args: &ResumeArgs) -> anyhow::Result<ExitCode> 
         site,
         bus: &args.bus,
     };
-    go(way, store, (run, stored), show).await
+    go(way, store, (run, stored), how).await
 }
 
 /// Drives a run that is not finished; prints the result.
@@ -131,12 +126,12 @@ async fn go(
     way: Way<'_>,
     store: Arc<dyn Store>,
     (run, stored): (Run, StoredSpec),
-    show: Show,
+    how: Show,
 ) -> anyhow::Result<ExitCode> {
     let id = run.id;
     let mut outcome = Outcome::Finished;
     if run.status != RunStatus::Finished {
-        if !show.quiet {
+        if !how.quiet {
             out::note(format!("run {id} ({})", run.name));
         }
         let job = Job {
@@ -145,7 +140,7 @@ async fn go(
             bus: way.bus,
             run,
             stored: stored.clone(),
-            quiet: show.quiet,
+            quiet: how.quiet,
         };
         outcome = embedded::drive(job).await?;
     }
@@ -153,7 +148,7 @@ async fn go(
         .run(id)
         .await?
         .context("the run is gone from the store")?;
-    let code = print(store.as_ref(), &run, &stored, show).await?;
+    let code = print(store.as_ref(), &run, &stored, how).await?;
     match outcome {
         Outcome::Finished => Ok(code),
         Outcome::Paused(reason) | Outcome::Failed(reason) => {
@@ -171,62 +166,28 @@ async fn print(
     store: &dyn Store,
     run: &Run,
     stored: &StoredSpec,
-    show: Show,
+    how: Show,
 ) -> anyhow::Result<ExitCode> {
     let settings = stored.settings(run.kind);
     let now = SystemClock.now_micros();
-    if run.kind == RunKind::Evaluate {
-        let summary = summary::evaluation(store, run, &settings, now).await?;
-        let missed = missed(&summary, &stored.spec.eval.thresholds);
-        render::evaluation(&summary, &missed, show.json)?;
-        return Ok(if missed.is_empty() {
-            ExitCode::SUCCESS
-        } else {
-            ExitCode::from(MISSED)
-        });
-    }
-    let summary = summary::search(store, run, &settings, now).await?;
-    render::search(&summary, show.json)?;
-    Ok(ExitCode::SUCCESS)
-}
-
-/// What thresholds say, one sentence for each cell that misses one.
-fn missed(summary: &summary::EvalSummary, thresholds: &[Threshold]) -> Vec<String> {
-    let mut out = Vec::new();
-    for cell in &summary.cells {
-        let covering = thresholds
-            .iter()
-            .filter(|t| t.covers(&cell.prompt, &cell.model, &cell.dataset));
-        for threshold in covering {
-            out.extend(misses(cell, threshold));
+    let shown = match run.kind {
+        RunKind::Evaluate => {
+            let summary = summary::evaluation(store, run, &settings, now).await?;
+            let missed = summary::missed(&summary, &stored.spec.eval.thresholds);
+            Shown::Evaluation(Evaluated { summary, missed })
         }
-    }
-    out
+        RunKind::Optimise => {
+            Shown::Search(Box::new(summary::search(store, run, &settings, now).await?))
+        }
+    };
+    show::print_here(&shown, how.json)?;
+    Ok(exit_code(&shown))
 }
 
-fn misses(cell: &summary::Cell, threshold: &Threshold) -> Vec<String> {
-    let place = format!("{} / {} / {}", cell.prompt, cell.model, cell.dataset);
-    let mean = cell.mean.map_or(f64::NAN, |m| m.mean);
-    let low = cell.mean.map_or(f64::NAN, |m| m.ci95.0);
-    let below = |what: &str, value: f64, bar: Option<f64>| {
-        // A value that was not measured misses every bar.
-        let bar = bar.filter(|bar| value.is_nan() || value < *bar)?;
-        Some(format!("{place}: {what} {value:.3} is below {bar}"))
-    };
-    let failed = cell.failed();
-    let too_many = threshold.max_failed.filter(|bar| failed > *bar);
-    [
-        below("mean", mean, threshold.min_mean),
-        below("lower end of the 95% interval", low, threshold.min_ci_low),
-        too_many.map(|bar| {
-            format!(
-                "{place}: {:.1}% unmeasured is above {:.1}%",
-                100.0 * failed,
-                100.0 * bar
-            )
-        }),
-    ]
-    .into_iter()
-    .flatten()
-    .collect()
+/// What a program exits with whose run is finished.
+pub fn exit_code(shown: &Shown) -> ExitCode {
+    match shown {
+        Shown::Evaluation(of) if !of.missed.is_empty() => ExitCode::from(MISSED),
+        _ => ExitCode::SUCCESS,
+    }
 }

@@ -1,13 +1,22 @@
 //! The arguments of `coordinator`, and the help that teaches them.
 
-use crate::bus::{HOLD_BROKER, RESCUE, RETRY};
+use crate::{
+    bus::{HOLD_BROKER, RESCUE, RETRY},
+    token,
+};
+use anyhow::bail;
 use clap::Parser;
-use coordinator::{Config, Lease};
+use coordinator::{
+    Config, Lease,
+    api::{DataRoot, Token, Trust},
+};
 use queue::amqp;
 use runtime::service::ServiceArgs;
+use secrecy::ExposeSecret;
 use std::{
     net::{Ipv4Addr, SocketAddr},
     num::NonZeroUsize,
+    path::PathBuf,
     time::Duration,
 };
 use store::RescuePolicy;
@@ -63,6 +72,18 @@ pub struct Cli {
     /// A task that takes so long is given to another, whatever its worker says.
     #[arg(long, value_name = "SECONDS", default_value = "3600", value_parser = clap::value_parser!(u32).range(10..))]
     deadline_seconds: u32,
+    /// Files that specs name are found below this folder, and nowhere else; without it, specs that come over HTTP name
+    /// no files. All coordinators of a database have the same.
+    #[arg(long, value_name = "DIR", env = "PROMPTIMAL_DATA_ROOT")]
+    data_root: Option<PathBuf>,
+    /// The file that holds the token which callers of the API must show; else PROMPTIMAL_TOKEN. Without a token, only
+    /// this machine is answered.
+    #[arg(long, value_name = "FILE", env = "PROMPTIMAL_TOKEN_FILE")]
+    token_file: Option<PathBuf>,
+    /// Also take specs whose graders are programs or addresses of their own: whoever may submit then runs what they
+    /// like on the workers.
+    #[arg(long)]
+    trust_graders: bool,
     /// How it tells of itself. It listens on 127.0.0.1:7700 unless told.
     #[command(flatten)]
     pub service: ServiceArgs,
@@ -84,6 +105,48 @@ impl Cli {
         config.prefix.clone_from(&self.queue_prefix);
         config.name = "coordinator".to_owned();
         Ok(config)
+    }
+
+    /// Where its API listens.
+    pub fn listen(&self) -> SocketAddr {
+        self.service.listen.unwrap_or(LISTEN)
+    }
+
+    /// The token of its API.
+    ///
+    /// # Errors
+    /// When it cannot be read, can be guessed, or is needed and not there.
+    pub fn token(&self) -> anyhow::Result<Option<Token>> {
+        let Some(secret) = token::read(self.token_file.as_deref())? else {
+            let at = self.listen();
+            if !at.ip().is_loopback() {
+                bail!(
+                    "--listen {at} lets other machines in, and there is no token: give --token-file FILE, set {}, or \
+                     listen on 127.0.0.1",
+                    token::VARIABLE
+                );
+            }
+            return Ok(None);
+        };
+        token::check(&secret)?;
+        Ok(Some(Token::new(secret.expose_secret())))
+    }
+
+    /// Where files of specs are.
+    ///
+    /// # Errors
+    /// When that is no folder.
+    pub fn data_root(&self) -> anyhow::Result<Option<DataRoot>> {
+        let root = self.data_root.as_deref().map(DataRoot::new);
+        root.transpose().map_err(anyhow::Error::msg)
+    }
+
+    /// What specs may ask of workers.
+    pub fn trust(&self) -> Trust {
+        match self.trust_graders {
+            true => Trust::Graders,
+            false => Trust::Calls,
+        }
     }
 
     /// How it works.
@@ -122,5 +185,31 @@ mod tests {
             .unwrap_err()
             .to_string();
         assert!(error.contains("--database-url"), "{error}");
+    }
+
+    #[test]
+    fn other_machines_are_let_in_with_a_token_only() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("token");
+        let token = |listen: &str, secret: Option<&str>| {
+            let mut args = vec!["coordinator", "--healthcheck", "--listen", listen];
+            if let Some(secret) = secret {
+                std::fs::write(&file, secret).unwrap();
+                args.extend(["--token-file", file.to_str().unwrap()]);
+            }
+            let cli = Cli::try_parse_from(args).unwrap();
+            cli.token().map_err(|e| e.to_string())
+        };
+        let long = Some("0123456789abcdef0123456789abcdef");
+        assert!(token("127.0.0.1:1", None).unwrap().is_none());
+        assert!(token("[::1]:1", None).unwrap().is_none());
+        assert!(token("0.0.0.0:1", long).unwrap().is_some());
+        let error = token("0.0.0.0:1", None).unwrap_err();
+        assert!(
+            error.contains("0.0.0.0:1") && error.contains("--token-file"),
+            "{error}"
+        );
+        let error = token("0.0.0.0:1", Some("hunter2")).unwrap_err();
+        assert!(!error.contains("hunter2"), "{error}");
     }
 }

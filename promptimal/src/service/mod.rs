@@ -7,7 +7,10 @@ use crate::out;
 use anyhow::Context;
 use clap::Parser;
 use cli::{Cli, LISTEN};
-use coordinator::{Deps, Event, Observer, Outcome};
+use coordinator::{
+    Deps, Event, Observer, Outcome,
+    api::{self, Api},
+};
 use queue::amqp;
 use runtime::{
     clock::SystemClock,
@@ -46,14 +49,23 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         return Ok(check(at).await);
     }
     llm::use_ring();
-    let broker = cli.broker()?;
+    let (broker, token, data_root) = (cli.broker()?, cli.token()?, cli.data_root()?);
     let metrics = service::metrics()?;
     let shutdown = Shutdown::install_signals().context("cannot listen for signals")?;
     let store = Arc::new(PostgresStore::open(cli.database()).await?);
     let queue = Arc::new(amqp::connect(broker).await?);
-    let routes = service::vitals(ready(store.clone(), queue.clone()), metrics);
-    let listen = cli.service.listen.unwrap_or(LISTEN);
-    let server = service::serve(listen, routes, shutdown.clone()).await?;
+    let api = api::router(Api {
+        store: store.clone(),
+        queue: queue.clone(),
+        clock: Arc::new(SystemClock),
+        data_root,
+        trust: cli.trust(),
+        shutdown: shutdown.clone(),
+        poll: api::POLL,
+    });
+    let vitals = service::vitals(ready(store.clone(), queue.clone()), metrics);
+    let routes = api::guarded(api.merge(vitals), token);
+    let server = service::serve(cli.listen(), routes, shutdown.clone()).await?;
     let holder = service::process_id();
     tracing::info!(holder, "coordinating");
     let deps = Deps {

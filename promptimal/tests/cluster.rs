@@ -1,0 +1,285 @@
+//! A cluster of processes on a real PostgreSQL and a real RabbitMQ, steered from the command line.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a failure here is a failed test"
+)]
+
+mod support;
+
+use serde_json::Value;
+use std::{
+    fs::File,
+    path::{Path, PathBuf},
+    process::Command,
+    time::{Duration, Instant},
+};
+use support::{Done, Scene, Watched, done, promptimal};
+
+/// The services and the worker's program, or why the test cannot run.
+struct Site {
+    database: String,
+    broker: String,
+    worker: PathBuf,
+}
+
+fn site() -> Option<Site> {
+    let [database, broker] = ["PROMPTIMAL_TEST_DATABASE_URL", "PROMPTIMAL_TEST_AMQP_URL"]
+        .map(|name| std::env::var(name).map_err(|_| name));
+    let (database, broker) = match (database, broker) {
+        (Ok(database), Ok(broker)) => (database, broker),
+        (Err(name), _) | (_, Err(name)) => {
+            skip(&format!(
+                "processes: {name} is not set (scripts/test starts it)"
+            ));
+            return None;
+        }
+    };
+    // A program of another package: built where the whole workspace is tested.
+    let worker = Path::new(env!("CARGO_BIN_EXE_coordinator")).with_file_name("worker-eval");
+    if !worker.exists() {
+        skip("processes: worker-eval is not built (cargo build -p worker-eval)");
+        return None;
+    }
+    Some(Site {
+        database,
+        broker,
+        worker,
+    })
+}
+
+fn skip(why: &str) {
+    use std::io::Write;
+    println!("skipped: {why}");
+    if let Some(log) = std::env::var_os("PROMPTIMAL_SKIP_LOG") {
+        let log = std::fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(log);
+        writeln!(log.unwrap(), "skipped: {why}").unwrap();
+    }
+}
+
+/// The broker for this test alone: meanwhile nobody kills it, and no other cluster works on the same database. The
+/// file is that of `crates/queue/tests/support`.
+fn turn() -> Option<File> {
+    let dir = std::env::var_os("PROMPTIMAL_TEST_RABBITMQ_DIR")?;
+    let file = File::create(Path::new(&dir).join("turns")).unwrap();
+    file.lock().unwrap();
+    Some(file)
+}
+
+const TOKEN: &str = "0123456789abcdef0123456789abcdef";
+
+/// The cluster around a scene: its processes are killed at the end.
+struct Cluster {
+    site: Site,
+    scene: Scene,
+    prefix: String,
+    processes: Vec<Watched>,
+    url: String,
+}
+
+/// A program with nothing of ours in its environment but this.
+fn program(path: &Path, cluster: &Cluster) -> Command {
+    let mut command = Command::new(path);
+    for (name, _) in std::env::vars_os() {
+        let ours = name.to_string_lossy().starts_with("PROMPTIMAL_");
+        if ours && name != "PROMPTIMAL_CACHE" {
+            command.env_remove(name);
+        }
+    }
+    command
+        .current_dir(cluster.scene.dir.path())
+        .env("PROMPTIMAL_AMQP_URL", &cluster.site.broker)
+        .env("PROMPTIMAL_QUEUE_PREFIX", &cluster.prefix);
+    command
+}
+
+impl Cluster {
+    fn start(site: Site) -> Self {
+        let scene = Scene::new(16);
+        scene.spec();
+        let mut cluster = Self {
+            prefix: format!("processes-{}", domain::ids::RunId::new()),
+            site,
+            scene,
+            processes: Vec::new(),
+            url: String::new(),
+        };
+        cluster.coordinator("127.0.0.1:0");
+        let mut worker = program(&cluster.site.worker, &cluster);
+        worker.args(["--models", "spec.toml"]);
+        let worker = Watched::start(&mut worker);
+        worker.wait_for("ready for tasks");
+        cluster.processes.push(worker);
+        cluster
+    }
+
+    /// Starts a coordinator; the first of the processes is it.
+    fn coordinator(&mut self, listen: &str) {
+        let mut command = program(Path::new(env!("CARGO_BIN_EXE_coordinator")), self);
+        command
+            .env("PROMPTIMAL_DATABASE_URL", &self.site.database)
+            .env("PROMPTIMAL_TOKEN", TOKEN)
+            .args(["--listen", listen, "--data-root", "."]);
+        let process = Watched::start(&mut command);
+        let told = process.lines.iter().find(|line| line.contains("listening"));
+        let told = told.unwrap_or_else(|| panic!("the coordinator did not start"));
+        let at = told.split("at=").nth(1).unwrap().trim().to_owned();
+        self.url = format!("http://{at}");
+        self.processes.insert(0, process);
+    }
+
+    /// kill -9 of the coordinator, and another one in its place.
+    fn replace_coordinator(&mut self) {
+        self.processes.remove(0).kill();
+        let at = self.url.strip_prefix("http://").unwrap().to_owned();
+        self.coordinator(&at);
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = promptimal();
+        command
+            .current_dir(self.scene.dir.path())
+            .env("PROMPTIMAL_TOKEN", TOKEN)
+            .env("PROMPTIMAL_COORDINATOR", &self.url)
+            .args(args);
+        command
+    }
+
+    fn run(&self, args: &[&str]) -> Done {
+        done(&mut self.command(args))
+    }
+
+    /// The status of a run.
+    fn status(&self, run: &str) -> String {
+        let runs = self.run(&["runs", "--json"]).exits(0).json();
+        let runs = runs.as_array().unwrap();
+        let found = runs.iter().find(|r| r["run"] == run);
+        found.unwrap()["status"].as_str().unwrap().to_owned()
+    }
+
+    fn wait(&self, run: &str, status: &str) {
+        let begin = Instant::now();
+        while self.status(run) != status {
+            assert!(begin.elapsed() < Duration::from_secs(60), "never {status}");
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        for process in self.processes.drain(..) {
+            process.kill();
+        }
+    }
+}
+
+#[test]
+fn a_run_on_a_cluster_is_submitted_watched_and_steered() {
+    let Some(site) = site() else {
+        return;
+    };
+    let _turn = turn();
+    let mut cluster = Cluster::start(site);
+    let here = cluster.scene.run(&["run", "spec.toml", "--json"]);
+    let here = here.exits(0).json();
+    let there = cluster.run(&["submit", "spec.toml", "--watch", "--json"]);
+    let there = there.exits(0).json();
+    same(&here, &there);
+    let id = there["run"].as_str().unwrap();
+    let again = cluster.run(&["submit", "spec.toml", "--json"]).exits(0);
+    assert_eq!(
+        (&again.json()["run"], &again.json()["created"]),
+        (&there["run"], &Value::Bool(false))
+    );
+    let shown = cluster.run(&["show", id, "--json"]).exits(0).json();
+    same(&here, &shown);
+    for what in ["pairs", "candidates", "answers"] {
+        let exported = cluster.run(&["export", id, what]).exits(0).stdout;
+        let lines = cluster.scene.run(&["export", "last", what]).exits(0).stdout;
+        assert_eq!(exported.lines().count(), lines.lines().count(), "{what}");
+    }
+    steered(&mut cluster);
+    refused(&cluster);
+}
+
+/// What does not depend on ids and times.
+fn same(here: &Value, there: &Value) {
+    for key in [
+        "name", "status", "baseline", "best", "gain", "pairs", "rejected",
+    ] {
+        assert_eq!(here[key], there[key], "{key}");
+    }
+    assert!(here["pairs"].as_u64().unwrap() > 0);
+}
+
+fn steered(cluster: &mut Cluster) {
+    cluster.scene.server.set_latency(400);
+    let submitted = cluster.run(&[
+        "submit",
+        "spec.toml",
+        "--set",
+        "run.seed=8",
+        "--priority",
+        "1",
+    ]);
+    let submitted = submitted.exits(0);
+    submitted.says(&["submitted", "promptimal watch"]);
+    let id = submitted.stdout.trim().to_owned();
+    let watched = Watched::start(&mut cluster.command(&["watch", &id]));
+    watched.wait_for(" tokens");
+    let paused = cluster.run(&["pause", &id]).exits(0).stdout;
+    assert!(paused.contains("is paused (paused by request)"), "{paused}");
+    let ended = watched.finish().exits(3);
+    ended.says(&[
+        "stopped: paused by request",
+        "go on with: promptimal resume",
+    ]);
+    cluster.run(&["pause", &id]).exits(2).says(&["is paused"]);
+
+    cluster.run(&["resume", &id]).exits(0);
+    let watched = Watched::start(&mut cluster.command(&["watch", &id]));
+    watched.wait_for(" tokens");
+    // The watcher outlives the coordinator.
+    cluster.replace_coordinator();
+    watched.wait_for("trying again");
+    cluster.wait(&id, "running");
+    watched.interrupt();
+    watched
+        .finish()
+        .exits(130)
+        .says(&["goes on without being watched"]);
+    assert_eq!(cluster.status(&id), "running");
+
+    cluster.run(&["cancel", &id]).exits(0);
+    assert_eq!(cluster.status(&id), "cancelled");
+    cluster.processes[1].wait_for("run cancelled, letting go of its tasks");
+    cluster
+        .run(&["resume", &id])
+        .exits(2)
+        .says(&["is cancelled"]);
+    cluster
+        .run(&["watch", &id])
+        .exits(3)
+        .says(&["cancelled by request"]);
+}
+
+fn refused(cluster: &Cluster) {
+    let mut without = cluster.command(&["runs"]);
+    let without = done(without.env("PROMPTIMAL_TOKEN", "wrong"));
+    without.exits(2).complains(&["PROMPTIMAL_TOKEN"]);
+    let set = [
+        "submit",
+        "spec.toml",
+        "--set",
+        "datasets.letters.path=../x.csv",
+    ];
+    let outside = cluster.run(&set).exits(2);
+    outside.complains(&["datasets", "../x.csv", "data root"]);
+    let form = cluster.run(&["submit", "spec.toml", "--set", "search.hardest=x"]);
+    form.exits(2).complains(&["search.hardest"]);
+}
