@@ -96,6 +96,7 @@ impl From<StoreError> for ApiError {
                 let message = "the database does not answer: try again";
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", message)
             }
+            StoreError::Refused(message) => Self::conflict(message),
             StoreError::Corrupt { .. } => Self::ours(&error),
         }
     }
