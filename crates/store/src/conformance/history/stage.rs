@@ -332,14 +332,16 @@ impl<'a> Stage<'a> {
         &found.1
     }
 
-    /// A rewrite of the original; a crossover of what was accepted before, where something was.
+    /// A rewrite of the original; a crossover of what was accepted before, where something was, and every second one of
+    /// the original too: so there are short ways and long ways back.
     fn rewrite(&self, target: &Target, at: (Arm, u32, u32)) -> Candidate {
         let mut made = cast::rewrite(self.run.id, &cast::original(self.run.id, target), at);
         let before = self.accepted(target, Arm::Search);
         let before = before.iter().filter(|c| c.round < at.1).map(|c| c.id);
         let parents: Vec<CandidateId> = before.collect();
         if made.operator.starts_with("crossover") && !parents.is_empty() {
-            made.parents = parents;
+            made.parents.retain(|_| at.2 % 4 == 3);
+            made.parents.extend(parents);
         }
         made
     }
