@@ -217,16 +217,12 @@ fn same(here: &Value, there: &Value) {
     assert!(here["pairs"].as_u64().unwrap() > 0);
 }
 
+/// Makes every question another one: nothing that is stored answers it.
+const OTHER: &str = "models.target.sampling.max_tokens=31";
+
 fn steered(cluster: &mut Cluster) {
     cluster.scene.server.set_latency(400);
-    let submitted = cluster.run(&[
-        "submit",
-        "spec.toml",
-        "--set",
-        "run.seed=8",
-        "--priority",
-        "1",
-    ]);
+    let submitted = cluster.run(&["submit", "spec.toml", "--set", OTHER, "--priority", "1"]);
     let submitted = submitted.exits(0);
     submitted.says(&["submitted", "promptimal watch"]);
     let id = submitted.stdout.trim().to_owned();
