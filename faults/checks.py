@@ -62,11 +62,11 @@ def counters(cluster: Cluster, out: Outcome) -> None:
 
 
 def fenced(cluster: Cluster, out: Outcome) -> None:
-    """What a task came to was said by the attempt that it stands for, not by one that was given up."""
+    """What closed a task was the report of the attempt that it stands for, not of one that was given up."""
+    at_the_end = "SELECT 1 FROM ledger l WHERE l.task_seq = t.seq AND l.kind = 'settle' AND l.created_at = t.closed_at"
     strangers = cluster.number(
-        "SELECT count(*) FROM tasks t WHERE t.state = 'done' AND t.worker IS NOT NULL AND NOT EXISTS"
-        " (SELECT 1 FROM ledger l WHERE l.task_seq = t.seq AND l.epoch = t.epoch AND l.kind = 'settle'"
-        "  AND l.worker = t.worker)"
+        f"SELECT count(*) FROM tasks t WHERE t.state = 'done' AND EXISTS ({at_the_end} AND l.epoch < t.epoch)"
+        f" AND NOT EXISTS ({at_the_end} AND l.epoch = t.epoch)"
     )
     out.expect(strangers == 0, f"{strangers} tasks were closed by an attempt that had been given up")
 
