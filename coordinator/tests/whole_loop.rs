@@ -77,28 +77,26 @@ async fn rewrites_that_lose_the_material_are_rejected_and_counted() {
     worker.abort();
 }
 
-/// Proposals show worked turns, and are larger than the queue takes: they are given up one by one, and hold up nothing.
+/// Some proposals show more earlier prompts than the queue takes: they are given up one by one, and hold up nothing.
 #[tokio::test]
 async fn what_the_queue_does_not_take_is_given_up_with_the_reason() {
     let mut world = World::new(20).await;
-    world.queue = Arc::new(MemoryQueue::new().with_body_limit(3_000));
+    world.queue = Arc::new(MemoryQueue::new().with_body_limit(1_500));
     world.settings.block = 1;
     let worker = world.worker();
     assert_eq!(world.drive(true).await, Outcome::Finished);
     let asked = "SELECT step, i.state, count(*), max(i.reason) FROM items i JOIN rounds r ON r.id = i.round_id
-                 WHERE step = 'propose' OR kind = 'baseline' GROUP BY step, i.state ORDER BY step";
+                 WHERE step = 'propose' OR kind = 'baseline' GROUP BY step, i.state ORDER BY step, i.state";
     let found = world.store.query_read_only(asked).await.unwrap().rows;
-    assert_eq!(found.len(), 2, "{found:?}");
-    assert_eq!(
-        (&found[0][0], &found[0][1]),
-        (&"answer".into(), &"done".into())
-    );
-    assert_eq!(
-        (&found[1][0], &found[1][1]),
-        (&"propose".into(), &"given_up".into())
-    );
-    let reason = found[1][3].as_str().unwrap();
-    assert!(reason.contains("the queue takes 3000"), "{reason}");
+    let [asked, written, given_up] = found.as_slice() else {
+        panic!("{found:?}");
+    };
+    assert_eq!((&asked[0], &asked[1]), (&"answer".into(), &"done".into()));
+    // Some fit, and are not held up by those that do not.
+    assert_eq!(written[1], "done");
+    assert_eq!(given_up[1], "given_up");
+    let reason = given_up[3].as_str().unwrap();
+    assert!(reason.contains("the queue takes 1500"), "{reason}");
     worker.abort();
 }
 
