@@ -208,6 +208,50 @@ fn a_run_on_a_cluster_is_submitted_watched_and_steered() {
 }
 
 /// What does not depend on ids and times.
+/// One flag more at a time: the same command, the same result. Killed on the way, it goes on.
+#[test]
+fn a_run_climbs_from_one_process_flag_by_flag() {
+    let Some(site) = site() else {
+        return;
+    };
+    let _turn = turn();
+    let prefix = format!("climb-{}", domain::ids::RunId::new());
+    let database = [
+        "run",
+        "spec.toml",
+        "--json",
+        "--database-url",
+        &site.database,
+    ];
+    let broker = ["--amqp-url", &site.broker, "--queue-prefix", &prefix];
+    for more in [&[] as &[&str], &broker] {
+        // Another server, so another model: nothing that is stored answers.
+        let scene = Scene::new(16);
+        scene.spec();
+        let here = scene.run(&["run", "spec.toml", "--json"]).exits(0).json();
+        let args = [&database, more].concat();
+        scene.server.set_latency(20);
+        let asked = scene.server.requests();
+        let killed = Watched::start(&mut scene.command(&args));
+        let begin = Instant::now();
+        while scene.server.requests() < asked + 12 {
+            assert!(
+                begin.elapsed() < Duration::from_secs(60),
+                "nothing is asked"
+            );
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        killed.kill();
+        let there = scene.run(&args).exits(0).json();
+        same(&here, &there);
+        let runs = scene.run(&["runs", "--json", "--database-url", &site.database]);
+        let runs = runs.exits(0).json();
+        let found = runs.as_array().unwrap().iter();
+        let found: Vec<_> = found.filter(|r| r["run"] == there["run"]).collect();
+        assert_eq!(found.len(), 1, "{runs}");
+    }
+}
+
 fn same(here: &Value, there: &Value) {
     for key in [
         "name", "status", "baseline", "best", "gain", "pairs", "rejected",
