@@ -103,6 +103,11 @@ pub async fn apply(
             Err(e) => return Err(e.into()),
         }
     };
+    for (outcome, n) in [("accepted", applied.accepted), ("stale", applied.stale)] {
+        metrics::counter!("promptimal_reports_total", "outcome" => outcome).increment(n);
+    }
+    metrics::counter!("promptimal_answers_stored_total").increment(applied.answers);
+    metrics::counter!("promptimal_items_done_total").increment(applied.items_done);
     for (run, message) in applied.trouble {
         if pulse.note_trouble(run, &message) {
             (deps.observer)(Event::Trouble { run, message });

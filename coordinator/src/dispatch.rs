@@ -118,7 +118,9 @@ async fn send(
         let report = watch::failed(&message.body, Action::GiveUp, &why);
         collect::apply(config, deps, pulse, &report.into_iter().collect::<Vec<_>>()).await?;
     }
+    let sent = messages.len() as u64;
     deps.queue.publish(Lane::Eval, messages).await?;
+    metrics::counter!("promptimal_tasks_dispatched_total").increment(sent);
     sabotage::point("coordinator.published");
     deps.store
         .dispatched(&attempts, deps.clock.now_micros())

@@ -33,11 +33,29 @@ pub async fn run(config: &Config, deps: &Deps, pulse: &Arc<Pulse>) -> Result<(),
             continue;
         };
         tracing::info!(holder = lease.holder, term, "leading");
+        let leading = Leading::begin();
         tokio::select! {
             ended = rule(config, deps, pulse) => return ended,
             () = keep(lease, deps, term, asked) => {}
         }
+        drop(leading);
         tracing::warn!(holder = lease.holder, term, "not leading any more");
+    }
+}
+
+/// The gauge of who leads: 1 while this lives.
+struct Leading;
+
+impl Leading {
+    fn begin() -> Self {
+        metrics::gauge!("promptimal_leader").set(1.0);
+        Self
+    }
+}
+
+impl Drop for Leading {
+    fn drop(&mut self) {
+        metrics::gauge!("promptimal_leader").set(0.0);
     }
 }
 

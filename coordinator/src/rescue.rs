@@ -30,6 +30,8 @@ pub async fn run(
                 "{}",
                 lost.loss.reason()
             );
+            metrics::counter!("promptimal_tasks_lost_total", "reason" => lost.loss.reason())
+                .increment(1);
             let message = lost.loss.reason().to_owned();
             if pulse.note_trouble(lost.run, &message) {
                 let run = lost.run;

@@ -49,6 +49,7 @@ pub async fn dead_letters(
 ) -> Result<(), CoordinatorError> {
     let mut consumer = deps.queue.consume(Lane::Dead, PREFETCH).await?;
     while let Some(delivery) = consumer.next().await {
+        metrics::counter!("promptimal_dead_letters_total").increment(1);
         let letter = DeadLetter::of(&delivery.message);
         let lane = letter.lane.map_or("unknown", Lane::name);
         tracing::error!(

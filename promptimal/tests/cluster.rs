@@ -15,7 +15,7 @@ use std::{
     process::Command,
     time::{Duration, Instant},
 };
-use support::{Done, Scene, Watched, done, promptimal};
+use support::{Done, Scene, Watched, block_on, done, promptimal};
 
 /// The services and the worker's program, or why the test cannot run.
 struct Site {
@@ -190,6 +190,7 @@ fn a_run_on_a_cluster_is_submitted_watched_and_steered() {
     let there = cluster.run(&["submit", "spec.toml", "--watch", "--json"]);
     let there = there.exits(0).json();
     same(&here, &there);
+    counted(&cluster);
     let id = there["run"].as_str().unwrap();
     let again = cluster.run(&["submit", "spec.toml", "--json"]).exits(0);
     assert_eq!(
@@ -263,6 +264,24 @@ fn same(here: &Value, there: &Value) {
 
 /// Makes every question another one: nothing that is stored answers it.
 const OTHER: &str = "models.target.sampling.max_tokens=31";
+
+/// The coordinator counts what went through it.
+fn counted(cluster: &Cluster) {
+    llm::use_ring();
+    let told = block_on(async {
+        let asked = reqwest::Client::new().get(format!("{}/metrics", cluster.url));
+        let answer = asked.bearer_auth(TOKEN).send().await.unwrap();
+        answer.text().await.unwrap()
+    });
+    let value = |name: &str| -> f64 {
+        let line = told.lines().find(|l| l.starts_with(name));
+        let line = line.unwrap_or_else(|| panic!("no {name} in {told}"));
+        line.rsplit(' ').next().unwrap().parse().unwrap()
+    };
+    assert!(value("promptimal_tasks_dispatched_total") > 0.0);
+    assert!(value("promptimal_reports_total{outcome=\"accepted\"}") > 0.0);
+    assert_eq!(value("promptimal_leader"), 1.0);
+}
 
 fn steered(cluster: &mut Cluster) {
     cluster.scene.server.set_latency(400);

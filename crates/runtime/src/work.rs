@@ -8,7 +8,7 @@
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -124,6 +124,23 @@ struct Worker<H> {
     panics: Mutex<HashMap<String, u32>>,
 }
 
+/// One of the tasks in hand, for the metrics: how many there are, and how long each takes.
+struct InHand(Instant);
+
+impl InHand {
+    fn new() -> Self {
+        metrics::gauge!("promptimal_tasks_in_hand").increment(1.0);
+        Self(Instant::now())
+    }
+}
+
+impl Drop for InHand {
+    fn drop(&mut self) {
+        metrics::gauge!("promptimal_tasks_in_hand").decrement(1.0);
+        metrics::histogram!("promptimal_task_duration_seconds").record(self.0.elapsed());
+    }
+}
+
 impl<H: Handler> Worker<H> {
     /// Sees one delivery to its end.
     async fn attend(self: Arc<Self>, delivery: Delivery) {
@@ -132,7 +149,16 @@ impl<H: Handler> Worker<H> {
             receipt,
             ..
         } = delivery;
-        let ended = match self.outcome(&id, body).await {
+        let _in_hand = InHand::new();
+        let outcome = self.outcome(&id, body).await;
+        let word = match &outcome {
+            None => "panicked",
+            Some(Handled::Report(_)) => "reported",
+            Some(Handled::Reject(_)) => "rejected",
+            Some(Handled::Unwanted) => "unwanted",
+        };
+        metrics::counter!("promptimal_tasks_total", "outcome" => word).increment(1);
+        let ended = match outcome {
             None => return self.give_back_later(&id, receipt).await,
             Some(Handled::Report(report)) if sabotage::breaks("confirm") => {
                 let acked = receipt.ack().await;

@@ -20,16 +20,30 @@ const LAST_REQUESTS: Duration = Duration::from_secs(5);
 #[derive(Clone)]
 pub struct Metrics(PrometheusHandle);
 
-/// Makes this process count: from now on `metrics::counter!` and its like are kept.
+/// Bounds of the buckets of durations, seconds: from a quick call to a slow block.
+const SECONDS: [f64; 12] = [
+    0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0,
+];
+/// How often what was measured is folded into the buckets: until then each value is held.
+const UPKEEP: Duration = Duration::from_secs(5);
+
+/// Makes this process count: from now on `metrics::counter!` and its like are kept. Needs a tokio runtime.
 ///
 /// # Errors
 /// When somebody else counts in this process already.
 pub fn metrics() -> Result<Metrics, ServiceError> {
+    let wrong = |e: metrics_exporter_prometheus::BuildError| ServiceError(format!("metrics: {e}"));
     let builder = PrometheusBuilder::new();
-    let recorder = builder.install_recorder();
-    recorder
-        .map(Metrics)
-        .map_err(|e| ServiceError(format!("metrics: {e}")))
+    let builder = builder.set_buckets(&SECONDS).map_err(wrong)?;
+    let handle = builder.install_recorder().map_err(wrong)?;
+    let kept = handle.clone();
+    tokio::spawn(async move {
+        loop {
+            tokio::time::sleep(UPKEEP).await;
+            kept.run_upkeep();
+        }
+    });
+    Ok(Metrics(handle))
 }
 
 /// The routes that every service has.
