@@ -110,10 +110,6 @@ class Program:
     def alive(self) -> bool:
         return self.process.poll() is None
 
-    def drain(self, seconds: float) -> int:
-        self.process.terminate()
-        return self.process.wait(seconds)
-
 
 @dataclass
 class Cluster:

@@ -42,7 +42,7 @@ class Proxy:
                     writer.write(data)
                     await writer.drain()
                 # Half of a stream that was cut is of no use to anybody: it stays cut.
-                elif not self._open:
+                else:
                     await self._swallow(reader)
                     return
         except ConnectionError:

@@ -12,7 +12,6 @@ use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
-use store::LeaseAsk;
 use tokio::task::JoinHandle;
 
 /// The lease's name.
@@ -60,13 +59,8 @@ impl Drop for Leading {
 }
 
 async fn ask(lease: &crate::Lease, deps: &Deps) -> Result<Option<i64>, CoordinatorError> {
-    let ask = LeaseAsk {
-        name: LEADER,
-        holder: &lease.holder,
-        ttl: i64::try_from(lease.ttl.as_micros()).unwrap_or(i64::MAX),
-        now: deps.clock.now_micros(),
-    };
-    Ok(deps.store.lease(&ask).await?)
+    let now = deps.clock.now_micros();
+    Ok(lease.ask(LEADER, deps.store.as_ref(), now).await?)
 }
 
 /// Renews until that fails for too long, or the term is another's.

@@ -55,7 +55,7 @@ use queue::TaskQueue;
 use runtime::clock::Clock;
 use settings::Settings;
 use std::{collections::HashMap, sync::Arc, time::Duration};
-use store::{RescuePolicy, RetryPolicy, Run, Store};
+use store::{LeaseAsk, RescuePolicy, RetryPolicy, Run, Store};
 
 /// What the coordinator must know of a model: it never calls one.
 #[derive(Clone)]
@@ -103,6 +103,22 @@ pub struct Lease {
     pub holder: String,
     /// How long it holds without being renewed.
     pub ttl: Duration,
+}
+
+impl Lease {
+    /// Takes or renews the lease of this name; its term, or `None` while another holds it.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn ask(&self, name: &str, store: &dyn Store, now: i64) -> store::Result<Option<i64>> {
+        let ask = LeaseAsk {
+            name,
+            holder: &self.holder,
+            ttl: i64::try_from(self.ttl.as_micros()).unwrap_or(i64::MAX),
+            now,
+        };
+        store.lease(&ask).await
+    }
 }
 
 /// What a coordinator is given.

@@ -83,12 +83,9 @@ pub struct RunArgs {
     /// Print the plan (calls for each stage, tokens, cost, time) and stop.
     #[arg(long)]
     pub dry_run: bool,
-    /// Print one JSON object on standard output.
-    #[arg(long)]
-    pub json: bool,
-    /// No progress.
-    #[arg(long, short)]
-    pub quiet: bool,
+    /// How it is printed.
+    #[command(flatten)]
+    pub show: ShowFlags,
 }
 
 /// Arguments of `resume`.
@@ -111,12 +108,9 @@ pub struct ResumeArgs {
     /// How tasks travel.
     #[command(flatten)]
     pub bus: BusArgs,
-    /// Print one JSON object on standard output.
-    #[arg(long)]
-    pub json: bool,
-    /// No progress.
-    #[arg(long, short)]
-    pub quiet: bool,
+    /// How it is printed.
+    #[command(flatten)]
+    pub show: ShowFlags,
 }
 
 /// How a result is printed.

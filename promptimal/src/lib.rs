@@ -25,21 +25,5 @@ use std::process::ExitCode;
 pub fn main() -> ExitCode {
     let cli = cli::Cli::parse();
     let options = runtime::telemetry::TelemetryOptions::default();
-    if let Err(e) = runtime::telemetry::init(&options) {
-        out::error(&anyhow::anyhow!("logs: {e}"));
-        return ExitCode::from(2);
-    }
-    let made = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build();
-    let result = made
-        .map_err(anyhow::Error::from)
-        .and_then(|runtime| runtime.block_on(commands::dispatch(cli)));
-    match result {
-        Ok(code) => code,
-        Err(e) => {
-            out::error(&e);
-            ExitCode::from(2)
-        }
-    }
+    runtime::service::start(&options, commands::dispatch(cli))
 }

@@ -12,7 +12,7 @@ use std::{
     sync::Arc,
     time::Duration,
 };
-use store::{LeaseAsk, Run, Store};
+use store::{Run, Store};
 use tokio::task::JoinHandle;
 
 /// How often a lock is asked for, and how far apart. One that was held by a process that was killed this moment may
@@ -61,7 +61,6 @@ impl Lock {
 }
 
 async fn file(site: &Site, run: &Run) -> anyhow::Result<Lock> {
-    // With the runs in a file the folder is there; a database may be the first thing that needs it.
     let path = site.data_dir.join(format!("{}.lock", run.id));
     let file = File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
     for _ in 0..FILE_TRIES {
@@ -81,32 +80,42 @@ async fn file(site: &Site, run: &Run) -> anyhow::Result<Lock> {
 
 /// A lease that is renewed until it is released or dropped.
 pub struct Lease {
+    claim: Claim,
+    renewing: JoinHandle<()>,
+}
+
+/// What is asked for, of whom.
+#[derive(Clone)]
+struct Claim {
     store: Arc<dyn Store>,
     name: String,
-    holder: String,
-    renewing: JoinHandle<()>,
+    lease: coordinator::Lease,
+}
+
+impl Claim {
+    async fn ask(&self) -> store::Result<Option<i64>> {
+        let now = SystemClock.now_micros();
+        self.lease.ask(&self.name, self.store.as_ref(), now).await
+    }
 }
 
 impl Lease {
     async fn take(store: Arc<dyn Store>, run: &Run, shutdown: Shutdown) -> anyhow::Result<Self> {
-        let (name, holder) = (format!("drive {}", run.id), process_id());
+        let claim = Claim {
+            store,
+            name: format!("drive {}", run.id),
+            lease: coordinator::Lease {
+                holder: process_id(),
+                ttl: TTL,
+            },
+        };
         for _ in 0..LEASE_TRIES {
-            let Some(term) = ask(store.as_ref(), &name, &holder).await? else {
+            let Some(term) = claim.ask().await? else {
                 tokio::time::sleep(LEASE_WAIT).await;
                 continue;
             };
-            let renewing = tokio::spawn(renew(
-                store.clone(),
-                (name.clone(), holder.clone()),
-                term,
-                shutdown,
-            ));
-            return Ok(Self {
-                store,
-                name,
-                holder,
-                renewing,
-            });
+            let renewing = tokio::spawn(renew(claim.clone(), term, shutdown));
+            return Ok(Self { claim, renewing });
         }
         bail!(
             "run {} is driven by another process on this database: wait for it, or end it",
@@ -116,7 +125,8 @@ impl Lease {
 
     async fn release(self) {
         self.renewing.abort();
-        if let Err(error) = self.store.release(&self.name, &self.holder).await {
+        let Claim { store, name, lease } = &self.claim;
+        if let Err(error) = store.release(name, &lease.holder).await {
             tracing::warn!(%error, "the run's lease was not given back, it runs out by itself");
         }
     }
@@ -128,27 +138,12 @@ impl Drop for Lease {
     }
 }
 
-async fn ask(store: &dyn Store, name: &str, holder: &str) -> store::Result<Option<i64>> {
-    let ask = LeaseAsk {
-        name,
-        holder,
-        ttl: i64::try_from(TTL.as_micros()).unwrap_or(i64::MAX),
-        now: SystemClock.now_micros(),
-    };
-    store.lease(&ask).await
-}
-
 /// Renews the term. Once it is another's, this process must not go on; a database that is away is asked again, and
 /// whether the term is still ours shows when it is back.
-async fn renew(
-    store: Arc<dyn Store>,
-    (name, holder): (String, String),
-    term: i64,
-    shutdown: Shutdown,
-) {
+async fn renew(claim: Claim, term: i64, shutdown: Shutdown) {
     loop {
         tokio::time::sleep(TTL / 3).await;
-        match ask(store.as_ref(), &name, &holder).await {
+        match claim.ask().await {
             Ok(Some(same)) if same == term => {}
             Ok(_) => {
                 tracing::error!("the run was taken over by another process");

@@ -18,11 +18,6 @@ pub fn note(text: impl AsRef<str>) {
     let _ = writeln!(io::stderr().lock(), "{}", text.as_ref());
 }
 
-/// An error with its causes.
-pub fn error(error: &anyhow::Error) {
-    note(format!("error: {error:#}"));
-}
-
 /// A value as JSON on standard output.
 ///
 /// # Errors

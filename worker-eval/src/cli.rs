@@ -1,8 +1,7 @@
 //! The arguments, and the help that teaches them.
 
 use clap::Parser;
-use queue::amqp;
-use runtime::service::ServiceArgs;
+use runtime::service::{BrokerArgs, ServiceArgs};
 use std::{num::NonZeroUsize, path::PathBuf};
 
 /// A worker of Promptimal: calls language models and grades their answers.
@@ -13,18 +12,9 @@ use std::{num::NonZeroUsize, path::PathBuf};
 #[derive(Debug, Parser)]
 #[command(version)]
 pub struct Cli {
-    /// The broker: amqp://user:password@host:port/vhost, or amqps:// for TLS.
-    #[arg(
-        long,
-        value_name = "URL",
-        env = "PROMPTIMAL_AMQP_URL",
-        hide_env_values = true,
-        required_unless_present = "healthcheck"
-    )]
-    amqp_url: Option<String>,
-    /// The beginning of all names on the broker; coordinator and workers have the same.
-    #[arg(long, value_name = "WORD", env = "PROMPTIMAL_QUEUE_PREFIX", default_value = amqp::DEFAULT_PREFIX)]
-    queue_prefix: String,
+    /// The broker.
+    #[command(flatten)]
+    pub broker: BrokerArgs,
     /// A TOML file with [models.NAME] as in a spec (a spec will do): the models that this worker may call. Names do
     /// not matter here; a run's model is found by what it is.
     #[arg(
@@ -53,18 +43,4 @@ pub struct Cli {
     /// How it tells of itself.
     #[command(flatten)]
     pub service: ServiceArgs,
-}
-
-impl Cli {
-    /// How the broker is used.
-    ///
-    /// # Errors
-    /// When the URL is none; the error does not repeat it.
-    pub fn queue_config(&self) -> anyhow::Result<amqp::Config> {
-        let url = self.amqp_url.as_deref().unwrap_or_default();
-        let mut config = amqp::Config::new(url.parse()?);
-        config.prefix.clone_from(&self.queue_prefix);
-        config.name = "worker-eval".to_owned();
-        Ok(config)
-    }
 }

@@ -8,46 +8,26 @@ use cli::Cli;
 use queue::amqp;
 use runtime::{
     heart::Heart,
-    service::{self, Asked, Ready},
+    service::{self, Ready},
     shutdown::Shutdown,
-    telemetry,
 };
 use std::{process::ExitCode, sync::Arc, time::Duration};
 use worker_eval::{Config, Deps, Models, models};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let started = telemetry::init(&cli.service.telemetry()).context("logs");
-    let made = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build();
-    let result = started
-        .and_then(|()| made.context("no runtime"))
-        .and_then(|runtime| runtime.block_on(run(cli)));
-    match result {
-        Ok(code) => code,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::from(2)
-        }
-    }
+    service::start(&cli.service.telemetry(), run(&cli))
 }
 
-async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
-    if let Asked::Check(at) = cli.service.asked(None).map_err(anyhow::Error::msg)? {
-        return match service::healthy(at).await {
-            Ok(()) => Ok(ExitCode::SUCCESS),
-            Err(lacks) => {
-                eprintln!("{lacks}");
-                Ok(ExitCode::FAILURE)
-            }
-        };
+async fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
+    if let Some(code) = cli.service.check(None).await? {
+        return Ok(code);
     }
-    let config = cli.queue_config()?;
+    let config = cli.broker.config("worker-eval")?;
     let metrics = service::metrics()?;
     // Before anything that takes long: Ctrl-C works from the first moment.
     let shutdown = Shutdown::install_signals().context("cannot listen for signals")?;
-    let models = models(&cli).await?;
+    let models = models(cli).await?;
     let queue = Arc::new(amqp::connect(config.clone()).await?);
     let worker = service::process_id();
     tracing::info!(worker, models = models.len(), broker = %config.url, "ready for tasks");
@@ -58,7 +38,7 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         }
         None => None,
     };
-    work(&cli, (config, queue), models, worker, shutdown).await?;
+    work(cli, (config, queue), models, worker, shutdown).await?;
     if let Some(server) = server {
         server.ended().await;
     }

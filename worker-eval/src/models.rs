@@ -77,10 +77,7 @@ pub async fn build<'a>(
 }
 
 /// The model behind a server.
-///
-/// # Errors
-/// When its key cannot be read, or its URL cannot be used.
-pub fn remote(name: &str, http: &Http, paths: &Paths) -> Result<HttpModel, String> {
+fn remote(name: &str, http: &Http, paths: &Paths) -> Result<HttpModel, String> {
     let mut options = options(name, http);
     options.api_key = key(name, http, paths)?;
     HttpModel::new(options).map_err(|e| e.to_string())

@@ -7,10 +7,10 @@ use crate::{
 };
 use async_trait::async_trait;
 use domain::ids::RunId;
-use sqlx::{PgConnection, postgres::PgQueryResult, query, query_scalar};
+use sqlx::{PgConnection, postgres::PgQueryResult, query, query_as, query_scalar};
 use store::{
     Result, StoreError,
-    retention::{PRUNED, Part, Retention, Unused},
+    retention::{Counts, PRUNED, Part, Retention, Unused},
 };
 use uuid::Uuid;
 
@@ -37,7 +37,8 @@ impl Retention for PostgresStore {
     }
 
     async fn count_rows(&self, run: RunId) -> Result<Vec<(Part, u64)>> {
-        let n = query!(
+        let n = query_as!(
+            Counts,
             r#"SELECT (SELECT count(*) FROM outbox o WHERE o.run_id = r.id) AS "outbox!",
                       (SELECT count(*) FROM rounds p JOIN tasks k ON k.round_id = p.id
                          JOIN task_bodies b ON b.task_seq = k.seq WHERE p.run_id = r.id) AS "bodies!",
@@ -63,24 +64,7 @@ impl Retention for PostgresStore {
         let Some(n) = db(n.fetch_optional(&self.pool)).await? else {
             return Ok(vec![]);
         };
-        let counts = [
-            (Part::Outbox, n.outbox),
-            (Part::Bodies, n.bodies),
-            (Part::Items, n.items),
-            (Part::Pairs, n.pairs),
-            (Part::Parents, n.parents),
-            (Part::Candidates, n.candidates),
-            (Part::Targets, n.targets),
-            (Part::Members, n.members),
-            (Part::Ledger, n.ledger),
-            (Part::Tasks, n.tasks),
-            (Part::Rounds, n.rounds),
-            (Part::Limits, n.limits),
-            (Part::Tags, n.tags),
-            (Part::Spend, n.spend),
-            (Part::Run, 1),
-        ];
-        Ok(counts.map(|(part, n)| (part, n.unsigned_abs())).to_vec())
+        Ok(n.parts())
     }
 
     async fn delete_rows(&self, run: RunId, part: Part, limit: u32) -> Result<u64> {

@@ -11,12 +11,12 @@ use crate::{
 use async_trait::async_trait;
 use domain::ids::RunId;
 use sqlx::{
-    ConnectOptions as _, Connection as _, SqliteConnection, query, query_scalar,
+    ConnectOptions as _, Connection as _, SqliteConnection, query, query_as, query_scalar,
     sqlite::SqliteQueryResult,
 };
 use store::{
     Result, StoreError,
-    retention::{PRUNED, Part, Retention, Unused},
+    retention::{Counts, PRUNED, Part, Retention, Unused},
 };
 
 #[async_trait]
@@ -52,7 +52,8 @@ impl Retention for SqliteStore {
 
     async fn count_rows(&self, run: RunId) -> Result<Vec<(Part, u64)>> {
         let id = run.to_string();
-        let n = query!(
+        let n = query_as!(
+            Counts,
             r#"SELECT (SELECT count(*) FROM outbox o WHERE o.run_id = r.id) AS "outbox!: i64",
                       (SELECT count(*) FROM rounds p CROSS JOIN tasks k ON k.round_id = p.id
                          CROSS JOIN task_bodies b ON b.task_seq = k.seq WHERE p.run_id = r.id) AS "bodies!: i64",
@@ -79,24 +80,7 @@ impl Retention for SqliteStore {
         .await
         .map_err(db)?;
         let Some(n) = n else { return Ok(vec![]) };
-        let counts = [
-            (Part::Outbox, n.outbox),
-            (Part::Bodies, n.bodies),
-            (Part::Items, n.items),
-            (Part::Pairs, n.pairs),
-            (Part::Parents, n.parents),
-            (Part::Candidates, n.candidates),
-            (Part::Targets, n.targets),
-            (Part::Members, n.members),
-            (Part::Ledger, n.ledger),
-            (Part::Tasks, n.tasks),
-            (Part::Rounds, n.rounds),
-            (Part::Limits, n.limits),
-            (Part::Tags, n.tags),
-            (Part::Spend, n.spend),
-            (Part::Run, 1),
-        ];
-        Ok(counts.map(|(part, n)| (part, n.unsigned_abs())).to_vec())
+        Ok(n.parts())
     }
 
     async fn delete_rows(&self, run: RunId, part: Part, limit: u32) -> Result<u64> {

@@ -54,6 +54,50 @@ pub enum Part {
     Run,
 }
 
+/// How many rows of each part a run has, as SQL counts them.
+#[allow(missing_docs, reason = "the parts, by name")]
+#[derive(Debug)]
+pub struct Counts {
+    pub outbox: i64,
+    pub bodies: i64,
+    pub items: i64,
+    pub pairs: i64,
+    pub parents: i64,
+    pub candidates: i64,
+    pub targets: i64,
+    pub members: i64,
+    pub ledger: i64,
+    pub tasks: i64,
+    pub rounds: i64,
+    pub limits: i64,
+    pub tags: i64,
+    pub spend: i64,
+}
+
+impl Counts {
+    /// Part by part; the run's own row is one.
+    pub fn parts(&self) -> Vec<(Part, u64)> {
+        let counts = [
+            (Part::Outbox, self.outbox),
+            (Part::Bodies, self.bodies),
+            (Part::Items, self.items),
+            (Part::Pairs, self.pairs),
+            (Part::Parents, self.parents),
+            (Part::Candidates, self.candidates),
+            (Part::Targets, self.targets),
+            (Part::Members, self.members),
+            (Part::Ledger, self.ledger),
+            (Part::Tasks, self.tasks),
+            (Part::Rounds, self.rounds),
+            (Part::Limits, self.limits),
+            (Part::Tags, self.tags),
+            (Part::Spend, self.spend),
+            (Part::Run, 1),
+        ];
+        counts.map(|(part, n)| (part, n.unsigned_abs())).to_vec()
+    }
+}
+
 impl Part {
     /// What goes when a run is pruned, in the order in which rows name each other.
     pub const ROWS: [Part; 8] = [

@@ -61,7 +61,7 @@ async fn start(site: &Site, args: &RunArgs, kind: RunKind) -> anyhow::Result<Exi
         );
     }
     if args.dry_run {
-        return estimate::print(&loaded, kind, args.json).map(|()| ExitCode::SUCCESS);
+        return estimate::print(&loaded, kind, args.show.json).map(|()| ExitCode::SUCCESS);
     }
     let store = site.open().await?;
     let ask = Ask {
@@ -70,10 +70,7 @@ async fn start(site: &Site, args: &RunArgs, kind: RunKind) -> anyhow::Result<Exi
         now: SystemClock.now_micros(),
     };
     let (run, _) = intake::find_or_create(store.as_ref(), &loaded, ask).await?;
-    let how = Show {
-        json: args.json,
-        quiet: args.quiet || args.json,
-    };
+    let how = args.show.how();
     // As it is written now: how a model is reached and the thresholds may have changed since the run began.
     let way = Way {
         site,
@@ -109,10 +106,7 @@ pub async fn resume(site: &Site, args: &ResumeArgs) -> anyhow::Result<ExitCode> 
             .add_limits(run.id, &limits, SystemClock.now_micros())
             .await?;
     }
-    let how = Show {
-        json: args.json,
-        quiet: args.quiet || args.json,
-    };
+    let how = args.show.how();
     let stored = StoredSpec::of(&run)?;
     let way = Way {
         site,

@@ -10,8 +10,7 @@ use coordinator::{
     Config, Lease,
     api::{DataRoot, Token, Trust},
 };
-use queue::amqp;
-use runtime::service::ServiceArgs;
+use runtime::service::{BrokerArgs, ServiceArgs};
 use secrecy::ExposeSecret;
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -42,18 +41,9 @@ pub struct Cli {
         required_unless_present = "healthcheck"
     )]
     database_url: Option<String>,
-    /// The broker: amqp://user:password@host:port/vhost, or amqps:// for TLS.
-    #[arg(
-        long,
-        value_name = "URL",
-        env = "PROMPTIMAL_AMQP_URL",
-        hide_env_values = true,
-        required_unless_present = "healthcheck"
-    )]
-    amqp_url: Option<String>,
-    /// The beginning of all names on the broker; one for each database, the same for its workers.
-    #[arg(long, value_name = "WORD", env = "PROMPTIMAL_QUEUE_PREFIX", default_value = amqp::DEFAULT_PREFIX)]
-    queue_prefix: String,
+    /// The broker.
+    #[command(flatten)]
+    pub broker: BrokerArgs,
     /// Tasks with the broker and the workers at once, over all runs: a few for each block that the workers have in
     /// hand together.
     #[arg(
@@ -64,13 +54,13 @@ pub struct Cli {
     )]
     window: NonZeroUsize,
     /// A task whose worker is silent for so long is given to another.
-    #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = clap::value_parser!(u32).range(10..))]
+    #[arg(long, value_name = "SECONDS", default_value_t = seconds(RESCUE.silent), value_parser = clap::value_parser!(u32).range(10..))]
     silent_seconds: u32,
     /// A task that no worker began for so long is sent again.
-    #[arg(long, value_name = "SECONDS", default_value = "600", value_parser = clap::value_parser!(u32).range(10..))]
+    #[arg(long, value_name = "SECONDS", default_value_t = seconds(RESCUE.unstarted), value_parser = clap::value_parser!(u32).range(10..))]
     unstarted_seconds: u32,
     /// A task that takes so long is given to another, whatever its worker says.
-    #[arg(long, value_name = "SECONDS", default_value = "3600", value_parser = clap::value_parser!(u32).range(10..))]
+    #[arg(long, value_name = "SECONDS", default_value_t = seconds(RESCUE.deadline), value_parser = clap::value_parser!(u32).range(10..))]
     deadline_seconds: u32,
     /// Files that specs name are found below this folder, and nowhere else; without it, specs that come over HTTP name
     /// no files. All coordinators of a database have the same.
@@ -89,22 +79,15 @@ pub struct Cli {
     pub service: ServiceArgs,
 }
 
+/// Of microseconds.
+fn seconds(micros: i64) -> u32 {
+    u32::try_from(micros / 1_000_000).unwrap_or(u32::MAX)
+}
+
 impl Cli {
     /// The database.
     pub fn database(&self) -> &str {
         self.database_url.as_deref().unwrap_or_default()
-    }
-
-    /// How the broker is used.
-    ///
-    /// # Errors
-    /// When the URL is none; the error does not repeat it.
-    pub fn broker(&self) -> anyhow::Result<amqp::Config> {
-        let url = self.amqp_url.as_deref().unwrap_or_default();
-        let mut config = amqp::Config::new(url.parse()?);
-        config.prefix.clone_from(&self.queue_prefix);
-        config.name = "coordinator".to_owned();
-        Ok(config)
     }
 
     /// Where its API listens.

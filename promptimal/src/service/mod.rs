@@ -3,7 +3,6 @@
 mod briefs;
 mod cli;
 
-use crate::out;
 use anyhow::Context;
 use clap::Parser;
 use cli::{Cli, LISTEN};
@@ -11,15 +10,15 @@ use coordinator::{
     Deps, Event, Observer, Outcome,
     api::{self, Api},
 };
+use domain::ids::RunId;
 use queue::amqp;
 use runtime::{
     clock::SystemClock,
-    service::{self, Asked, Ready},
+    service::{self, Ready},
     shutdown::Shutdown,
-    telemetry,
 };
 use std::{process::ExitCode, sync::Arc};
-use store::{Shared, Store};
+use store::{Runs, Store};
 use store_postgres::PostgresStore;
 
 pub use briefs::briefs;
@@ -27,29 +26,19 @@ pub use briefs::briefs;
 /// The program.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    let started = telemetry::init(&cli.service.telemetry()).context("logs");
-    let made = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build();
-    let result = started
-        .and_then(|()| made.context("no runtime"))
-        .and_then(|runtime| runtime.block_on(run(cli)));
-    match result {
-        Ok(code) => code,
-        Err(error) => {
-            out::error(&error);
-            ExitCode::from(2)
-        }
-    }
+    service::start(&cli.service.telemetry(), run(&cli))
 }
 
-async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
-    let asked = cli.service.asked(Some(LISTEN));
-    if let Asked::Check(at) = asked.map_err(anyhow::Error::msg)? {
-        return Ok(check(at).await);
+async fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
+    if let Some(code) = cli.service.check(Some(LISTEN)).await? {
+        return Ok(code);
     }
     llm::use_ring();
-    let (broker, token, data_root) = (cli.broker()?, cli.token()?, cli.data_root()?);
+    let (broker, token, data_root) = (
+        cli.broker.config("coordinator")?,
+        cli.token()?,
+        cli.data_root()?,
+    );
     let metrics = service::metrics()?;
     let shutdown = Shutdown::install_signals().context("cannot listen for signals")?;
     let store = Arc::new(PostgresStore::open(cli.database()).await?);
@@ -81,22 +70,13 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-async fn check(at: std::net::SocketAddr) -> ExitCode {
-    match service::healthy(at).await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(lacks) => {
-            out::note(lacks);
-            ExitCode::FAILURE
-        }
-    }
-}
-
 /// It can do its work when it reaches both.
 fn ready(store: Arc<PostgresStore>, queue: Arc<amqp::AmqpQueue>) -> Ready {
     Arc::new(move || {
         let (store, lacks) = (store.clone(), queue.hindrance());
         Box::pin(async move {
-            let reached = Shared::running(store.as_ref()).await;
+            // Any question will do; that of a run that is not there costs least.
+            let reached = store.status(RunId::new()).await;
             reached.map_err(|e| e.to_string())?;
             lacks.map_or(Ok(()), Err)
         })

@@ -1,8 +1,42 @@
 //! The arguments that every service has.
 
+use super::{ServiceError, check::healthy, start::tell};
 use crate::telemetry::{Format, TelemetryOptions};
 use clap::{Args, ValueEnum};
-use std::net::SocketAddr;
+use queue::amqp;
+use secrecy::{ExposeSecret, SecretString};
+use std::{net::SocketAddr, process::ExitCode};
+
+/// The broker of a service.
+#[derive(Clone, Debug, Args)]
+pub struct BrokerArgs {
+    /// The broker: amqp://user:password@host:port/vhost, or amqps:// for TLS.
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "PROMPTIMAL_AMQP_URL",
+        hide_env_values = true,
+        required_unless_present = "healthcheck"
+    )]
+    amqp_url: Option<SecretString>,
+    /// The beginning of all names on the broker: one for each database, the same for its coordinators and workers.
+    #[arg(long, value_name = "WORD", env = "PROMPTIMAL_QUEUE_PREFIX", default_value = amqp::DEFAULT_PREFIX)]
+    queue_prefix: String,
+}
+
+impl BrokerArgs {
+    /// How the broker is used by a program of this name.
+    ///
+    /// # Errors
+    /// When the URL is none; the error does not repeat it.
+    pub fn config(&self, program: &str) -> Result<amqp::Config, amqp::AmqpError> {
+        let url = self.amqp_url.as_ref().map_or("", |url| url.expose_secret());
+        let mut config = amqp::Config::new(url.parse()?);
+        config.prefix.clone_from(&self.queue_prefix);
+        config.name = program.to_owned();
+        Ok(config)
+    }
+}
 
 /// How a service tells of itself.
 #[derive(Clone, Debug, Args)]
@@ -32,33 +66,34 @@ pub enum LogFormat {
     Json,
 }
 
-/// What the arguments ask for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Asked {
-    /// To work.
-    Serve,
-    /// To ask the one that works.
-    Check(SocketAddr),
-}
-
 /// What a service logs when nobody chooses: it has no other output.
 const SERVICE_FILTER: &str = "info,lapin=error,sqlx=warn";
 
 impl ServiceArgs {
-    /// What is asked for. Of a service that listens nowhere nobody can ask whether it is ready.
+    /// Does what `--healthcheck` asks for, if it does: the exit code, once the service that listens there has answered.
     ///
     /// # Errors
-    /// A sentence, where `--healthcheck` has nowhere to ask.
-    pub fn asked(&self, default: Option<SocketAddr>) -> Result<Asked, String> {
-        match (self.healthcheck, self.listen.or(default)) {
-            (false, _) => Ok(Asked::Serve),
-            (true, Some(at)) => Ok(Asked::Check(at)),
-            (true, None) => Err(
-                "--healthcheck needs to know where the service listens: give --listen HOST:PORT, or set \
-                 PROMPTIMAL_LISTEN"
-                    .to_owned(),
-            ),
+    /// Where there is nobody to ask: of a service that listens nowhere nobody knows whether it is ready.
+    pub async fn check(
+        &self,
+        default: Option<SocketAddr>,
+    ) -> Result<Option<ExitCode>, ServiceError> {
+        if !self.healthcheck {
+            return Ok(None);
         }
+        let at = self.listen.or(default).ok_or_else(|| {
+            let way = "give --listen HOST:PORT, or set PROMPTIMAL_LISTEN";
+            ServiceError(format!(
+                "--healthcheck needs to know where the service listens: {way}"
+            ))
+        })?;
+        Ok(Some(match healthy(at).await {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(lacks) => {
+                tell(lacks);
+                ExitCode::FAILURE
+            }
+        }))
     }
 
     /// How it logs.

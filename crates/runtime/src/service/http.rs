@@ -119,7 +119,7 @@ pub async fn serve(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::service::healthy;
+    use crate::service::check::healthy;
     use std::sync::atomic::{AtomicBool, Ordering};
 
     #[tokio::test]

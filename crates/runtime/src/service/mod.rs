@@ -10,12 +10,11 @@
 mod args;
 mod check;
 mod http;
+mod start;
 
-pub use args::{Asked, ServiceArgs};
-pub use check::healthy;
+pub use args::{BrokerArgs, ServiceArgs};
 pub use http::{Metrics, Ready, Server, metrics, serve, vitals};
-
-use std::fmt;
+pub use start::start;
 
 /// A process by host and start: two processes never have the same, and a process that is started again is another.
 pub fn process_id() -> String {
@@ -33,13 +32,8 @@ pub fn process_id() -> String {
 
 /// A service that cannot start, or ended otherwise than asked.
 #[derive(Debug, thiserror::Error)]
+#[error("{0}")]
 pub struct ServiceError(pub String);
-
-impl fmt::Display for ServiceError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
 
 #[cfg(test)]
 mod tests {

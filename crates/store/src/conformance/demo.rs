@@ -1,6 +1,7 @@
 //! A small finished run, `demo`: one target with a baseline, a search round and a confirming one. For tests of what
 //! people read.
 
+use super::world::original;
 use crate::{NewTask, RetryPolicy, Run, Store};
 use domain::{
     call::{Answer, Reply, Usage},
@@ -95,18 +96,7 @@ fn cast(run: RunId) -> ((Member, Example), Target, [Candidate; 3]) {
         model: "m".to_owned(),
         example: Some(id),
     };
-    let original = Candidate {
-        id: run.candidate("0/original/0"),
-        target: target.id,
-        round: 0,
-        ordinal: 0,
-        arm: Arm::Original,
-        operator: "none".to_owned(),
-        author: "user".to_owned(),
-        parents: vec![],
-        doc: PromptDoc::default(),
-        verdict: Verdict::Accepted,
-    };
+    let original = original(run.candidate("0/original/0"), target.id);
     let made = |ordinal: u32, words: &str| Candidate {
         id: run.candidate(&format!("1/search/{ordinal}")),
         round: 1,

@@ -3,15 +3,15 @@
 //! No model and no queue: a step is planned in blocks of 16 items, claimed, marked as dispatched and reported in
 //! batches. Rows are the size of a multiple-choice question.
 
+use super::world::original;
 use crate::{Claimed, NewTask, Result, RetryPolicy, Run, Store};
 use domain::{
     call::{Answer, Reply, Usage},
-    candidate::{Arm, Candidate, Target, Verdict},
+    candidate::{Candidate, Target},
     example::{Example, Reference, Split},
     grade::Grade,
     hash::Hash,
     ids::{RunId, TaskId},
-    prompt::PromptDoc,
     run::{Item, Limits, Member, RoundKind, RunKind, RunStatus, Spend, Step, StepKey},
 };
 use std::{
@@ -141,18 +141,7 @@ fn setup() -> (Run, Target, Candidate, Vec<(Member, Example)>) {
         model: "m".to_owned(),
         example: None,
     };
-    let candidate = Candidate {
-        id: run.id.candidate("0"),
-        target: target.id,
-        round: 0,
-        ordinal: 0,
-        arm: Arm::Original,
-        operator: "none".to_owned(),
-        author: "user".to_owned(),
-        parents: vec![],
-        doc: PromptDoc::default(),
-        verdict: Verdict::Accepted,
-    };
+    let candidate = original(run.id.candidate("0"), target.id);
     (run, target, candidate, members)
 }
 

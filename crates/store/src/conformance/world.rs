@@ -7,7 +7,7 @@ use domain::{
     example::{Example, Reference, Split},
     grade::Grade,
     hash::Hash,
-    ids::{RunId, TaskId},
+    ids::{CandidateId, RunId, TargetId, TaskId},
     prompt::PromptDoc,
     run::{Item, Limits, Member, RoundKind, RunKind, RunStatus, Spend, Step, StepKey},
 };
@@ -102,18 +102,7 @@ impl<'a> World<'a> {
             model: "m".to_owned(),
             example: Some(examples[0]),
         };
-        let candidate = Candidate {
-            id: run.id.candidate("0/original/0"),
-            target: target.id,
-            round: 0,
-            ordinal: 0,
-            arm: Arm::Original,
-            operator: "none".to_owned(),
-            author: "user".to_owned(),
-            parents: vec![],
-            doc: PromptDoc::default(),
-            verdict: Verdict::Accepted,
-        };
+        let candidate = original(run.id.candidate("0/original/0"), target.id);
         World {
             store,
             run: run.id,
@@ -287,5 +276,21 @@ pub fn report(task: TaskId, epoch: u32, items: Vec<ReportItem>) -> Report {
         epoch,
         worker: "w".to_owned(),
         items,
+    }
+}
+
+/// The unchanged prompt of a target.
+pub fn original(id: CandidateId, target: TargetId) -> Candidate {
+    Candidate {
+        id,
+        target,
+        round: 0,
+        ordinal: 0,
+        arm: Arm::Original,
+        operator: "none".to_owned(),
+        author: "user".to_owned(),
+        parents: vec![],
+        doc: PromptDoc::default(),
+        verdict: Verdict::Accepted,
     }
 }

@@ -46,7 +46,7 @@ pub async fn resume(client: &Client, args: &ResumeArgs) -> anyhow::Result<ExitCo
     };
     let path = ["runs", &args.run, "resume"];
     let steered: Steered = client.post(&path, &caps).await?;
-    tell(&steered, client, args.json)
+    tell(&steered, client, args.show.json)
 }
 
 fn tell(steered: &Steered, client: &Client, json: bool) -> anyhow::Result<ExitCode> {

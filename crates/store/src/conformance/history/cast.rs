@@ -1,7 +1,7 @@
 //! Who plays: examples, targets, candidates, and how good each is. Nothing here is drawn by chance: numbers are those
 //! of hashes.
 
-use crate::{NewTask, Run};
+use crate::{NewTask, Run, conformance::world};
 use domain::{
     call::{Answer, Reply, Usage},
     candidate::{Arm, Candidate, Target, Verdict},
@@ -98,18 +98,10 @@ pub fn target(run: RunId, model: &str, (member, example): &(Member, Example)) ->
 
 /// The unchanged prompt.
 pub fn original(run: RunId, target: &Target) -> Candidate {
-    Candidate {
-        id: run.candidate(&format!("{}/0/original/0", target.id)),
-        target: target.id,
-        round: 0,
-        ordinal: 0,
-        arm: Arm::Original,
-        operator: "none".to_owned(),
-        author: "user".to_owned(),
-        parents: vec![],
-        doc: PromptDoc::default(),
-        verdict: Verdict::Accepted,
-    }
+    world::original(
+        run.candidate(&format!("{}/0/original/0", target.id)),
+        target.id,
+    )
 }
 
 /// A rewrite, with its first verdict.
