@@ -1,4 +1,4 @@
-"""Hurts a cluster of real processes in twelve ways and checks that nothing is lost and nothing applied twice.
+"""Hurts a cluster of real processes in thirteen ways and checks that nothing is lost and nothing applied twice.
 
 Every scenario has a database and a queue prefix of its own on a PostgreSQL and a RabbitMQ that this program starts,
 and runs 1,000 tasks (an evaluation whose blocks hold one question) that call a chat server in this process. The result
@@ -9,15 +9,22 @@ then fails.
 import argparse
 import json
 import random
+import signal
 import subprocess
 import sys
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 import scenarios
 from checks import ROWS, Outcome
 from cluster import ROOT, Cluster, Services
 from server import ModelServer
+
+
+TELLING = threading.Lock()
 
 
 def spec(name: str, server: ModelServer) -> str:
@@ -55,10 +62,10 @@ def oracle(programs: Path, services: Services, server: ModelServer, tasks: int) 
 
 
 def play(one: scenarios.Scenario, args: argparse.Namespace, world: tuple, name: str, without: str = "") -> Outcome:
-    services, server, truth = world
+    services, truth = world
+    server = ModelServer()
     cluster = Cluster(services, args.programs, model(server), name)
     questions(cluster.folder, args.tasks)
-    server.forget()
     server.delay = 0.02
     scale = 0.2 if args.bounded else 1.0
     stage = scenarios.Stage(cluster, server, spec(name, server), truth, random.Random(name), scale, without)
@@ -69,6 +76,7 @@ def play(one: scenarios.Scenario, args: argparse.Namespace, world: tuple, name: 
         out = Outcome(failures=[str(error)])
     finally:
         cluster.stop()
+        server.stop()
     out.notes.append(f"{time.monotonic() - begun:.0f} s")
     if out.failures and not without:
         for program in cluster.running:
@@ -96,6 +104,7 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--programs", type=Path, required=True, help="where the built programs are")
     parser.add_argument("--bounded", action="store_true", help="smaller measures of faults: minutes, for every test run")
+    parser.add_argument("--jobs", type=int, default=3, help="scenarios at once, where the services stay whole (3)")
     parser.add_argument("--repeat", type=int, default=1, help="how often each scenario is played (1)")
     parser.add_argument("--only", action="append", help="only scenarios whose name holds this (may be repeated)")
     parser.add_argument("--mutations", action="store_true", help="leave guards out: scenarios must then fail")
@@ -111,41 +120,71 @@ def kept(args: argparse.Namespace) -> str:
     return args.table.read_text() if args.table and args.table.exists() else ""
 
 
+@dataclass
+class Turn:
+    """One scenario, to be played once."""
+
+    scenario: scenarios.Scenario
+    title: str
+    # Of its database and its queues.
+    name: str
+    without: str = ""
+
+
+def turns(args: argparse.Namespace) -> list[Turn]:
+    chosen = [s for s in scenarios.SCENARIOS if not args.only or any(word in s.__name__ for word in args.only)]
+    plain = lambda scenario: scenario.__name__.replace("_", " ")
+    out = []
+    for repetition in range(args.repeat):
+        for scenario in chosen:
+            title = plain(scenario) + (f" ({repetition + 1})" if args.repeat > 1 else "")
+            if f"| {title} |" not in kept(args):
+                out.append(Turn(scenario, title, f"f{len(out)}"))
+    for guard, scenario in scenarios.MUTATIONS if args.mutations else []:
+        out.append(Turn(scenario, plain(scenario), f"m{len(out)}", without=guard))
+    return out
+
+
+def show(turn: Turn, args: argparse.Namespace, world: tuple) -> str:
+    """Plays a scenario and tells what came of it; what is wrong with that, or nothing."""
+    out = play(turn.scenario, args, world, turn.name, turn.without)
+    if not turn.without:
+        tell(args, row(turn.title, out))
+        return f"{turn.title}: {'; '.join(out.failures)}" if out.failures else ""
+    verdict = f"fails as it must: {out.failures[0]}" if out.failures else "**does not notice**"
+    print(f'without the guard `{turn.without}`, "{turn.title}" {verdict}', flush=True)
+    return "" if out.failures else f"nothing notices that the guard {turn.without} is missing"
+
+
 def main() -> None:
     args = parse()
-    chosen = [s for s in scenarios.SCENARIOS if not args.only or any(word in s.__name__ for word in args.only)]
     if args.list:
-        for one in chosen:
+        for one in scenarios.SCENARIOS:
             print(f"{one.__name__:45} {one.__doc__}")
         return
+    todo = turns(args)
+    # Whoever ends this program ends what it started.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended from outside"))
     server, services = ModelServer(), Services()
-    bad = 0
     try:
-        world = (services, server, oracle(args.programs, services, server, args.tasks))
+        world = (services, oracle(args.programs, services, server, args.tasks))
         print(HEAD, flush=True)
-        for turn in range(args.repeat):
-            for number, one in enumerate(chosen):
-                name = one.__name__.replace("_", " ") + (f" ({turn + 1})" if args.repeat > 1 else "")
-                if f"| {name} |" in kept(args):
-                    continue
-                out = play(one, args, world, f"f{number}x{turn}")
-                bad += bool(out.failures)
-                tell(args, row(name, out))
-        for number, (guard, one) in enumerate(scenarios.MUTATIONS if args.mutations else []):
-            out = play(one, args, world, f"m{number}", without=guard)
-            bad += not out.failures
-            verdict = f"fails as it must: {out.failures[0]}" if out.failures else "**does not notice**"
-            print(f"without the guard `{guard}`, \"{one.__name__.replace('_', ' ')}\" {verdict}", flush=True)
+        whole = [turn for turn in todo if turn.scenario not in scenarios.HURT_SERVICES]
+        with ThreadPoolExecutor(args.jobs) as pool:
+            told = list(pool.map(lambda turn: show(turn, args, world), whole))
+        told += [show(turn, args, world) for turn in todo if turn.scenario in scenarios.HURT_SERVICES]
     finally:
         services.stop()
-    sys.exit(bad > 0)
+    # Said last, too: a long log is read from its end.
+    sys.exit("\n".join(f"FAILED: {line}" for line in told if line) or 0)
 
 
 def tell(args: argparse.Namespace, line: str) -> None:
-    print(line, flush=True)
-    if args.table:
-        begun = kept(args) or HEAD + "\n"
-        args.table.write_text(begun + line + "\n")
+    with TELLING:
+        print(line, flush=True)
+        if args.table:
+            begun = kept(args) or HEAD + "\n"
+            args.table.write_text(begun + line + "\n")
 
 
 if __name__ == "__main__":

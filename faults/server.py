@@ -22,14 +22,16 @@ class ModelServer:
         threading.Thread(target=lambda: asyncio.run(self._serve()), daemon=True).start()
         self._ready.wait(10)
 
-    def forget(self) -> None:
-        self.asked = Counter()
+    def stop(self) -> None:
+        self._loop.call_soon_threadsafe(self._over.set)
 
     async def _serve(self) -> None:
+        self._loop, self._over = asyncio.get_running_loop(), asyncio.Event()
         server = await asyncio.start_server(self._talk, self.host, 0, backlog=1024)
         self.address = f"http://{self.host}:{server.sockets[0].getsockname()[1]}/v1"
         self._ready.set()
-        await asyncio.Event().wait()
+        await self._over.wait()
+        server.close()
 
     async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:

@@ -46,6 +46,9 @@ pub async fn conduct(id: RunId, deps: &Deps, pulse: &Pulse) -> Result<Outcome, C
                 () = tokio::time::sleep(POLL) => {}
             },
             Next::Plan(place) => {
+                if sabotage::breaks("haste") {
+                    tokio::time::sleep(Duration::from_secs(2)).await;
+                }
                 planner(id, &brief, deps)
                     .plan(place, deps.clock.now_micros())
                     .await?;

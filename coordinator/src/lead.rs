@@ -59,6 +59,9 @@ impl Drop for Leading {
 }
 
 async fn ask(lease: &crate::Lease, deps: &Deps) -> Result<Option<i64>, CoordinatorError> {
+    if sabotage::breaks("lease") {
+        return Ok(Some(1));
+    }
     let now = deps.clock.now_micros();
     Ok(lease.ask(LEADER, deps.store.as_ref(), now).await?)
 }

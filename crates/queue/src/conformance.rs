@@ -33,11 +33,40 @@ pub async fn all(make: impl AsyncFn() -> Arc<dyn TaskQueue>) {
     consumers_share_a_lane(&make).await;
     cancelled_waits_lose_nothing(&make).await;
     lanes_are_apart(&make).await;
+    what_waits_is_counted(&make).await;
     headers_travel(&make).await;
     rejected_messages_are_dead_letters(&make).await;
     the_dead_stay_dead(&make).await;
     words_reach_every_listener(&make).await;
     nothing_is_lost(&make, 0x5eed).await;
+}
+
+/// Messages that wait are counted per lane; those in hand are not.
+pub async fn what_waits_is_counted(make: impl AsyncFn() -> Arc<dyn TaskQueue>) {
+    let queue = make().await;
+    assert_eq!(queue.depth(Lane::Eval).await.expect("a depth"), 0);
+    publish(&*queue, Lane::Eval, 0..3).await;
+    until_depth(&*queue, 3).await;
+    assert_eq!(queue.depth(Lane::Results).await.expect("a depth"), 0);
+    let mut consumer = consume(&*queue, Lane::Eval, 1).await;
+    let held = next(&mut *consumer).await;
+    until_depth(&*queue, 2).await;
+    ack(held).await;
+    let held = next(&mut *consumer).await;
+    until_depth(&*queue, 1).await;
+    drop((held, consumer));
+    until_depth(&*queue, 2).await;
+}
+
+/// A broker may count a little late.
+async fn until_depth(queue: &dyn TaskQueue, wanted: u64) {
+    let told = async {
+        while queue.depth(Lane::Eval).await.expect("a depth") != wanted {
+            tokio::time::sleep(QUIET / 10).await;
+        }
+    };
+    let told = timeout(PATIENCE, told).await;
+    told.unwrap_or_else(|_| panic!("{wanted} messages should wait"));
 }
 
 /// Bodies and ids survive, and one consumer sees the order of publication.

@@ -106,6 +106,12 @@ pub trait TaskQueue: Send + Sync {
     /// Starts consuming a lane; at most `prefetch` deliveries are unacknowledged at a time.
     async fn consume(&self, lane: Lane, prefetch: usize) -> Result<Box<dyn Consumer>, QueueError>;
 
+    /// How many messages of a lane wait for a consumer; those in the hands of consumers are not counted.
+    ///
+    /// # Errors
+    /// When that cannot be told now: it is not waited for.
+    async fn depth(&self, lane: Lane) -> Result<u64, QueueError>;
+
     /// Says something to every [`TaskQueue::control`] of every process: cancel, pause, drain.
     ///
     /// Whoever is not listening at this moment misses it, so it may speed things up and must never be

@@ -118,6 +118,10 @@ impl TaskQueue for MemoryQueue {
         }))
     }
 
+    async fn depth(&self, lane: Lane) -> Result<u64, QueueError> {
+        Ok(self.waiting(lane) as u64)
+    }
+
     async fn broadcast(&self, word: Bytes) -> Result<(), QueueError> {
         match &*unpoisoned(&self.bell) {
             // Nobody listening is no error.

@@ -97,6 +97,10 @@ impl TaskQueue for Watched {
         }))
     }
 
+    async fn depth(&self, lane: Lane) -> Result<u64, QueueError> {
+        self.queue.depth(lane).await
+    }
+
     async fn broadcast(&self, word: Bytes) -> Result<(), QueueError> {
         self.queue.broadcast(word).await
     }

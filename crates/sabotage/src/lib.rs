@@ -18,6 +18,9 @@
 //! | `confirm` | a task is acknowledged once its report is confirmed |
 //! | `commit` | a report is acknowledged once it is applied |
 //! | `fence` | a report of an epoch that was given up changes nothing |
+//! | `unique` | a step is planned once (its round must not be unique in the database either) |
+//! | `lease` | one coordinator leads at a time |
+//! | `haste` | a step is planned as soon as that is decided (without it two seconds later) |
 //! | `once` | a message is published once (without it three times, in any order) |
 //! | `poison` | a task whose text holds `POISON` does not end its worker |
 

@@ -32,17 +32,10 @@ impl Plans for PostgresStore {
         now: i64,
     ) -> Result<Option<Box<dyn StepWriter>>> {
         let mut tx = self.write().await?;
-        // Another planner of the step is waited for: then there is a row, or it gave up.
-        let round_id = query_scalar!(
-            "INSERT INTO rounds (run_id, round, step, kind, created_at) VALUES ($1, $2, $3, $4, $5)
-             ON CONFLICT (run_id, round, step) DO NOTHING RETURNING id",
-            key.run.0,
-            i64::from(key.round),
-            key.step.as_str(),
-            kind.as_str(),
-            Micros(now)
-        );
-        let round_id = db(round_id.fetch_optional(&mut *tx)).await?;
+        let round_id = match sabotage::breaks("unique") {
+            true => Some(insert_round(&mut tx, key, kind, now).await?),
+            false => claim_round(&mut tx, key, kind, now).await?,
+        };
         Ok(round_id.map(|round_id| {
             Box::new(Writer {
                 tx,
@@ -174,6 +167,39 @@ impl StepRow {
             dead: at.number(self.tasks_dead)?,
         })
     }
+}
+
+/// The number of a step's new row; `None` when it was planned before. Another planner of the step is waited for: then
+/// there is a row, or it gave up.
+async fn claim_round(
+    tx: &mut Tx,
+    key: StepKey,
+    kind: RoundKind,
+    now: i64,
+) -> Result<Option<i64>, Fault> {
+    let id = query_scalar!(
+        "INSERT INTO rounds (run_id, round, step, kind, created_at) VALUES ($1, $2, $3, $4, $5)
+         ON CONFLICT (run_id, round, step) DO NOTHING RETURNING id",
+        key.run.0,
+        i64::from(key.round),
+        key.step.as_str(),
+        kind.as_str(),
+        Micros(now)
+    );
+    db(id.fetch_optional(&mut **tx)).await
+}
+
+/// As [`claim_round`], without its guard: only to see that a test of faults then fails.
+async fn insert_round(tx: &mut Tx, key: StepKey, kind: RoundKind, now: i64) -> Result<i64, Fault> {
+    let id = query_scalar!(
+        "INSERT INTO rounds (run_id, round, step, kind, created_at) VALUES ($1, $2, $3, $4, $5) RETURNING id",
+        key.run.0,
+        i64::from(key.round),
+        key.step.as_str(),
+        kind.as_str(),
+        Micros(now)
+    );
+    db(id.fetch_one(&mut **tx)).await
 }
 
 /// The transaction of a step. Dropped without commit, it rolls back.

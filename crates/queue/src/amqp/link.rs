@@ -82,6 +82,13 @@ impl Link {
         self.wait(|state| state.session.is_some()).await
     }
 
+    /// The session that there is now, or why there is none.
+    pub(super) fn now(&self) -> Result<Arc<Session>, String> {
+        let state = self.state.borrow();
+        let away = || format!("the broker is away ({})", state.trouble);
+        state.session.clone().ok_or_else(away)
+    }
+
     /// The session, as soon as it takes publications; `None` once the link is closed.
     pub(super) async fn writable(&self) -> Option<Arc<Session>> {
         self.wait(|state| state.session.is_some() && state.blocked.is_none())

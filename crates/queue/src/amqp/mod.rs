@@ -157,6 +157,18 @@ impl TaskQueue for AmqpQueue {
         Ok(Box::new(AmqpConsumer { pump, hands }))
     }
 
+    async fn depth(&self, lane: Lane) -> Result<u64, QueueError> {
+        let depth = async {
+            let session = self.consuming.now()?;
+            self.topology.depth(&session, lane).await
+        };
+        let limit = self.config.publish_limit;
+        let depth = tokio::time::timeout(limit, depth).await;
+        depth
+            .unwrap_or_else(|_| Err(format!("not told within {limit:?}")))
+            .map_err(|why| QueueError::new(lane, why))
+    }
+
     async fn broadcast(&self, word: Bytes) -> Result<(), QueueError> {
         let message = Message {
             body: word,

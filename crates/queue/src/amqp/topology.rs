@@ -6,6 +6,7 @@ use lapin::{Channel, ExchangeKind};
 
 use super::config::Config;
 use super::error::explain_declaration;
+use super::link::Session;
 use crate::{Lane, MAX_EVENTS};
 
 /// The names and settings of one installation.
@@ -59,6 +60,24 @@ impl Topology {
             self.declare_queue(channel, lane).await?;
         }
         Ok(())
+    }
+
+    /// How many messages of a lane wait.
+    pub(super) async fn depth(&self, session: &Session, lane: Lane) -> Result<u64, String> {
+        let text = |error: lapin::Error| error.to_string();
+        // A channel of its own: asking for a queue that is gone closes it.
+        let channel = session.channel().await.map_err(text)?;
+        let options = QueueDeclareOptions {
+            passive: true,
+            ..QueueDeclareOptions::durable()
+        };
+        let queue = self.queue(lane);
+        let queue = channel
+            .queue_declare(queue.into(), options, FieldTable::default())
+            .await
+            .map_err(text)?;
+        channel.close(200, "OK".into()).await.map_err(text)?;
+        Ok(queue.message_count().into())
     }
 
     async fn declare_exchange(
