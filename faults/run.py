@@ -1,4 +1,4 @@
-"""Hurts a cluster of real processes in thirteen ways and checks that nothing is lost and nothing applied twice.
+"""Hurts a cluster of real processes in fourteen ways and checks that nothing is lost and nothing applied twice.
 
 Every scenario has a database and a queue prefix of its own on a PostgreSQL and a RabbitMQ that this program starts,
 and runs 1,000 tasks (an evaluation whose blocks hold one question) that call a chat server in this process. The result

@@ -69,18 +69,20 @@ class Stage:
 def workers_die(s: Stage) -> Outcome:
     """kill -9 of a random worker, again and again."""
     out = Outcome()
-    s.server.delay = 0.15
+    # So slow that the run outlasts the deaths.
+    s.server.delay = 0.15 if s.scale < 1 else 2
     _, workers = s.begin(workers=3)
-    for _ in range(s.times(50)):
-        if s.cluster.status() != "running":
-            break
+    deaths = 0
+    while deaths < s.times(50) and s.cluster.status() == "running":
+        deaths += 1
         at = s.rng.randrange(len(workers))
         workers[at].kill9()
         workers[at] = s.worker()
         time.sleep(0.3 if s.scale < 1 else 2)
     s.recovery(out)
     s.finish(out)
-    s.bought(out, spare=8 * s.times(50))
+    s.bought(out, spare=8 * deaths)
+    out.notes.append(f"{deaths} deaths")
     return out
 
 
@@ -198,9 +200,11 @@ def zombie(s: Stage) -> Outcome:
     settle("a sign of life", 60, lambda: s.cluster.number(ALIVE) > 0)
     frozen.freeze()
     settle("the rescue", 60, lambda: s.cluster.number("SELECT count(*) FROM tasks WHERE epoch > 1") > 0)
-    # As slow as the first: the second attempt is still under way when the first wakes up.
+    s.server.delay = 0.5
     other = s.worker(concurrency=32)
     settle("a second attempt", 60, lambda: s.cluster.number("SELECT count(*) FROM tasks WHERE epoch > 1 AND state = 'dispatched'") > 0)
+    # So slow that the second attempt is still under way when the first wakes up.
+    s.server.delay = 20
     frozen.thaw()
     settle("the late reports", 90, lambda: s.cluster.number(LATE) > 0)
     s.server.delay = 0.02
@@ -286,6 +290,22 @@ def alarm_and_two_leaders(s: Stage) -> Outcome:
     return out
 
 
+def queues_are_full(s: Stage) -> Outcome:
+    """The broker refuses tasks and reports for a while because its queues are full."""
+    out = Outcome()
+    s.server.delay = 0.1
+    s.begin()
+    broker, name = s.cluster.services, s.cluster.name
+    few = ["set_policy", name, rf"^{name}\.(eval|results)$", '{"max-length": 2}', "--apply-to", "queues"]
+    broker.run("rabbitmq", "ctl", *few)
+    refused = lambda: any("its queue is full" in program.log.read_text() for program in s.cluster.running)
+    settle("a refusal", 60, refused)
+    time.sleep(5 if s.scale < 1 else 30)
+    broker.run("rabbitmq", "ctl", "clear_policy", name)
+    s.recovery(out)
+    return s.finish(out)
+
+
 def both_lead(s: Stage) -> Outcome:
     """Two coordinators take themselves for the leader and plan the same step at the same time."""
     out = Outcome()
@@ -333,6 +353,7 @@ SCENARIOS: list[Scenario] = [
     messages_are_replayed,
     poison,
     alarm_and_two_leaders,
+    queues_are_full,
     both_lead,
 ]
 

@@ -56,7 +56,7 @@ pub struct Cli {
     /// A task whose worker is silent for so long is given to another.
     #[arg(long, value_name = "SECONDS", default_value_t = seconds(RESCUE.silent), value_parser = clap::value_parser!(u32).range(10..))]
     silent_seconds: u32,
-    /// A task that no worker began for so long is sent again.
+    /// A task that no worker began for so long is sent again; as long as tasks wait in the queue, the deadline counts.
     #[arg(long, value_name = "SECONDS", default_value_t = seconds(RESCUE.unstarted), value_parser = clap::value_parser!(u32).range(10..))]
     unstarted_seconds: u32,
     /// A task that takes so long is given to another, whatever its worker says.
