@@ -109,7 +109,7 @@ pub trait TaskQueue: Send + Sync {
     /// How many messages of a lane wait for a consumer; those in the hands of consumers are not counted.
     ///
     /// # Errors
-    /// When that cannot be told now: it is not waited for.
+    /// When that cannot be told now, or messages do not get through: it is not waited for.
     async fn depth(&self, lane: Lane) -> Result<u64, QueueError>;
 
     /// Says something to every [`TaskQueue::control`] of every process: cancel, pause, drain.

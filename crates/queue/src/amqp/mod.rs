@@ -158,6 +158,10 @@ impl TaskQueue for AmqpQueue {
     }
 
     async fn depth(&self, lane: Lane) -> Result<u64, QueueError> {
+        // Nobody hears of anything while the broker takes no messages: what waits then says little.
+        if let Some(why) = self.hindrance() {
+            return Err(QueueError::new(lane, why));
+        }
         let depth = async {
             let session = self.consuming.now()?;
             self.topology.depth(&session, lane).await
