@@ -270,13 +270,14 @@ def poison(s: Stage) -> Outcome:
 def alarm_and_two_leaders(s: Stage) -> Outcome:
     """The broker blocks publishers for a while; then the leader of two coordinators is frozen and wakes up."""
     out = Outcome()
-    s.server.delay = 0.1
+    # Slow enough that it is not over before the broker says so.
+    s.server.delay = 0.5
     coordinators, _ = s.begin(coordinators=2)
     s.cluster.services.run("rabbitmq", "ctl", "set_vm_memory_high_watermark", "0")
-    settle("not ready while blocked", 30, lambda: not s.cluster.ready(coordinators[0]))
+    settle("not ready while blocked", 30, lambda: not all(map(s.cluster.ready, coordinators)))
     time.sleep(5 if s.scale < 1 else 60)
     s.cluster.services.run("rabbitmq", "ctl", "set_vm_memory_high_watermark", "0.4")
-    settle("ready again", 60, lambda: s.cluster.ready(coordinators[0]))
+    settle("ready again", 60, lambda: all(map(s.cluster.ready, coordinators)))
     s.recovery(out)
     holder = s.cluster.sql("SELECT holder FROM leases WHERE name = 'leader'")[0][0]
     leader = next((c for c in coordinators if holder in c.log.read_text()), coordinators[0])
