@@ -2,6 +2,14 @@
 //!
 //! A task's body is made once, when it is planned, and travels unchanged; the envelope adds what is
 //! known at dispatch: the epoch, which items are still open, and replies that are already stored.
+//!
+//! What is too large for the bus lies elsewhere, and a [`Reference`] travels in its place. Beside the body travels
+//! where it belongs: [`trace`].
+
+mod reference;
+pub mod trace;
+
+pub use reference::Reference;
 
 use domain::{
     call::{Answer, Call, Reply, Usage},
@@ -178,17 +186,26 @@ pub enum WireError {
     /// Not the expected JSON.
     #[error("{what} message is malformed: {source}")]
     Malformed {
-        /// `task`, `report`, `beats` or `word`.
+        /// `task`, `report`, `reference`, `beats` or `word`.
         what: &'static str,
         /// What serde says.
         source: serde_json::Error,
+    },
+    /// A reference, where the body itself was wanted.
+    #[error(
+        "{what} message was sent by reference because of its size, and this program reads no artefacts: give it the \
+         coordinator's --artefacts"
+    )]
+    ByReference {
+        /// `task` or `report`.
+        what: &'static str,
     },
     /// Another version.
     #[error(
         "{what} message has version {found}, this program reads version {VERSION}: upgrade the older side"
     )]
     Version {
-        /// `task`, `report`, `beats` or `word`.
+        /// `task`, `report`, `reference`, `beats` or `word`.
         what: &'static str,
         /// The version found.
         found: u32,
@@ -206,6 +223,9 @@ impl Task {
     /// # Errors
     /// When it is no task, or one of another version.
     pub fn decode(bytes: &[u8]) -> Result<(Self, Body), WireError> {
+        if Reference::is(bytes) {
+            return Err(WireError::ByReference { what: "task" });
+        }
         let bad = |source| WireError::Malformed {
             what: "task",
             source,
@@ -220,9 +240,46 @@ impl Task {
         let body = serde_json::from_str(task.body.get()).map_err(bad)?;
         Ok((task, body))
     }
+
+    /// Place and answer key of each open item.
+    pub fn asked(&self, body: &Body) -> impl Iterator<Item = (u32, Hash)> {
+        let key = |&place: &u32| Some((place, body.items.get(place as usize)?.key));
+        self.open.iter().filter_map(key)
+    }
+}
+
+/// Items that failed for one reason.
+fn failed(
+    items: impl Iterator<Item = (u32, Hash)>,
+    action: Action,
+    message: &str,
+) -> Vec<ReportItem> {
+    let item = |(place, key)| ReportItem {
+        place,
+        key,
+        answer: None,
+        grade: None,
+        error: Some(ItemError {
+            action,
+            message: message.to_owned(),
+        }),
+        paid: None,
+    };
+    items.map(item).collect()
 }
 
 impl Report {
+    /// A report that nothing came of an attempt: every open item failed for one reason.
+    pub fn failed(task: &Task, body: &Body, worker: &str, action: Action, message: &str) -> Self {
+        Self {
+            v: VERSION,
+            task: task.task,
+            epoch: task.epoch,
+            worker: worker.to_owned(),
+            items: failed(task.asked(body), action, message),
+        }
+    }
+
     /// Encodes the message.
     pub fn encode(&self) -> Vec<u8> {
         serde_json::to_vec(self).unwrap_or_default()
@@ -233,6 +290,9 @@ impl Report {
     /// # Errors
     /// When it is no report, or one of another version.
     pub fn decode(bytes: &[u8]) -> Result<Self, WireError> {
+        if Reference::is(bytes) {
+            return Err(WireError::ByReference { what: "report" });
+        }
         decode(bytes, "report", |r: &Self| r.v)
     }
 }

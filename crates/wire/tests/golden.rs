@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a failure here is a failed test")]
 
-use wire::{Order, VERSION, Word};
+use wire::{Action, Order, Reference, Report, Task, VERSION, WireError, Word};
 
 const CANCEL: &str = r#"{"v":1,"word":"cancel","run":"01936f1c-0000-7000-8000-000000000001"}"#;
 const PAUSE: &str = r#"{"v":1,"word":"pause","run":"01936f1c-0000-7000-8000-000000000001"}"#;
@@ -29,4 +29,52 @@ fn words_that_are_not_understood_are_no_words() {
     let unknown = CANCEL.replace("cancel", "dance");
     let error = Word::decode(unknown.as_bytes()).unwrap_err().to_string();
     assert!(error.contains("dance"), "{error}");
+}
+
+const REFERENCE: &str = concat!(
+    r#"{"reference":1,"task":"01936f1c-0000-5000-8000-000000000002","epoch":3,"#,
+    r#""items":[[0,"00112233445566778899aabbccddeeff"]],"name":"bodies/x","bytes":300000,"#,
+    r#""hash":"ffeeddccbbaa99887766554433221100"}"#
+);
+
+#[test]
+fn references() {
+    let reference = Reference {
+        reference: VERSION,
+        task: "01936f1c-0000-5000-8000-000000000002".parse().unwrap(),
+        epoch: 3,
+        items: vec![(0, "00112233445566778899aabbccddeeff".parse().unwrap())],
+        name: "bodies/x".into(),
+        bytes: 300_000,
+        hash: "ffeeddccbbaa99887766554433221100".parse().unwrap(),
+    };
+    assert_eq!(String::from_utf8(reference.encode()).unwrap(), REFERENCE);
+    assert_eq!(Reference::decode(REFERENCE.as_bytes()).unwrap(), reference);
+    let action = Action::Retry { after_ms: 0 };
+    let report = reference.failed("w", action, "it is gone");
+    assert_eq!((report.task, report.epoch), (reference.task, 3));
+    assert_eq!(
+        (report.items[0].place, report.items[0].key),
+        reference.items[0]
+    );
+    assert_eq!(
+        report.items[0].error.as_ref().unwrap().message,
+        "it is gone"
+    );
+    // It is no body, and a body is no reference.
+    assert!(!Reference::is(&report.encode()));
+    let later = REFERENCE.replace("{\"reference\":1", "{\"reference\":2");
+    assert!(Reference::is(later.as_bytes()));
+    let error = Reference::decode(later.as_bytes()).unwrap_err().to_string();
+    assert!(error.contains("reference message has version 2"), "{error}");
+}
+
+#[test]
+fn who_reads_no_artefacts_says_so() {
+    let task = Task::decode(REFERENCE.as_bytes()).unwrap_err();
+    let report = Report::decode(REFERENCE.as_bytes()).unwrap_err();
+    for error in [task, report] {
+        assert!(matches!(error, WireError::ByReference { .. }), "{error}");
+        assert!(error.to_string().contains("--artefacts"), "{error}");
+    }
 }
