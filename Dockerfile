@@ -10,11 +10,13 @@ COPY . .
 RUN cargo build --release --locked -p promptimal -p worker-eval --bins
 
 FROM ${RUN_IMAGE} AS run
-# Certificates for model servers and the hub; python3-pip is the way to the small model where no hub is reached.
+# Certificates for model servers and the hub; python3-pip is the way to the small model where no hub is reached. A new
+# volume takes over the owner of the folder that it is mounted on.
 RUN apt-get update \
     && apt-get install -qy --no-install-recommends ca-certificates python3-pip \
     && rm -rf /var/lib/apt/lists/* \
-    && useradd --system --create-home --uid 10001 promptimal
+    && useradd --system --create-home --uid 10001 promptimal \
+    && install -d -o promptimal /var/lib/promptimal/artefacts /home/promptimal/.cache
 USER promptimal
 WORKDIR /home/promptimal
 ENV PROMPTIMAL_LOG_FORMAT=json

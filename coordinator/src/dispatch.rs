@@ -8,10 +8,10 @@
 
 use crate::{Config, CoordinatorError, Deps, Outcome, collect, conduct, pulse::Pulse, watch};
 use domain::ids::RunId;
-use queue::{Lane, Message};
+use queue::{Lane, MAX_BODY, Message};
 use std::time::Duration;
 use store::{Claim, Claimed, Running};
-use wire::{Action, Task, VERSION};
+use wire::{Action, Report, Task, VERSION};
 
 /// Tasks claimed at a time.
 const BATCH: usize = 64;
@@ -105,18 +105,18 @@ async fn send(
     tasks: Vec<Claimed>,
 ) -> Result<(), CoordinatorError> {
     let attempts: Vec<_> = tasks.iter().map(|t| (t.task, t.epoch)).collect();
-    let messages: Vec<Message> = tasks.into_iter().filter_map(message).collect();
-    let limit = deps.queue.body_limit().unwrap_or(usize::MAX);
-    let (messages, large): (Vec<_>, Vec<_>) =
-        messages.into_iter().partition(|m| m.body.len() <= limit);
-    // The queue would refuse them for ever, and with them whatever else is to be sent.
-    for message in large {
-        let bytes = message.body.len();
-        let why = format!(
-            "the question takes {bytes} bytes on its way, and the queue takes {limit}: shorten it, or run it in one process"
-        );
-        let report = watch::failed(&message.body, Action::GiveUp, &why);
-        collect::apply(config, deps, pulse, &report.into_iter().collect::<Vec<_>>()).await?;
+    let messages = tasks.into_iter().filter_map(message);
+    let fitted = futures::future::join_all(messages.map(|m| fit(deps, m))).await;
+    let mut messages = Vec::with_capacity(fitted.len());
+    for fitted in fitted {
+        match fitted {
+            Ok(message) => messages.push(message),
+            // The queue would refuse it for ever, and with it whatever else is to be sent.
+            Err(report) => {
+                let report: Vec<_> = report.into_iter().collect();
+                collect::apply(config, deps, pulse, &report).await?;
+            }
+        }
     }
     let sent = messages.len() as u64;
     deps.queue.publish(Lane::Eval, messages).await?;
@@ -126,6 +126,26 @@ async fn send(
         .dispatched(&attempts, deps.clock.now_micros())
         .await?;
     Ok(())
+}
+
+/// A message that the queue takes, or the report that it is too large.
+async fn fit(deps: &Deps, message: Message) -> Result<Message, Option<Report>> {
+    // A body is counted references: this copies nothing.
+    let body = message.body.clone();
+    let why = match deps.queue.fit(Lane::Eval, message).await {
+        Ok(message) => return Ok(message),
+        Err(why) => why,
+    };
+    let (action, way_out) = match why.unkept {
+        Some(_) => (watch::AGAIN, ""),
+        None if why.limit > MAX_BODY => (Action::GiveUp, ": shorten it"),
+        None => (
+            Action::GiveUp,
+            ": shorten it, or start coordinators and workers with --artefacts",
+        ),
+    };
+    let message = format!("the question takes {why}{way_out}");
+    Err(watch::failed(&body, action, &message).ok())
 }
 
 fn message(claimed: Claimed) -> Option<Message> {

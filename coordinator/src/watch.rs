@@ -4,7 +4,7 @@ use crate::{Config, CoordinatorError, Deps, collect, pulse::Pulse};
 use queue::{DeadLetter, Delivery, Lane};
 use store::Beat;
 use tokio_util::sync::CancellationToken;
-use wire::{Action, Beats, ItemError, Report, ReportItem, Task, VERSION};
+use wire::{Action, Beats, Reference, Report, Task};
 
 /// Messages in hand at once.
 const PREFETCH: usize = 512;
@@ -41,7 +41,8 @@ fn read(delivery: &Delivery) -> Vec<Beat> {
 }
 
 /// Turns dead tasks into failed attempts until it is dropped: the store then tries them again, or ends them with the
-/// reason. Of what is no task, the log says what it was; if a task hangs on it, the rescuer finds that.
+/// reason. A report whose body is gone fails its attempt too. Of what is neither, the log says what it was; if a task
+/// hangs on it, the rescuer finds that.
 pub async fn dead_letters(
     config: &Config,
     deps: &Deps,
@@ -58,9 +59,7 @@ pub async fn dead_letters(
             reason = letter.reason,
             "dead letter"
         );
-        if letter.lane != Some(Lane::Results)
-            && let Ok(report) = failed(&delivery.message.body, AGAIN, &unread(&letter.reason))
-        {
+        if let Some(report) = unread(&letter, &delivery.message.body) {
             collect::apply(config, deps, pulse, &[report]).await?;
         }
         delivery.receipt.ack().await?;
@@ -69,34 +68,30 @@ pub async fn dead_letters(
 }
 
 /// Another worker may do better; after some attempts the store ends it.
-const AGAIN: Action = Action::Retry { after_ms: 0 };
+pub const AGAIN: Action = Action::Retry { after_ms: 0 };
 
-fn unread(reason: &str) -> String {
-    format!("no worker could take it: {reason}")
+/// Who reports what no worker reported.
+const COORDINATOR: &str = "coordinator";
+
+/// The report that an attempt failed because its message died; `None` when the message was no attempt's.
+fn unread(letter: &DeadLetter, body: &[u8]) -> Option<Report> {
+    let reason = &letter.reason;
+    let why = match letter.lane {
+        Some(Lane::Results) => format!("its report was lost: {reason}"),
+        _ => format!("no worker could take it: {reason}"),
+    };
+    if Reference::is(body) {
+        let reference = Reference::decode(body).ok()?;
+        return Some(reference.failed(COORDINATOR, AGAIN, &why));
+    }
+    match letter.lane {
+        Some(Lane::Results) => None,
+        _ => failed(body, AGAIN, &why).ok(),
+    }
 }
 
 /// A report that every open item of a task failed, and what to do about it.
 pub fn failed(body: &[u8], action: Action, message: &str) -> Result<Report, wire::WireError> {
     let (task, body) = Task::decode(body)?;
-    let item = |&place: &u32| {
-        let asked = body.items.get(place as usize)?;
-        Some(ReportItem {
-            place,
-            key: asked.key,
-            answer: None,
-            grade: None,
-            error: Some(ItemError {
-                action,
-                message: message.to_owned(),
-            }),
-            paid: None,
-        })
-    };
-    Ok(Report {
-        v: VERSION,
-        task: task.task,
-        epoch: task.epoch,
-        worker: "coordinator".to_owned(),
-        items: task.open.iter().filter_map(item).collect(),
-    })
+    Ok(Report::failed(&task, &body, COORDINATOR, action, message))
 }

@@ -8,12 +8,14 @@
 
 mod support;
 
+use artefacts::{Artefacts, Place};
 use coordinator::{Outcome, board::Board, summary};
 use domain::{call::Reply, run::Limits};
+use futures::TryStreamExt;
 use llm::{ErrorKind, Identity, LanguageModel, ModelError, scripted::ScriptedModel};
 use queue::memory::MemoryQueue;
-use runtime::shutdown::Shutdown;
-use std::{future::Future, pin::pin, sync::Arc, task::Poll};
+use runtime::{bodies::ByReference, shutdown::Shutdown};
+use std::{future::Future, pin::pin, sync::Arc, task::Poll, time::Duration};
 use store::{Results, Runs, Tasks};
 use support::World;
 
@@ -98,6 +100,90 @@ async fn what_the_queue_does_not_take_is_given_up_with_the_reason() {
     let reason = given_up[3].as_str().unwrap();
     assert!(reason.contains("the queue takes 1500"), "{reason}");
     worker.abort();
+}
+
+/// With a place for large bodies nothing is given up, the result is that of a queue without a limit, and no file is left.
+#[tokio::test]
+async fn what_the_queue_does_not_take_travels_by_reference() {
+    let plain = World::new(20).await;
+    let mut world = World::new(20).await;
+    let dir = tempfile::tempdir().unwrap();
+    let artefacts = Artefacts::open(&Place::Folder(dir.path().to_owned())).unwrap();
+    // Tasks and reports alike: the smallest of both are larger, a reference is not.
+    let small = Arc::new(MemoryQueue::new().with_body_limit(600));
+    world.queue = Arc::new(ByReference::new(small, artefacts.clone()));
+    for world in [&world, &plain] {
+        let worker = world.worker();
+        assert_eq!(world.drive(true).await, Outcome::Finished);
+        worker.abort();
+    }
+    let of = async |w: &World| w.store.projection(w.run).await.unwrap();
+    assert_eq!(of(&world).await, of(&plain).await);
+    let mut left = usize::MAX;
+    for _ in 0..1_000 {
+        let files: Vec<_> = artefacts.list("").unwrap().try_collect().await.unwrap();
+        left = files.len();
+        if left == 0 {
+            break;
+        }
+        // Deleting goes on behind an acknowledgement.
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert_eq!(left, 0, "bodies are left behind");
+}
+
+/// A body that is gone is one failed attempt: the next one writes it anew.
+#[tokio::test]
+async fn a_body_that_is_gone_costs_one_attempt() {
+    let mut world = World::new(20).await;
+    let dir = tempfile::tempdir().unwrap();
+    let artefacts = Artefacts::open(&Place::Folder(dir.path().to_owned())).unwrap();
+    let small = Arc::new(MemoryQueue::new().with_body_limit(600));
+    let queue = Arc::new(ByReference::new(small, artefacts.clone()));
+    world.queue = queue.clone();
+    let (config, deps) = world.parts();
+    // Dead letters are read where tasks leave the process.
+    let config = coordinator::Config {
+        rescue: Some(store::RescuePolicy {
+            silent: 60_000_000,
+            unstarted: 60_000_000,
+            deadline: 60_000_000,
+            max_attempts: 3,
+            limit: 100,
+        }),
+        ..config
+    };
+    // The first bodies are deleted before any worker is there.
+    let losing = async {
+        let mut lost = 0;
+        while lost == 0 {
+            let files: Vec<_> = artefacts.list("").unwrap().try_collect().await.unwrap();
+            for file in files {
+                artefacts.delete(&file.name).await.unwrap();
+                lost += 1;
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        let worker = world.worker();
+        std::future::pending::<()>().await;
+        drop(worker);
+    };
+    let driven = coordinator::run(world.run, config, deps, Shutdown::new(), true);
+    let driven = tokio::time::timeout(Duration::from_secs(60), driven);
+    let outcome = tokio::select! {
+        outcome = driven => outcome.expect("something was lost").unwrap(),
+        () = losing => unreachable!("it waits for ever"),
+    };
+    assert_eq!(outcome, Outcome::Finished);
+    let asked = "SELECT count(*), max(attempts) FROM tasks WHERE attempts > 0";
+    let found = world.store.query_read_only(asked).await.unwrap().rows;
+    assert!(found[0][0].as_i64().unwrap() > 0, "{found:?}");
+    assert_eq!(found[0][1], 1, "{found:?}");
+    let given_up = "SELECT count(*) FROM items WHERE state = 'given_up'";
+    assert_eq!(
+        world.store.query_read_only(given_up).await.unwrap().rows[0][0],
+        0
+    );
 }
 
 #[tokio::test]

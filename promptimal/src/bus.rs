@@ -5,11 +5,13 @@ use clap::Args;
 use coordinator::Config;
 use queue::{TaskQueue, amqp, memory::MemoryQueue};
 use runtime::{
+    bodies::ByReference,
+    clock::SystemClock,
     heart::{Beating, Heart},
-    service::process_id,
+    service::{ArtefactArgs, process_id},
 };
 use secrecy::{ExposeSecret, SecretString};
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 use store::{RescuePolicy, RetryPolicy};
 
 /// How failed items are treated: five attempts, from one second to a minute apart.
@@ -33,6 +35,17 @@ pub const RESCUE: RescuePolicy = RescuePolicy {
     limit: 500,
 };
 
+/// A body that was left behind is deleted after so long at least.
+const BODY_AGE: Duration = Duration::from_secs(24 * 3_600);
+
+/// Deletes the large bodies that were left behind for as long as this process lives: a message may wait until it is
+/// begun, and then be worked on, and must find its body.
+pub fn sweep(bodies: ByReference, policy: &RescuePolicy) {
+    let longest = policy.unstarted.saturating_add(policy.deadline);
+    let longest = Duration::from_micros(longest.unsigned_abs()).saturating_mul(2);
+    tokio::spawn(async move { bodies.sweep(&SystemClock, longest.max(BODY_AGE)).await });
+}
+
 /// The broker of a run, if it has one.
 #[derive(Clone, Debug, Args)]
 pub struct BusArgs {
@@ -48,6 +61,9 @@ pub struct BusArgs {
     /// The beginning of all names on the broker; the workers have the same.
     #[arg(long, value_name = "WORD", env = "PROMPTIMAL_QUEUE_PREFIX", default_value = amqp::DEFAULT_PREFIX)]
     pub queue_prefix: String,
+    /// What is too large for the broker.
+    #[command(flatten)]
+    pub artefacts: ArtefactArgs,
     /// Leave the work to worker-eval processes.
     #[arg(long, requires = "amqp_url")]
     pub no_worker: bool,
@@ -57,30 +73,50 @@ pub struct BusArgs {
 pub enum Bus {
     /// In this process.
     Here(Arc<MemoryQueue>),
-    /// A broker, and how it was reached.
-    Broker(Arc<amqp::AmqpQueue>, Box<amqp::Config>),
+    /// A broker.
+    Broker(Box<Broker>),
+}
+
+/// A broker that is open.
+pub struct Broker {
+    queue: Arc<amqp::AmqpQueue>,
+    /// The same with a place for large bodies, if there is one.
+    whole: Arc<dyn TaskQueue>,
+    /// How it was reached.
+    config: amqp::Config,
 }
 
 impl Bus {
     /// Opens it.
     ///
     /// # Errors
-    /// When the URL is none, or the broker cannot be used; the error does not repeat the password.
+    /// When a URL is none, or the broker or the place for large bodies cannot be used; the error repeats no password.
     pub async fn open(args: &BusArgs) -> anyhow::Result<Self> {
         let Some(url) = &args.amqp_url else {
             return Ok(Self::Here(Arc::new(MemoryQueue::new())));
         };
         let mut config = amqp::Config::new(url.expose_secret().parse()?);
         config.prefix.clone_from(&args.queue_prefix);
-        let queue = amqp::connect(config.clone()).await?;
-        Ok(Self::Broker(Arc::new(queue), Box::new(config)))
+        let queue = Arc::new(amqp::connect(config.clone()).await?);
+        let whole: Arc<dyn TaskQueue> = match args.artefacts.around(queue.clone()).await? {
+            Some(bodies) => {
+                sweep(bodies.clone(), &RESCUE);
+                Arc::new(bodies)
+            }
+            None => queue.clone(),
+        };
+        Ok(Self::Broker(Box::new(Broker {
+            queue,
+            whole,
+            config,
+        })))
     }
 
     /// The queue.
     pub fn queue(&self) -> Arc<dyn TaskQueue> {
         match self {
             Self::Here(queue) => queue.clone(),
-            Self::Broker(queue, _) => queue.clone(),
+            Self::Broker(broker) => broker.whole.clone(),
         }
     }
 
@@ -113,8 +149,8 @@ impl Bus {
         let (name, heart) = (process_id(), Heart::default());
         let beating = match self {
             Self::Here(_) => None,
-            Self::Broker(_, config) => {
-                let beating = heart.start_over(name.clone(), config.as_ref().clone());
+            Self::Broker(broker) => {
+                let beating = heart.start_over(name.clone(), broker.config.clone());
                 Some(beating.context("no thread for the signs of life")?)
             }
         };
@@ -125,7 +161,7 @@ impl Bus {
     pub fn close(&self) {
         match self {
             Self::Here(queue) => queue.close(),
-            Self::Broker(queue, _) => queue.close(),
+            Self::Broker(broker) => broker.queue.close(),
         }
     }
 }

@@ -28,10 +28,15 @@ const ARROWS: &[(&str, &[&str])] = &[
         "store-postgres",
         &["domain", "wire", "spec", "store", "sabotage"],
     ),
+    ("artefacts", &["domain"]),
     ("model", &["domain"]),
     ("llm", &["domain", "model"]),
     ("dataset", &["domain"]),
-    ("runtime", &["domain", "wire", "queue", "sabotage"]),
+    // Bodies by reference are part of how every program uses the queue.
+    (
+        "runtime",
+        &["domain", "wire", "queue", "artefacts", "sabotage"],
+    ),
     (
         "worker-eval",
         &[
@@ -56,6 +61,7 @@ const SEAMS: &[(&str, &[&str])] = &[
     ("candle", &["model"]),
     ("tokenizers", &["model"]),
     ("lapin", &["queue"]),
+    ("object_store", &["artefacts"]),
 ];
 
 /// What may not be reached over any number of steps: a worker is stateless because it cannot see a

@@ -1,7 +1,7 @@
 //! The arguments, and the help that teaches them.
 
 use clap::Parser;
-use runtime::service::{BrokerArgs, ServiceArgs};
+use runtime::service::{ArtefactArgs, BrokerArgs, ServiceArgs};
 use std::{num::NonZeroUsize, path::PathBuf};
 
 /// A worker of Promptimal: calls language models and grades their answers.
@@ -15,6 +15,9 @@ pub struct Cli {
     /// The broker.
     #[command(flatten)]
     pub broker: BrokerArgs,
+    /// What is too large for it.
+    #[command(flatten)]
+    pub artefacts: ArtefactArgs,
     /// A TOML file with [models.NAME] as in a spec (a spec will do): the models that this worker may call. Names do
     /// not matter here; a run's model is found by what it is.
     #[arg(

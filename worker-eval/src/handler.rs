@@ -14,6 +14,7 @@ use domain::{
     run::Attempt,
 };
 use llm::{ErrorKind, LanguageModel, ModelError, Request};
+use queue::{Message, Unfit};
 use runtime::{
     heart::Heart,
     work::{Handled, Handler},
@@ -22,7 +23,7 @@ use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
 };
-use wire::{Body, ReportItem, Task};
+use wire::{Body, Report, ReportItem, Task};
 
 /// Graders are compiled once: they are found by name and version.
 type Graders = Mutex<HashMap<(&'static str, String), Arc<GraderRuntime>>>;
@@ -176,6 +177,17 @@ impl Handler for EvalHandler {
         let items = report::all(&task, &body, error);
         Handled::Report(report::message(&task, self.worker.clone(), items))
     }
+
+    fn shortened(&self, message: Message, why: &Unfit) -> Message {
+        match Report::decode(&message.body) {
+            Ok(report) => {
+                tracing::warn!(report = message.id, %why, "report is too large");
+                let body = report::shortened(report, why).encode().into();
+                Message { body, ..message }
+            }
+            Err(_) => message,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -189,7 +201,7 @@ mod tests {
         ids::RunId,
     };
     use llm::{Identity, scripted::ScriptedModel};
-    use wire::{Action, BodyItem, Report, VERSION};
+    use wire::{Action, BodyItem, VERSION};
 
     fn call() -> Call {
         Call::Generate {
@@ -288,6 +300,54 @@ mod tests {
             (known.answer.is_none(), known.grade.as_ref().unwrap().value),
             (true, 0.0)
         );
+    }
+
+    /// One short answer and one that no queue takes.
+    fn long(request: &Request) -> Result<Answer, ModelError> {
+        let length = match request.key == Hash::of(["a"]) {
+            true => 1,
+            false => 5_000,
+        };
+        let reply = Reply::Text {
+            text: "4".repeat(length),
+        };
+        Ok(Answer {
+            reply,
+            usage: Usage::default(),
+            cost_micros: 7,
+        })
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_is_too_large_is_left_out_and_charged() {
+        let report = handled(models(long), task(None)).await;
+        let message = Message {
+            body: report.encode().into(),
+            ..Message::default()
+        };
+        let why = Unfit::check(message.clone(), Some(3_000)).unwrap_err();
+        let handler = EvalHandler::new("w".into(), models(long), Heart::default(), Arc::default());
+        let away = Unfit {
+            unkept: Some("the bucket is away".into()),
+            ..why.clone()
+        };
+        let cases = [
+            (why, Action::GiveUp, "the queue takes 3000"),
+            (away, Action::Retry { after_ms: 0 }, "the bucket is away"),
+        ];
+        for (why, action, words) in cases {
+            let short = handler.shortened(message.clone(), &why);
+            assert!(short.body.len() <= 3_000, "{}", short.body.len());
+            let short = Report::decode(&short.body).unwrap();
+            assert_eq!(short.items[0], report.items[0], "a neighbour");
+            let item = &short.items[1];
+            assert!(item.answer.is_none() && item.grade.is_none());
+            assert_eq!(item.paid.unwrap().cost_micros, 7);
+            let error = item.error.as_ref().unwrap();
+            assert_eq!(error.action, action);
+            assert!(error.message.contains(words), "{}", error.message);
+            assert!(error.message.contains("--artefacts"), "{}", error.message);
+        }
     }
 
     #[tokio::test]

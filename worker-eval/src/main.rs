@@ -5,7 +5,7 @@ mod cli;
 use anyhow::{Context, bail};
 use clap::Parser;
 use cli::Cli;
-use queue::amqp;
+use queue::{TaskQueue, amqp};
 use runtime::{
     heart::Heart,
     service::{self, Ready},
@@ -28,17 +28,22 @@ async fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
     // Before anything that takes long: Ctrl-C works from the first moment.
     let shutdown = Shutdown::install_signals().context("cannot listen for signals")?;
     let models = models(cli).await?;
-    let queue = Arc::new(amqp::connect(config.clone()).await?);
+    let broker = Arc::new(amqp::connect(config.clone()).await?);
+    let queue: Arc<dyn TaskQueue> = match cli.artefacts.around(broker.clone()).await? {
+        Some(bodies) => Arc::new(bodies),
+        None => broker.clone(),
+    };
     let worker = service::process_id();
     tracing::info!(worker, models = models.len(), broker = %config.url, "ready for tasks");
     let server = match cli.service.listen {
         Some(at) => {
-            let routes = service::vitals(ready(queue.clone()), metrics);
+            let routes = service::vitals(ready(broker.clone()), metrics);
             Some(service::serve(at, routes, shutdown.clone()).await?)
         }
         None => None,
     };
     work(cli, (config, queue), models, worker, shutdown).await?;
+    broker.close();
     if let Some(server) = server {
         server.ended().await;
     }
@@ -76,7 +81,7 @@ fn ready(queue: Arc<amqp::AmqpQueue>) -> Ready {
 /// Works until told to drain; then what is in hand is finished, within a limit.
 async fn work(
     cli: &Cli,
-    (broker, queue): (amqp::Config, Arc<amqp::AmqpQueue>),
+    (broker, queue): (amqp::Config, Arc<dyn TaskQueue>),
     models: Models,
     worker: String,
     shutdown: Shutdown,
@@ -88,7 +93,7 @@ async fn work(
     let limit = Duration::from_secs(cli.drain_seconds);
     tokio::spawn(stop_after(limit, shutdown.clone()));
     let deps = Deps {
-        queue: queue.clone(),
+        queue,
         models,
         heart,
     };
@@ -97,7 +102,6 @@ async fn work(
         worker,
     };
     worker_eval::run(config, deps, shutdown).await?;
-    queue.close();
     Ok(())
 }
 

@@ -3,7 +3,7 @@
 use crate::grade::GradeError;
 use domain::{call::Answer, grade::Grade, hash::Hash};
 use llm::{ErrorKind, ModelError};
-use queue::Message;
+use queue::{Message, Unfit};
 use wire::{Action, Body, ItemError, Paid, Report, ReportItem, Task, VERSION};
 
 /// An item that was answered; when its grading failed, the answer is kept and the item stays open.
@@ -76,6 +76,36 @@ pub fn all(task: &Task, body: &Body, error: ModelError) -> Vec<ReportItem> {
         .filter_map(|&p| body.items.get(p as usize).map(|i| (p, i.key)));
     open.map(|(place, key)| failed(place, key, error.clone()))
         .collect()
+}
+
+/// A report without the answers that make it too large, the largest first: their items failed for that reason, and what
+/// they cost stays charged.
+pub fn shortened(mut report: Report, why: &Unfit) -> Report {
+    let action = match why.unkept {
+        // The place for large bodies may be back for the next attempt.
+        Some(_) => Action::Retry { after_ms: 0 },
+        None => Action::GiveUp,
+    };
+    let size = |item: &ReportItem| serde_json::to_vec(item).map_or(0, |json| json.len());
+    let mut sizes: Vec<_> = report.items.iter().map(size).enumerate().collect();
+    sizes.sort_by_key(|(_, size)| *size);
+    while report.encode().len() > why.limit {
+        let Some((at, _)) = sizes.pop() else { break };
+        let item = &mut report.items[at];
+        let message = format!(
+            "the report of its answer has {why}: a smaller max_tokens or search.block makes it smaller, --artefacts of \
+             coordinators and workers takes large ones"
+        );
+        item.grade = None;
+        if let Some(answer) = item.answer.take() {
+            item.paid = Some(Paid {
+                usage: answer.usage,
+                cost_micros: answer.cost_micros,
+            });
+        }
+        item.error = Some(ItemError { action, message });
+    }
+    report
 }
 
 /// The message that carries the report.

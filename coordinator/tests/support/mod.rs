@@ -15,7 +15,7 @@ use domain::{
     run::{Limits, RunKind, RunStatus},
 };
 use llm::{Identity, LanguageModel, ModelError, Request, scripted::ScriptedModel};
-use queue::memory::MemoryQueue;
+use queue::{TaskQueue, memory::MemoryQueue};
 use runtime::{clock::SystemClock, heart::Heart, shutdown::Shutdown};
 use std::{path::Path, sync::Arc, time::Duration};
 use store::{RetryPolicy, Run, Runs, StatusChange, Store};
@@ -26,7 +26,7 @@ pub struct World {
     /// Deleted with the world.
     pub _dir: tempfile::TempDir,
     pub store: Arc<SqliteStore>,
-    pub queue: Arc<MemoryQueue>,
+    pub queue: Arc<dyn TaskQueue>,
     pub model: Arc<ScriptedModel>,
     pub settings: Settings,
     pub run: RunId,

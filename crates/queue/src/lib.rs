@@ -89,6 +89,43 @@ pub struct Message {
     pub body: Bytes,
 }
 
+/// A message is larger than the queue takes.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{bytes} bytes, and the queue takes {limit}{}", self.but())]
+pub struct Unfit {
+    /// The length of its body, bytes.
+    pub bytes: usize,
+    /// The largest body that would be taken as it is.
+    pub limit: usize,
+    /// Why it could not be kept elsewhere just now; `None` where there is nowhere, and trying again is of no use.
+    pub unkept: Option<String>,
+}
+
+impl Unfit {
+    /// A message whose body is within a limit.
+    ///
+    /// # Errors
+    /// When it is not.
+    pub fn check(message: Message, limit: Option<usize>) -> Result<Message, Self> {
+        let (bytes, limit) = (message.body.len(), limit.unwrap_or(usize::MAX));
+        match bytes <= limit {
+            true => Ok(message),
+            false => Err(Self {
+                bytes,
+                limit,
+                unkept: None,
+            }),
+        }
+    }
+
+    fn but(&self) -> String {
+        let why = self.unkept.as_ref();
+        why.map_or_else(String::new, |why| {
+            format!("; they could not be kept elsewhere: {why}")
+        })
+    }
+}
+
 /// A queue. Cheap to clone behind an `Arc`.
 #[async_trait]
 pub trait TaskQueue: Send + Sync {
@@ -101,6 +138,16 @@ pub trait TaskQueue: Send + Sync {
     /// The largest body that is taken, bytes; `None` where any is.
     fn body_limit(&self) -> Option<usize> {
         None
+    }
+
+    /// Makes a message one that [`TaskQueue::publish`] takes: a queue that knows where to keep large bodies puts them
+    /// there and has their messages say where; others look at the size. Each message by itself: one that does not fit
+    /// must not hold up its neighbours.
+    ///
+    /// # Errors
+    /// When it is too large, or cannot be kept now.
+    async fn fit(&self, _lane: Lane, message: Message) -> Result<Message, Unfit> {
+        Unfit::check(message, self.body_limit())
     }
 
     /// Starts consuming a lane; at most `prefetch` deliveries are unacknowledged at a time.

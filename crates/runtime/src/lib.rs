@@ -3,10 +3,13 @@
 //! - [`telemetry`]: log lines, as text or JSON, on standard error.
 //! - [`shutdown`]: first ask to drain, then to stop at once.
 //! - [`clock`]: the time as a parameter.
+//! - `bodies` (with the feature `service`): what is too large for the broker travels by reference.
 //! - [`heart`]: signs of life, which no amount of work can keep back.
 //! - `service` (a feature): health, readiness and metrics over HTTP, and who this process is.
 //! - [`work`]: the loop that consumes, handles, reports and only then acknowledges.
 
+#[cfg(feature = "service")]
+pub mod bodies;
 pub mod clock;
 pub mod heart;
 #[cfg(feature = "service")]

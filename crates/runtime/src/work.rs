@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::FutureExt;
-use queue::{Consumer, Delivery, Lane, Message, QueueError, Receipt, TaskQueue};
+use queue::{Consumer, Delivery, Lane, Message, QueueError, Receipt, TaskQueue, Unfit};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
@@ -24,6 +24,8 @@ use crate::shutdown::Shutdown;
 const FIRST_RETRY: Duration = Duration::from_millis(50);
 /// The longest wait between attempts to publish a report.
 const LONGEST_RETRY: Duration = Duration::from_secs(5);
+/// How long a report waits for the place of large bodies, before it is made small enough to do without.
+const KEEP_PATIENCE: Duration = Duration::from_secs(600);
 /// How long a task whose handler panicked is kept before it is given back. It keeps its place in the
 /// worker meanwhile, so a worker full of poison slows down instead of spinning.
 const PANIC_PAUSE: Duration = Duration::from_secs(1);
@@ -49,6 +51,13 @@ pub trait Handler: Send + Sync {
 
     /// What to say of a task whose handling panicked every time.
     fn poisoned(&self, body: Bytes) -> Handled;
+
+    /// A report without what made it too large for the queue. Only for handlers whose reports may be large: what it
+    /// gives is published until the queue takes it.
+    fn shortened(&self, report: Message, why: &Unfit) -> Message {
+        tracing::error!(report = report.id, %why, "report is too large");
+        report
+    }
 }
 
 /// Why the loop ended.
@@ -229,6 +238,7 @@ impl<H: Handler> Worker<H> {
 
     /// Publishes until the queue has taken the report; a stop drops this future.
     async fn publish(&self, report: Message) {
+        let report = self.fitting(report).await;
         let mut wait = FIRST_RETRY;
         while let Err(error) = self
             .queue
@@ -236,6 +246,23 @@ impl<H: Handler> Worker<H> {
             .await
         {
             tracing::warn!(report = report.id, %error, "report not taken, trying again");
+            sleep(wait).await;
+            wait = LONGEST_RETRY.min(wait * 2);
+        }
+    }
+
+    /// The report as the queue takes it. What was paid for is worth some patience with a place that is away.
+    async fn fitting(&self, report: Message) -> Message {
+        let (begin, mut wait) = (Instant::now(), FIRST_RETRY);
+        loop {
+            let why = match self.queue.fit(Lane::Results, report.clone()).await {
+                Ok(fitting) => return fitting,
+                Err(why) => why,
+            };
+            if why.unkept.is_none() || begin.elapsed() > KEEP_PATIENCE {
+                return self.handler.shortened(report, &why);
+            }
+            tracing::warn!(report = report.id, %why, "report not kept, trying again");
             sleep(wait).await;
             wait = LONGEST_RETRY.min(wait * 2);
         }

@@ -10,7 +10,7 @@ use coordinator::{
     Config, Lease,
     api::{DataRoot, Token, Trust},
 };
-use runtime::service::{BrokerArgs, ServiceArgs};
+use runtime::service::{ArtefactArgs, BrokerArgs, ServiceArgs};
 use secrecy::ExposeSecret;
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -44,6 +44,9 @@ pub struct Cli {
     /// The broker.
     #[command(flatten)]
     pub broker: BrokerArgs,
+    /// What is too large for it.
+    #[command(flatten)]
+    pub artefacts: ArtefactArgs,
     /// Tasks with the broker and the workers at once, over all runs: a few for each block that the workers have in
     /// hand together.
     #[arg(
@@ -132,19 +135,24 @@ impl Cli {
         }
     }
 
+    /// When a task is lost.
+    pub fn rescue(&self) -> RescuePolicy {
+        let micros = |seconds: u32| i64::from(seconds) * 1_000_000;
+        RescuePolicy {
+            silent: micros(self.silent_seconds),
+            unstarted: micros(self.unstarted_seconds),
+            deadline: micros(self.deadline_seconds),
+            ..RESCUE
+        }
+    }
+
     /// How it works.
     pub fn config(&self, holder: String) -> Config {
-        let micros = |seconds: u32| i64::from(seconds) * 1_000_000;
         Config {
             window: self.window.get(),
             retry: RETRY,
             hold: HOLD_BROKER,
-            rescue: Some(RescuePolicy {
-                silent: micros(self.silent_seconds),
-                unstarted: micros(self.unstarted_seconds),
-                deadline: micros(self.deadline_seconds),
-                ..RESCUE
-            }),
+            rescue: Some(self.rescue()),
             lease: Some(Lease { holder, ttl: LEASE }),
         }
     }

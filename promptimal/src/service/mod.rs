@@ -3,6 +3,7 @@
 mod briefs;
 mod cli;
 
+use crate::bus;
 use anyhow::Context;
 use clap::Parser;
 use cli::{Cli, LISTEN};
@@ -11,7 +12,7 @@ use coordinator::{
     api::{self, Api},
 };
 use domain::ids::RunId;
-use queue::amqp;
+use queue::{TaskQueue, amqp};
 use runtime::{
     clock::SystemClock,
     service::{self, Ready},
@@ -42,7 +43,14 @@ async fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
     let metrics = service::metrics()?;
     let shutdown = Shutdown::install_signals().context("cannot listen for signals")?;
     let store = Arc::new(PostgresStore::open(cli.database()).await?);
-    let queue = Arc::new(amqp::connect(broker).await?);
+    let broker = Arc::new(amqp::connect(broker).await?);
+    let queue: Arc<dyn TaskQueue> = match cli.artefacts.around(broker.clone()).await? {
+        Some(bodies) => {
+            bus::sweep(bodies.clone(), &cli.rescue());
+            Arc::new(bodies)
+        }
+        None => broker.clone(),
+    };
     let api = api::router(Api {
         store: store.clone(),
         queue: queue.clone(),
@@ -52,20 +60,20 @@ async fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
         shutdown: shutdown.clone(),
         poll: api::POLL,
     });
-    let vitals = service::vitals(ready(store.clone(), queue.clone()), metrics);
+    let vitals = service::vitals(ready(store.clone(), broker.clone()), metrics);
     let routes = api::guarded(api.merge(vitals), token);
     let server = service::serve(cli.listen(), routes, shutdown.clone()).await?;
     let holder = service::process_id();
     tracing::info!(holder, "coordinating");
     let deps = Deps {
         store: store as Arc<dyn Store>,
-        queue: queue.clone(),
+        queue,
         clock: Arc::new(SystemClock),
         briefs: briefs(),
         observer: observer(),
     };
     coordinator::serve(cli.config(holder), deps, shutdown).await;
-    queue.close();
+    broker.close();
     server.ended().await;
     Ok(ExitCode::SUCCESS)
 }

@@ -1,11 +1,15 @@
 //! The arguments that every service has.
 
 use super::{ServiceError, check::healthy, start::tell};
-use crate::telemetry::{Format, TelemetryOptions};
+use crate::{
+    bodies::ByReference,
+    telemetry::{Format, TelemetryOptions},
+};
+use artefacts::{ArtefactError, Artefacts};
 use clap::{Args, ValueEnum};
-use queue::amqp;
+use queue::{TaskQueue, amqp};
 use secrecy::{ExposeSecret, SecretString};
-use std::{net::SocketAddr, process::ExitCode};
+use std::{net::SocketAddr, process::ExitCode, sync::Arc};
 
 /// The broker of a service.
 #[derive(Clone, Debug, Args)]
@@ -36,6 +40,48 @@ impl BrokerArgs {
         config.name = program.to_owned();
         Ok(config)
     }
+}
+
+/// Where what is too large for the broker is kept.
+#[derive(Clone, Debug, Args)]
+pub struct ArtefactArgs {
+    /// Questions and answers that are too large for the broker (over 256 KiB) travel by way of this place, the same for
+    /// coordinators and workers: file:///folder, which all of them see, or s3://bucket/prefix, with AWS_ACCESS_KEY_ID,
+    /// AWS_SECRET_ACCESS_KEY, AWS_REGION and AWS_ENDPOINT_URL in the environment. Without it they are given up.
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "PROMPTIMAL_ARTEFACTS",
+        hide_env_values = true
+    )]
+    artefacts: Option<SecretString>,
+}
+
+impl ArtefactArgs {
+    /// The queue with a place for large bodies, if there is one; the place was tried out.
+    ///
+    /// # Errors
+    /// When the URL is none, or the place cannot be used; the error repeats no password.
+    pub async fn around(
+        &self,
+        queue: Arc<dyn TaskQueue>,
+    ) -> Result<Option<ByReference>, ServiceError> {
+        let url = self.artefacts.as_ref().map(|url| url.expose_secret());
+        // A variable that is empty is one that is not set.
+        let Some(url) = url.filter(|url| !url.trim().is_empty()) else {
+            return Ok(None);
+        };
+        let artefacts = opened(url).await;
+        let artefacts = artefacts.map_err(|e| ServiceError(format!("--artefacts: {e}")))?;
+        tracing::info!(place = %artefacts.place(), "large bodies travel by reference");
+        Ok(Some(ByReference::new(queue, artefacts)))
+    }
+}
+
+async fn opened(url: &str) -> Result<Artefacts, ArtefactError> {
+    let artefacts = Artefacts::open(&url.trim().parse()?)?;
+    artefacts.check().await?;
+    Ok(artefacts)
 }
 
 /// How a service tells of itself.

@@ -12,7 +12,7 @@ mod check;
 mod http;
 mod start;
 
-pub use args::{BrokerArgs, ServiceArgs};
+pub use args::{ArtefactArgs, BrokerArgs, ServiceArgs};
 pub use http::{Metrics, Ready, Server, metrics, serve, vitals};
 pub use start::start;
 
