@@ -4,7 +4,7 @@
 //! between delivers them again, and the fence finds nothing left to change.
 
 use crate::{Config, CoordinatorError, Deps, Event, Outcome, conduct, pulse::Pulse};
-use queue::{Consumer, Delivery, Lane};
+use queue::{Consumer, Delivery, Lane, Message};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use wire::Report;
@@ -31,6 +31,7 @@ pub async fn run(
         for delivery in batch {
             match Report::decode(&delivery.message.body) {
                 Ok(report) => {
+                    note(&delivery.message);
                     reports.push(report);
                     read.push(delivery.receipt);
                 }
@@ -50,6 +51,16 @@ pub async fn run(
         }
     }
     Ok(())
+}
+
+fn note(report: &Message) {
+    let trace = runtime::trace::of(report);
+    tracing::debug!(
+        task = report.id,
+        trace_id = trace.map(|t| t.trace_id()),
+        span_id = trace.map(|t| t.span_id()),
+        "report came"
+    );
 }
 
 /// At least one message, and what comes within [`LINGER`] of it; `None` at the end. Every transaction writes each index

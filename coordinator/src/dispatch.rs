@@ -11,7 +11,7 @@ use domain::ids::RunId;
 use queue::{Lane, MAX_BODY, Message};
 use std::time::Duration;
 use store::{Claim, Claimed, Running};
-use wire::{Action, Report, Task, VERSION};
+use wire::{Action, Report, Task, VERSION, trace::Trace};
 
 /// Tasks claimed at a time.
 const BATCH: usize = 64;
@@ -69,7 +69,7 @@ async fn round(
         } else {
             running[at].in_flight += claim.tasks.len() as u64;
             wait = 0;
-            send(config, deps, pulse, claim.tasks).await?;
+            send(run.id, claim.tasks, (config, deps, pulse)).await?;
         }
     }
 }
@@ -99,13 +99,12 @@ fn wait_for(claim: &Claim, now: i64) -> i64 {
 }
 
 async fn send(
-    config: &Config,
-    deps: &Deps,
-    pulse: &Pulse,
+    run: RunId,
     tasks: Vec<Claimed>,
+    (config, deps, pulse): (&Config, &Deps, &Pulse),
 ) -> Result<(), CoordinatorError> {
     let attempts: Vec<_> = tasks.iter().map(|t| (t.task, t.epoch)).collect();
-    let messages = tasks.into_iter().filter_map(message);
+    let messages = tasks.into_iter().filter_map(|task| message(run, task));
     let fitted = futures::future::join_all(messages.map(|m| fit(deps, m))).await;
     let mut messages = Vec::with_capacity(fitted.len());
     for fitted in fitted {
@@ -148,7 +147,7 @@ async fn fit(deps: &Deps, message: Message) -> Result<Message, Option<Report>> {
     Err(watch::failed(&body, action, &message).ok())
 }
 
-fn message(claimed: Claimed) -> Option<Message> {
+fn message(run: RunId, claimed: Claimed) -> Option<Message> {
     let id = format!("{}:{}", claimed.task, claimed.epoch);
     let body = match serde_json::value::RawValue::from_string(claimed.body) {
         Ok(body) => body,
@@ -157,6 +156,13 @@ fn message(claimed: Claimed) -> Option<Message> {
             return None;
         }
     };
+    let trace = Trace::of_attempt(run, claimed.task, claimed.epoch);
+    tracing::debug!(
+        task = id,
+        trace_id = trace.trace_id(),
+        span_id = trace.span_id(),
+        "sending"
+    );
     let task = Task {
         v: VERSION,
         task: claimed.task,
@@ -167,7 +173,7 @@ fn message(claimed: Claimed) -> Option<Message> {
     };
     Some(Message {
         id,
-        headers: queue::Headers::new(),
+        headers: runtime::trace::headers(&trace),
         body: task.encode().into(),
     })
 }

@@ -14,6 +14,7 @@ use queue::{Lane, QueueError};
 use std::time::Duration;
 use store::{Lost, RescuePolicy};
 use tokio::time::Instant;
+use wire::trace::Trace;
 
 /// How often it looks.
 const EVERY: Duration = Duration::from_secs(2);
@@ -44,8 +45,11 @@ pub async fn run(
 
 fn tell(lost: &[Lost], deps: &Deps, pulse: &Pulse) {
     for lost in lost {
+        let trace = Trace::of_attempt(lost.run, lost.task, lost.epoch);
         tracing::warn!(
             run = %lost.run,
+            trace_id = trace.trace_id(),
+            span_id = trace.span_id(),
             task = %lost.task,
             epoch = lost.epoch,
             dead = lost.dead,

@@ -53,8 +53,11 @@ pub async fn dead_letters(
         metrics::counter!("promptimal_dead_letters_total").increment(1);
         let letter = DeadLetter::of(&delivery.message);
         let lane = letter.lane.map_or("unknown", Lane::name);
+        let trace = runtime::trace::of(&delivery.message);
         tracing::error!(
             id = delivery.message.id,
+            trace_id = trace.map(|t| t.trace_id()),
+            span_id = trace.map(|t| t.span_id()),
             lane,
             reason = letter.reason,
             "dead letter"

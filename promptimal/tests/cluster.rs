@@ -93,14 +93,37 @@ fn program(path: &Path, cluster: &Cluster) -> Command {
     command
         .current_dir(cluster.scene.dir.path())
         .env("PROMPTIMAL_AMQP_URL", &cluster.site.broker)
-        .env("PROMPTIMAL_QUEUE_PREFIX", &cluster.prefix);
+        .env("PROMPTIMAL_QUEUE_PREFIX", &cluster.prefix)
+        .env("PROMPTIMAL_ARTEFACTS", cluster.artefacts())
+        .env("PROMPTIMAL_LOG_FORMAT", "json")
+        .env("PROMPTIMAL_LOG", LOG);
     command
+}
+
+/// What a cluster logs: each task by itself, too.
+const LOG: &str = "info,lapin=error,sqlx=warn,runtime=debug,coordinator=debug";
+
+/// A log line that is an object.
+fn said(line: &str) -> Option<Value> {
+    serde_json::from_str(line).ok()
+}
+
+/// More than the broker takes in one message. It is easy, so it is only measured.
+fn add_large_question(scene: &Scene) {
+    let path = scene.path("letters.csv");
+    let mut questions = std::fs::read_to_string(&path).unwrap();
+    let filling = "and so on ".repeat(30_000);
+    questions.push_str(&format!(
+        "\"item 17 of the long list, {filling}, which letter?\",alpha 17,beta 17,gamma 17,delta 17,B\n"
+    ));
+    std::fs::write(path, questions).unwrap();
 }
 
 impl Cluster {
     fn start(site: Site) -> Self {
         let scene = Scene::new(16);
         scene.spec();
+        add_large_question(&scene);
         let mut cluster = Self {
             prefix: format!("processes-{}", domain::ids::RunId::new()),
             site,
@@ -125,10 +148,10 @@ impl Cluster {
             .env("PROMPTIMAL_TOKEN", TOKEN)
             .args(["--listen", listen, "--data-root", "."]);
         let process = Watched::start(&mut command);
-        let told = process.lines.iter().find(|line| line.contains("listening"));
+        let mut told = process.lines.iter().filter_map(|line| said(&line));
+        let told = told.find(|line| line["message"] == "listening");
         let told = told.unwrap_or_else(|| panic!("the coordinator did not start"));
-        let at = told.split("at=").nth(1).unwrap().trim().to_owned();
-        self.url = format!("http://{at}");
+        self.url = format!("http://{}", told["at"].as_str().unwrap());
         self.processes.insert(0, process);
     }
 
@@ -137,6 +160,26 @@ impl Cluster {
         self.processes.remove(0).kill();
         let at = self.url.strip_prefix("http://").unwrap().to_owned();
         self.coordinator(&at);
+    }
+
+    fn artefacts(&self) -> String {
+        format!("file://{}", self.scene.path("artefacts").display())
+    }
+
+    /// What a process has logged since somebody looked last, up to a line.
+    fn logged(&self, process: usize, mut last: impl FnMut(&Value) -> bool) -> Vec<Value> {
+        let mut logged = Vec::new();
+        for line in self.processes[process]
+            .lines
+            .iter()
+            .filter_map(|line| said(&line))
+        {
+            logged.push(line);
+            if logged.last().is_some_and(&mut last) {
+                break;
+            }
+        }
+        logged
     }
 
     fn command(&self, args: &[&str]) -> Command {
@@ -192,6 +235,8 @@ fn a_run_on_a_cluster_is_submitted_watched_and_steered() {
     same(&here, &there);
     counted(&cluster);
     let id = there["run"].as_str().unwrap();
+    traced(&cluster, id);
+    swept(&cluster);
     let again = cluster.run(&["submit", "spec.toml", "--json"]).exits(0);
     assert_eq!(
         (&again.json()["run"], &again.json()["created"]),
@@ -208,7 +253,74 @@ fn a_run_on_a_cluster_is_submitted_watched_and_steered() {
     refused(&cluster);
 }
 
-/// What does not depend on ids and times.
+/// A run is one trace, which the lines of both sides name: each task is a span of the coordinator's and one below it of
+/// the worker's. Whoever asked for the run finds it by a link.
+fn traced(cluster: &Cluster, id: &str) {
+    linked(cluster);
+    let coordinator = cluster.logged(0, |line| line["linked_trace_id"] == ASKED);
+    let trace = id.replace('-', "");
+    let of = |lines: &[Value], message: &str| -> Vec<Value> {
+        let found = lines.iter().filter(|l| l["message"] == message);
+        found
+            .filter(|l| l["trace_id"] == trace.as_str())
+            .cloned()
+            .collect()
+    };
+    for message in ["submitted", "planned", "finished"] {
+        assert!(!of(&coordinator, message).is_empty(), "{message}");
+    }
+    let (sent, came) = (of(&coordinator, "sending"), of(&coordinator, "report came"));
+    let tasks = came.len();
+    let mut left = tasks;
+    let worker = cluster.logged(1, |line| {
+        left -= usize::from(line["message"] == "task handled");
+        left == 0
+    });
+    let handled = of(&worker, "task handled");
+    assert!(tasks > 0 && handled.len() == tasks);
+    for line in &handled {
+        let task = &line["task"];
+        let by = |lines: &[Value], name: &str| {
+            let found = lines.iter().find(|l| l["task"] == *task);
+            found.map(|l| l[name].clone()).unwrap_or_default()
+        };
+        assert_eq!(by(&sent, "span_id"), line["parent_span_id"], "{line}");
+        assert_eq!(by(&came, "span_id"), line["span_id"], "{line}");
+    }
+    let asked = coordinator.iter().find(|l| l["linked_trace_id"] == ASKED);
+    assert_eq!(asked.unwrap()["trace_id"], trace.as_str());
+    assert!(coordinator.iter().any(|l| l["message"] == "body kept"));
+}
+
+/// The trace of whoever asks.
+const ASKED: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
+
+/// Asks for the same run once more, as part of another trace.
+fn linked(cluster: &Cluster) {
+    llm::use_ring();
+    let spec = std::fs::read_to_string(cluster.scene.path("spec.toml")).unwrap();
+    let asked = reqwest::Client::new()
+        .post(format!("{}/v1/runs", cluster.url))
+        .header("traceparent", format!("00-{ASKED}-00f067aa0ba902b7-01"))
+        .bearer_auth(TOKEN)
+        .json(&serde_json::json!({ "spec": spec, "kind": "optimise" }));
+    let status = block_on(async { asked.send().await.unwrap().status() });
+    assert_eq!(status, 200);
+}
+
+/// Nothing large is left behind.
+fn swept(cluster: &Cluster) {
+    let bodies = cluster.scene.path("artefacts/bodies");
+    let left = || std::fs::read_dir(&bodies).unwrap().count();
+    for _ in 0..1_000 {
+        if left() == 0 {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    panic!("{} bodies are left behind", left());
+}
+
 /// One flag more at a time: the same command, the same result. Killed on the way, it goes on.
 #[test]
 fn a_run_climbs_from_one_process_flag_by_flag() {
@@ -253,6 +365,7 @@ fn a_run_climbs_from_one_process_flag_by_flag() {
     }
 }
 
+/// What does not depend on ids and times.
 fn same(here: &Value, there: &Value) {
     for key in [
         "name", "status", "baseline", "best", "gain", "pairs", "rejected",

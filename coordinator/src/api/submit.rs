@@ -13,7 +13,7 @@ use crate::intake::{self, Ask};
 use axum::{
     Json,
     extract::State,
-    http::{StatusCode, header::LOCATION},
+    http::{HeaderMap, StatusCode, header::LOCATION},
     response::{IntoResponse, Response},
 };
 use domain::{
@@ -22,17 +22,24 @@ use domain::{
 };
 use spec::{Loaded, Purpose};
 use std::path::Path;
+use wire::trace::{HEADER, Trace};
 
 /// What the text of a spec is called in messages.
 const NAME: &str = "spec.toml";
 
 /// Submit a run. One of the same work that is stored already goes on; a finished one stays as it is.
-#[utoipa::path(post, path = "/v1/runs", request_body = Submit, responses(
+#[utoipa::path(post, path = "/v1/runs", request_body = Submit, params(
+    ("traceparent" = Option<String>, Header, description = "W3C Trace Context: the log links the run's trace to it"),
+), responses(
     (status = 201, description = "A new run, whose data are being read", body = Submitted),
     (status = 200, description = "The stored run of the same work", body = Submitted),
     (status = "4XX", body = Failure),
 ))]
-pub async fn submit(State(site): State<Site>, Body(asked): Body<Submit>) -> ApiResult<Response> {
+pub async fn submit(
+    State(site): State<Site>,
+    headers: HeaderMap,
+    Body(asked): Body<Submit>,
+) -> ApiResult<Response> {
     asked.priority.map_or(Ok(()), steer::check_priority)?;
     let (kind, new, priority) = (asked.kind, asked.new, asked.priority);
     let loaded = load(site.clone(), asked).await?;
@@ -46,7 +53,7 @@ pub async fn submit(State(site): State<Site>, Body(asked): Body<Submit>) -> ApiR
         site.store().revive(run.id, now).await?;
         reading::go_on(&site, &run).await?;
     }
-    tracing::info!(run = %run.id, name = run.name, created, "submitted");
+    note(&run, created, &headers);
     let status = match created {
         true => StatusCode::CREATED,
         false => StatusCode::OK,
@@ -58,6 +65,23 @@ pub async fn submit(State(site): State<Site>, Body(asked): Body<Submit>) -> ApiR
         warnings: loaded.warnings,
     };
     Ok((status, at, Json(submitted)).into_response())
+}
+
+/// A run's trace outlives every request, so it has an id of its own; whoever asked for it finds it by the link.
+fn note(run: &store::Run, created: bool, headers: &HeaderMap) {
+    let trace = Trace::of_run(run.id);
+    let asked = headers.get(HEADER).and_then(|value| value.to_str().ok());
+    let link = asked.and_then(|value| value.parse::<Trace>().ok());
+    tracing::info!(
+        run = %run.id,
+        trace_id = trace.trace_id(),
+        span_id = trace.span_id(),
+        linked_trace_id = link.map(|l| l.trace_id()),
+        linked_span_id = link.map(|l| l.span_id()),
+        name = run.name,
+        created,
+        "submitted"
+    );
 }
 
 /// Looks at files, so beside what else this thread does.

@@ -6,14 +6,17 @@
 //! - `bodies` (with the feature `service`): what is too large for the broker travels by reference.
 //! - [`heart`]: signs of life, which no amount of work can keep back.
 //! - `service` (a feature): health, readiness and metrics over HTTP, and who this process is.
+//! - [`trace`]: which trace a message belongs to.
 //! - [`work`]: the loop that consumes, handles, reports and only then acknowledges.
 
 #[cfg(feature = "service")]
 pub mod bodies;
 pub mod clock;
 pub mod heart;
+mod line;
 #[cfg(feature = "service")]
 pub mod service;
 pub mod shutdown;
 pub mod telemetry;
+pub mod trace;
 pub mod work;

@@ -8,8 +8,10 @@ use std::io::{IsTerminal, stderr};
 
 use tracing::Subscriber;
 use tracing_subscriber::EnvFilter;
-use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::fmt::{MakeWriter, format::JsonFields};
 use tracing_subscriber::util::SubscriberInitExt;
+
+use crate::line::Line;
 
 /// The environment variable that chooses what is logged.
 pub const FILTER_VARIABLE: &str = "PROMPTIMAL_LOG";
@@ -34,7 +36,7 @@ pub enum Format {
     /// For people; coloured on a terminal.
     #[default]
     Text,
-    /// One object per line, the event's fields at its top level.
+    /// One object per line, the fields of the event and of the spans around it at its top level.
     Json,
 }
 
@@ -108,7 +110,12 @@ where
         .with_ansi(colours);
     match format {
         Format::Text => Box::new(builder.finish()),
-        Format::Json => Box::new(builder.json().flatten_event(true).finish()),
+        Format::Json => Box::new(
+            builder
+                .fmt_fields(JsonFields::new())
+                .event_format(Line)
+                .finish(),
+        ),
     }
 }
 
@@ -179,6 +186,52 @@ mod tests {
         assert_eq!(first["level"], "WARN");
         assert_eq!(first["message"], "task came back");
         assert_eq!(first["task"], 7);
+    }
+
+    #[test]
+    fn json_lines_say_what_the_spans_around_them_say() {
+        let page = Page::default();
+        let writer = page.clone();
+        let filter = filter(&TelemetryOptions::default(), Some("info".into())).unwrap();
+        let logger = logger(Format::Json, filter, false, move || writer.clone());
+        tracing::subscriber::with_default(logger, || {
+            let outer = tracing::info_span!("run", trace_id = "0a", span_id = "1", later = 0);
+            outer.record("later", 2);
+            let _outer = outer.enter();
+            let _inner = tracing::info_span!("task", span_id = "2", seconds = 0.5).entered();
+            let error = io::Error::other("a \"quoted\" word");
+            tracing::warn!(%error, span_id = "3", unasked = -1, ok = true, "in \n both");
+            tracing::info!("plain");
+        });
+        let text = String::from_utf8(page.0.lock().unwrap().clone()).unwrap();
+        let lines: Vec<serde_json::Value> = text
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect();
+        let first = &lines[0];
+        assert_eq!(
+            (&first["trace_id"], &first["span_id"]),
+            (&"0a".into(), &"3".into())
+        );
+        assert_eq!(
+            (&first["later"], &first["seconds"]),
+            (&2.into(), &0.5.into())
+        );
+        assert_eq!(
+            (&first["unasked"], &first["ok"]),
+            (&(-1).into(), &true.into())
+        );
+        assert_eq!(first["error"], "a \"quoted\" word");
+        assert_eq!(
+            (&first["message"], &first["level"]),
+            (&"in \n both".into(), &"WARN".into())
+        );
+        assert_eq!(first["target"], "runtime::telemetry::tests");
+        assert!(
+            first["timestamp"].as_str().unwrap().ends_with('Z'),
+            "{first}"
+        );
+        assert_eq!(lines[1]["span_id"], "2");
     }
 
     #[test]

@@ -16,8 +16,10 @@ use futures::FutureExt;
 use queue::{Consumer, Delivery, Lane, Message, QueueError, Receipt, TaskQueue, Unfit};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
+use tracing::Instrument;
 
 use crate::shutdown::Shutdown;
+use crate::trace::{self, Traced};
 
 /// After the first failure to publish a report, how long until the next attempt; then ever twice as
 /// long.
@@ -151,15 +153,24 @@ impl Drop for InHand {
 }
 
 impl<H: Handler> Worker<H> {
-    /// Sees one delivery to its end.
+    /// Sees one delivery to its end, in a span of the trace that it belongs to.
     async fn attend(self: Arc<Self>, delivery: Delivery) {
+        let traced = trace::received(&delivery.message);
+        let span = trace::span(&delivery.message.id, traced.as_ref());
+        self.see_to(delivery, traced).instrument(span).await;
+    }
+
+    async fn see_to(&self, delivery: Delivery, traced: Option<Traced>) {
         let Delivery {
             message: Message { id, body, .. },
             receipt,
             ..
         } = delivery;
         let _in_hand = InHand::new();
-        let outcome = self.outcome(&id, body).await;
+        let mut outcome = self.outcome(&id, body).await;
+        if let (Some(traced), Some(Handled::Report(report))) = (&traced, &mut outcome) {
+            traced.hand_on(&mut report.headers);
+        }
         let word = match &outcome {
             None => "panicked",
             Some(Handled::Report(_)) => "reported",
@@ -167,6 +178,7 @@ impl<H: Handler> Worker<H> {
             Some(Handled::Unwanted) => "unwanted",
         };
         metrics::counter!("promptimal_tasks_total", "outcome" => word).increment(1);
+        tracing::debug!(outcome = word, "task handled");
         let ended = match outcome {
             None => return self.give_back_later(&id, receipt).await,
             Some(Handled::Report(report)) if sabotage::breaks("confirm") => {

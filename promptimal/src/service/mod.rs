@@ -21,6 +21,7 @@ use runtime::{
 use std::{process::ExitCode, sync::Arc};
 use store::{Runs, Store};
 use store_postgres::PostgresStore;
+use wire::trace::Trace;
 
 pub use briefs::briefs;
 
@@ -93,16 +94,30 @@ fn ready(store: Arc<PostgresStore>, queue: Arc<amqp::AmqpQueue>) -> Ready {
 
 /// The log is where a coordinator shows what goes on.
 fn observer() -> Observer {
-    Arc::new(|event| match event {
-        Event::Planned { key, kind, items } => {
-            tracing::info!(run = %key.run, round = key.round, step = %key.step, %kind, items, "planned");
+    Arc::new(|event| {
+        let run = match &event {
+            Event::Planned { key, .. } | Event::Progress { key, .. } => key.run,
+            Event::Trouble { run, .. } | Event::Ended { run, .. } => *run,
+        };
+        let trace = Trace::of_run(run);
+        let (trace_id, span_id) = (trace.trace_id(), trace.span_id());
+        match event {
+            Event::Planned { key, kind, items } => {
+                tracing::info!(%run, trace_id, span_id, round = key.round, step = %key.step, %kind, items, "planned");
+            }
+            Event::Progress { .. } => {}
+            Event::Trouble { message, .. } => {
+                tracing::warn!(%run, trace_id, span_id, message, "trouble")
+            }
+            Event::Ended { outcome, .. } => match outcome {
+                Outcome::Finished => tracing::info!(%run, trace_id, span_id, "finished"),
+                Outcome::Paused(reason) => {
+                    tracing::warn!(%run, trace_id, span_id, reason, "paused")
+                }
+                Outcome::Failed(reason) => {
+                    tracing::error!(%run, trace_id, span_id, reason, "failed")
+                }
+            },
         }
-        Event::Progress { .. } => {}
-        Event::Trouble { run, message } => tracing::warn!(%run, message, "trouble"),
-        Event::Ended { run, outcome } => match outcome {
-            Outcome::Finished => tracing::info!(%run, "finished"),
-            Outcome::Paused(reason) => tracing::warn!(%run, reason, "paused"),
-            Outcome::Failed(reason) => tracing::error!(%run, reason, "failed"),
-        },
     })
 }
