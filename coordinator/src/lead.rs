@@ -1,18 +1,20 @@
-//! Leading: planning and rescue are one coordinator's at a time.
+//! Leading: planning, rescue and pruning are one coordinator's at a time.
 //!
 //! The lease is a row of the store with a term. A leader trusts it from before it asked until its time less a margin;
 //! when that passes without renewal it stops planning at once. Should it be late all the same, the store's
 //! `unique(run, round, step)` and the fences on epochs keep two leaders from doing harm: leadership saves work, it is
 //! not what makes the results right.
 
-use crate::{Config, CoordinatorError, Deps, Event, Outcome, conduct, pulse::Pulse, rescue};
+use crate::{
+    Config, CoordinatorError, Deps, Event, Outcome, conduct, pulse::Pulse, rescue, retain,
+};
 use domain::ids::RunId;
 use std::{
     collections::HashMap,
     sync::Arc,
     time::{Duration, Instant},
 };
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 
 /// The lease's name.
 const LEADER: &str = "leader";
@@ -96,8 +98,14 @@ pub async fn resign(config: &Config, deps: &Deps) {
     }
 }
 
-/// Conducts every running run and rescues what is lost.
+/// Conducts every running run, rescues what is lost and deletes what is old.
 async fn rule(config: &Config, deps: &Deps, pulse: &Arc<Pulse>) -> Result<(), CoordinatorError> {
+    // Beside, because computing a result that is kept takes a while; it ends with this.
+    let mut retaining = JoinSet::new();
+    if config.retain.is_some() {
+        let (policy, deps) = (config.retain, deps.clone());
+        retaining.spawn(async move { retain::run(policy, &deps).await });
+    }
     let rescuing = async {
         match &config.rescue {
             Some(policy) => rescue::run(policy, deps, pulse).await,

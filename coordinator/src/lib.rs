@@ -15,6 +15,7 @@
 //! | [`collect`] | every coordinator: reports become answers and grades |
 //! | [`conduct`] | the leader: plans each run's next step |
 //! | [`rescue`] | the leader: gives back what was lost |
+//! | [`retain`] | the leader: deletes what is old enough |
 //! | [`watch`] | every coordinator: signs of life, dead letters |
 //!
 //! [`api`] is the HTTP side: it reads and writes the store, and the loops do the rest, in whichever process.
@@ -36,6 +37,7 @@ pub mod plan;
 mod pool;
 mod pulse;
 mod rescue;
+pub mod retain;
 mod serve;
 pub mod settings;
 pub mod summary;
@@ -43,6 +45,7 @@ mod watch;
 
 pub use dispatch::share;
 pub use pool::Pools;
+pub use retain::Retain;
 pub use serve::{run, serve};
 
 use domain::{
@@ -94,6 +97,8 @@ pub struct Config {
     pub rescue: Option<RescuePolicy>,
     /// Who leads among several coordinators; `None` where there is only this one.
     pub lease: Option<Lease>,
+    /// What the leader deletes by itself.
+    pub retain: Retain,
 }
 
 /// How leadership is held.

@@ -9,7 +9,7 @@
 
 mod support;
 
-use coordinator::{Config, Deps, Lease, ModelFacts};
+use coordinator::{Config, Deps, Lease, ModelFacts, Retain};
 use domain::{
     ids::RunId,
     run::{Limits, RunStatus},
@@ -147,6 +147,7 @@ fn config(number: u32) -> Config {
             max_attempts: 50,
             limit: 100,
         }),
+        retain: Retain::default(),
         lease: Some(Lease {
             holder: format!("coordinator-{number}"),
             ttl: Duration::from_millis(600),

@@ -2,7 +2,7 @@
 
 use anyhow::Context;
 use clap::Args;
-use coordinator::Config;
+use coordinator::{Config, Retain};
 use queue::{TaskQueue, amqp, memory::MemoryQueue};
 use runtime::{
     bodies::ByReference,
@@ -138,6 +138,7 @@ impl Bus {
             // While a queue in this process lives, nothing in it is lost.
             rescue: self.is_shared().then_some(RESCUE),
             lease: None,
+            retain: Retain::default(),
         }
     }
 

@@ -176,6 +176,7 @@ async fn drive(
         hold: 5_000_000,
         rescue: None,
         lease: None,
+        retain: coordinator::Retain::default(),
     };
     let deps = Deps {
         store: store.clone(),

@@ -5,6 +5,7 @@
 mod files;
 mod guard;
 mod look;
+mod retain;
 mod scene;
 mod steer;
 mod submit;

@@ -2,7 +2,7 @@
 
 use crate::support;
 use coordinator::{
-    Brief, Briefs, Config, Deps, ModelFacts,
+    Brief, Briefs, Config, Deps, ModelFacts, Retain,
     api::{self, Api, DataRoot, Token, Trust},
     intake::StoredSpec,
     settings::{PROPOSER, TARGET},
@@ -156,13 +156,7 @@ impl Scene {
             }
         });
         let model: Arc<dyn LanguageModel> = Arc::new(model);
-        let deps = Deps {
-            store: self.store.clone() as Arc<dyn Store>,
-            queue: self.queue.clone(),
-            clock: Arc::new(SystemClock),
-            briefs: briefs(model.clone()),
-            observer: Arc::new(|_| {}),
-        };
+        let deps = self.deps(model.clone());
         tokio::spawn(coordinator::serve(config(), deps, self.shutdown.clone()));
         let deps = worker_eval::Deps {
             queue: self.queue.clone(),
@@ -174,6 +168,17 @@ impl Scene {
             worker: "test".into(),
         };
         tokio::spawn(worker_eval::run(config, deps, self.shutdown.clone()));
+    }
+
+    /// What a coordinator here is given.
+    pub fn deps(&self, model: Arc<dyn LanguageModel>) -> Deps {
+        Deps {
+            store: self.store.clone() as Arc<dyn Store>,
+            queue: self.queue.clone(),
+            clock: Arc::new(SystemClock),
+            briefs: briefs(model),
+            observer: Arc::new(|_| {}),
+        }
     }
 
     /// A run that is finished.
@@ -205,7 +210,7 @@ pub async fn serve(api: Api, token: Option<&str>) -> SocketAddr {
     server.await.unwrap().at
 }
 
-fn config() -> Config {
+pub fn config() -> Config {
     Config {
         window: 6,
         retry: RetryPolicy {
@@ -216,6 +221,7 @@ fn config() -> Config {
         hold: 1_000_000,
         rescue: None,
         lease: None,
+        retain: Retain::default(),
     }
 }
 

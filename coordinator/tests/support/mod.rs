@@ -2,7 +2,7 @@
 #![allow(dead_code, reason = "each test file uses its part")]
 
 use coordinator::{
-    Brief, Briefs, Config, Deps, ModelFacts, Outcome,
+    Brief, Briefs, Config, Deps, ModelFacts, Outcome, Retain,
     ingest::{Division, clusters, ingest},
     settings::{DatasetPlan, EvalPlan, PROPOSER, Settings, TARGET},
 };
@@ -202,6 +202,7 @@ impl World {
             hold: 100_000,
             rescue: None,
             lease: None,
+            retain: Retain::default(),
         };
         let model = self.model.clone();
         let facts = ModelFacts {

@@ -344,6 +344,22 @@ fn is_over(status: RunStatus) -> bool {
     matches!(status, Finished | Failed | Cancelled)
 }
 
+/// Those that may be wanted, oldest first: who names a few does not read all.
+async fn candidates(store: &dyn Store, wanted: &Prune) -> Result<Vec<Run>> {
+    if wanted.runs.is_empty() {
+        let mut runs = store.runs().await?;
+        runs.reverse();
+        return Ok(runs);
+    }
+    let mut runs = vec![];
+    for id in &wanted.runs {
+        runs.extend(store.run(*id).await?);
+    }
+    runs.sort_by_key(|run| (run.created_at, run.id));
+    runs.dedup_by_key(|run| run.id);
+    Ok(runs)
+}
+
 /// The runs that are wanted, oldest first.
 async fn chosen(store: &dyn Store, wanted: &Prune) -> Result<Vec<Run>> {
     if wanted.runs.is_empty() && wanted.before.is_none() {
@@ -354,7 +370,7 @@ async fn chosen(store: &dyn Store, wanted: &Prune) -> Result<Vec<Run>> {
         wanted.before.is_none_or(|before| end < before)
     };
     let mut out = vec![];
-    for run in store.runs().await?.into_iter().rev().filter(old) {
+    for run in candidates(store, wanted).await?.into_iter().filter(old) {
         let named = wanted.runs.contains(&run.id);
         match (named, is_over(run.status)) {
             (true, false) => return Err(refuse(&run)),

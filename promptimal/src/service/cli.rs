@@ -2,12 +2,13 @@
 
 use crate::{
     bus::{HOLD_BROKER, RESCUE, RETRY},
+    cli::Age,
     token,
 };
 use anyhow::bail;
 use clap::Parser;
 use coordinator::{
-    Config, Lease,
+    Config, Lease, Retain,
     api::{DataRoot, Token, Trust},
 };
 use runtime::service::{ArtefactArgs, BrokerArgs, ServiceArgs};
@@ -77,6 +78,17 @@ pub struct Cli {
     /// like on the workers.
     #[arg(long)]
     trust_graders: bool,
+    /// Prune runs that ended so long ago (30d, 12h, 8w), as `promptimal prune` does: results and what they cost stay,
+    /// and so do answers. Without it, nothing is pruned unless somebody does.
+    #[arg(long, value_name = "AGE", env = "PROMPTIMAL_PRUNE_OLDER_THAN")]
+    prune_older_than: Option<Age>,
+    /// Prune everything of runs that ended so long ago, also their results and the record of what they cost.
+    #[arg(
+        long,
+        value_name = "AGE",
+        env = "PROMPTIMAL_PRUNE_EVERYTHING_OLDER_THAN"
+    )]
+    prune_everything_older_than: Option<Age>,
     /// How it tells of itself. It listens on 127.0.0.1:7700 unless told.
     #[command(flatten)]
     pub service: ServiceArgs,
@@ -154,6 +166,10 @@ impl Cli {
             hold: HOLD_BROKER,
             rescue: Some(self.rescue()),
             lease: Some(Lease { holder, ttl: LEASE }),
+            retain: Retain {
+                rows: self.prune_older_than.map(|age| age.0),
+                everything: self.prune_everything_older_than.map(|age| age.0),
+            },
         }
     }
 }
