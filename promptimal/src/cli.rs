@@ -100,7 +100,7 @@ pub struct ResumeArgs {
     #[arg(long)]
     pub max_tokens: Option<u64>,
     /// Raise the cap on US dollars.
-    #[arg(long)]
+    #[arg(long, value_parser = dollars, allow_negative_numbers = true)]
     pub max_usd: Option<f64>,
     /// Who is asked, where it is a cluster.
     #[command(flatten)]
@@ -111,6 +111,13 @@ pub struct ResumeArgs {
     /// How it is printed.
     #[command(flatten)]
     pub show: ShowFlags,
+}
+
+/// An amount that a cap can be.
+fn dollars(text: &str) -> Result<f64, String> {
+    let usd = text.trim().parse::<f64>().ok();
+    let usd = usd.filter(|usd| usd.is_finite() && *usd >= 0.0);
+    usd.ok_or_else(|| "give dollars, 0 or more: 12.50".to_owned())
 }
 
 /// How a result is printed.
@@ -406,6 +413,26 @@ pub struct DoctorArgs {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_cap_is_an_amount() {
+        let cap = |text: &str| {
+            let cli = Cli::try_parse_from(["promptimal", "resume", "last", "--max-usd", text]);
+            cli.map(|cli| match cli.command {
+                Command::Resume(args) => args.max_usd,
+                _ => None,
+            })
+        };
+        assert_eq!(cap("1.5").unwrap(), Some(1.5));
+        assert_eq!(cap("0").unwrap(), Some(0.0));
+        for wrong in ["-1", "inf", "nan", "1e999", "many"] {
+            let error = cap(wrong).unwrap_err().to_string();
+            assert!(
+                error.contains("0 or more") && error.contains(wrong),
+                "{error}"
+            );
+        }
+    }
 
     #[test]
     fn ages_have_a_unit() {
