@@ -9,11 +9,11 @@
 mod support;
 
 use artefacts::{Artefacts, Place};
-use coordinator::{Outcome, board::Board, summary};
+use coordinator::{Config, Deps, Outcome, board::Board, summary};
 use domain::{call::Reply, run::Limits};
 use futures::TryStreamExt;
 use llm::{ErrorKind, Identity, LanguageModel, ModelError, scripted::ScriptedModel};
-use queue::memory::MemoryQueue;
+use queue::{TaskQueue, memory::MemoryQueue};
 use runtime::{bodies::ByReference, shutdown::Shutdown};
 use std::{future::Future, pin::pin, sync::Arc, task::Poll, time::Duration};
 use store::{Results, Runs, Tasks};
@@ -132,6 +132,47 @@ async fn what_the_queue_does_not_take_travels_by_reference() {
     assert_eq!(left, 0, "bodies are left behind");
 }
 
+/// Dead letters are read where tasks leave the process.
+fn with_dead_letters(config: Config) -> Config {
+    let rescue = store::RescuePolicy {
+        silent: 60_000_000,
+        unstarted: 60_000_000,
+        deadline: 60_000_000,
+        max_attempts: 3,
+        limit: 100,
+    };
+    Config {
+        rescue: Some(rescue),
+        ..config
+    }
+}
+
+/// Somebody forgot the flag on the workers: the run stops, and says which flag.
+#[tokio::test]
+async fn a_worker_that_reads_no_artefacts_stops_the_run_with_the_reason() {
+    let mut world = World::new(20).await;
+    let dir = tempfile::tempdir().unwrap();
+    let artefacts = Artefacts::open(&Place::Folder(dir.path().to_owned())).unwrap();
+    let small: Arc<dyn TaskQueue> = Arc::new(MemoryQueue::new().with_body_limit(600));
+    world.queue = small.clone();
+    let worker = world.worker();
+    let (config, deps) = world.parts();
+    let deps = Deps {
+        queue: Arc::new(ByReference::new(small, artefacts)),
+        ..deps
+    };
+    let config = with_dead_letters(config);
+    let driven = coordinator::run(world.run, config, deps, Shutdown::new(), true);
+    let driven = tokio::time::timeout(Duration::from_secs(60), driven);
+    let outcome = driven.await.expect("something was lost").unwrap();
+    let Outcome::Paused(reason) = outcome else {
+        panic!("{outcome:?}");
+    };
+    let said = reason.contains("could not be measured") && reason.contains("--artefacts");
+    assert!(said, "{reason}");
+    worker.abort();
+}
+
 /// A body that is gone is one failed attempt: the next one writes it anew.
 #[tokio::test]
 async fn a_body_that_is_gone_costs_one_attempt() {
@@ -142,17 +183,7 @@ async fn a_body_that_is_gone_costs_one_attempt() {
     let queue = Arc::new(ByReference::new(small, artefacts.clone()));
     world.queue = queue.clone();
     let (config, deps) = world.parts();
-    // Dead letters are read where tasks leave the process.
-    let config = coordinator::Config {
-        rescue: Some(store::RescuePolicy {
-            silent: 60_000_000,
-            unstarted: 60_000_000,
-            deadline: 60_000_000,
-            max_attempts: 3,
-            limit: 100,
-        }),
-        ..config
-    };
+    let config = with_dead_letters(config);
     // The first bodies are deleted before any worker is there.
     let losing = async {
         let mut lost = 0;

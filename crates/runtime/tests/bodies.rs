@@ -10,7 +10,9 @@ use domain::{
     ids::RunId,
 };
 use futures::TryStreamExt;
-use queue::{Consumer, DeadLetter, Headers, Lane, Message, TaskQueue, memory::MemoryQueue};
+use queue::{
+    Consumer, DeadLetter, Headers, Lane, Message, TaskQueue, conformance, memory::MemoryQueue,
+};
 use runtime::{
     bodies::{ByReference, MAX_KEPT},
     clock::ManualClock,
@@ -123,6 +125,17 @@ fn report(length: usize) -> Message {
         headers: Headers::new(),
         body: report.encode().into(),
     }
+}
+
+/// It is a queue like any other.
+#[tokio::test(start_paused = true)]
+async fn passes_the_suite_of_queues() {
+    let scene = Scene::new();
+    let make = async || -> Arc<dyn TaskQueue> {
+        let queue = Arc::new(MemoryQueue::new().with_body_limit(LIMIT));
+        Arc::new(ByReference::new(queue, scene.artefacts.clone()))
+    };
+    conformance::all(make).await;
 }
 
 #[tokio::test]
