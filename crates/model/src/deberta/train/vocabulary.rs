@@ -16,6 +16,9 @@ pub(crate) const SPECIAL: [&str; 5] = ["[PAD]", "[CLS]", "[SEP]", "[UNK]", "[MAS
 /// Words of more characters say nothing about pieces.
 const LONGEST_PIECE: usize = 16;
 
+/// The trainer's step between the scores of characters that no piece needs.
+const STEP: f64 = 1e-4;
+
 /// A `tokenizer.json` whose vocabulary has at most `size` pieces, learned from `texts`.
 pub(crate) fn learn<'t>(texts: impl Iterator<Item = &'t str> + Send, size: usize) -> Result<Value> {
     let refused =
@@ -50,9 +53,23 @@ pub(crate) fn learn<'t>(texts: impl Iterator<Item = &'t str> + Send, size: usize
         .filter_map(entry)
         .collect();
     pieces.retain(|(text, _)| !SPECIAL.contains(&text.as_str()));
-    // Pieces of equal worth come in no fixed order from the trainer.
-    pieces.sort_by(|a, b| b.1.total_cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+    settle(&mut pieces);
     Ok(whole(&[start, pieces].concat()))
+}
+
+/// Takes chance out of the trainer's result: it adds up in no fixed order, and gives characters that no piece needs
+/// scores just above the lowest one in the order of a hash table.
+fn settle(pieces: &mut [(String, f64)]) {
+    let single = |text: &str| text.chars().count() == 1;
+    let lowest = pieces.iter().map(|p| p.1).fold(f64::INFINITY, f64::min);
+    let singles = pieces.iter().filter(|p| single(&p.0)).count() as f64;
+    for (text, score) in pieces.iter_mut() {
+        if single(text) && *score <= lowest + STEP * singles {
+            *score = lowest;
+        }
+        *score = (*score * 1e6).round() / 1e6;
+    }
+    pieces.sort_by(|a, b| b.1.total_cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
 }
 
 /// The tokeniser with this vocabulary. Text is tidied as transformers' own DeBERTa tokeniser does.
