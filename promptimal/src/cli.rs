@@ -2,6 +2,7 @@
 
 use crate::{bus::BusArgs, client::Remote, site::Site};
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use model::deberta::train::{Plan, Shape};
 use std::{path::PathBuf, str::FromStr};
 
 /// Better prompts by self-play: find the questions a model answers badly, rewrite them, try the rewrites, keep
@@ -55,6 +56,10 @@ pub enum Command {
     Prune(PruneArgs),
     /// List or fetch local models.
     Models(ModelsArgs),
+    /// Score a file of questions with answers by a reward model. `docs/reward.md` says how to read the numbers.
+    Score(ScoreArgs),
+    /// Train a small reward model.
+    Reward(RewardArgs),
     /// Print a commented spec with every key.
     Spec,
     /// Check this machine: python, model, disk, keys; says what to do.
@@ -398,6 +403,116 @@ pub enum ModelsCommand {
         /// Its name.
         name: String,
     },
+}
+
+/// Arguments of `score`.
+#[derive(Debug, Args)]
+pub struct ScoreArgs {
+    /// The reward model: a folder in Hugging Face's layout, or a repository of the hub (owner/name).
+    #[arg(long, value_name = "PATH")]
+    pub model: String,
+    /// A JSONL file of {"prompt", "answer"}, or of {"prompt", "chosen", "rejected"} and perhaps "source".
+    #[arg(long, value_name = "FILE")]
+    pub input: PathBuf,
+    /// How it is printed.
+    #[command(flatten)]
+    pub show: ShowFlags,
+}
+
+/// Arguments of `reward`.
+#[derive(Debug, Args)]
+pub struct RewardArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: RewardCommand,
+}
+
+/// What to do with reward models.
+#[derive(Debug, Subcommand)]
+pub enum RewardCommand {
+    /// Train a small DeBERTa-v3-style model on preference pairs, and say what it is worth on pairs held out.
+    Train(TrainArgs),
+}
+
+/// Arguments of `reward train`.
+#[derive(Debug, Args)]
+pub struct TrainArgs {
+    /// A JSONL file of {"prompt", "chosen", "rejected"} and perhaps "source".
+    #[arg(long, value_name = "FILE")]
+    pub pairs: PathBuf,
+    /// The folder that the model is written to; transformers reads it too.
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+    /// Replace the model that the folder holds.
+    #[arg(long)]
+    pub replace: bool,
+    /// Share of the conversations that the report is made on.
+    #[arg(long, default_value_t = 0.2)]
+    pub held_out: f64,
+    /// Share of the conversations that choose the epoch.
+    #[arg(long, default_value_t = 0.1)]
+    pub validation: f64,
+    /// All draws derive from it.
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// How often all pairs are seen, at most.
+    #[arg(long, default_value_t = Plan::default().epochs)]
+    pub epochs: usize,
+    /// Pairs per step.
+    #[arg(long, default_value_t = Plan::default().batch)]
+    pub batch: usize,
+    /// The highest learning rate.
+    #[arg(long, default_value_t = Plan::default().rate)]
+    pub rate: f64,
+    /// Weight decay.
+    #[arg(long, default_value_t = Plan::default().decay)]
+    pub decay: f64,
+    /// Share of hidden numbers dropped while training.
+    #[arg(long, default_value_t = Plan::default().dropout)]
+    pub dropout: f32,
+    /// Pieces of the vocabulary, at most.
+    #[arg(long, default_value_t = Plan::default().shape.vocabulary)]
+    pub vocabulary: usize,
+    /// Width of the hidden state.
+    #[arg(long, default_value_t = Plan::default().shape.width)]
+    pub width: usize,
+    /// Layers.
+    #[arg(long, default_value_t = Plan::default().shape.layers)]
+    pub layers: usize,
+    /// Attention heads.
+    #[arg(long, default_value_t = Plan::default().shape.heads)]
+    pub heads: usize,
+    /// Width of the feed-forward part.
+    #[arg(long, default_value_t = Plan::default().shape.inner)]
+    pub inner: usize,
+    /// The most tokens of a question with its answer.
+    #[arg(long, default_value_t = Plan::default().shape.context)]
+    pub context: usize,
+    /// How it is printed.
+    #[command(flatten)]
+    pub show: ShowFlags,
+}
+
+impl TrainArgs {
+    /// How the model is trained.
+    pub fn plan(&self) -> Plan {
+        Plan {
+            shape: Shape {
+                vocabulary: self.vocabulary,
+                width: self.width,
+                layers: self.layers,
+                heads: self.heads,
+                inner: self.inner,
+                context: self.context,
+            },
+            epochs: self.epochs,
+            batch: self.batch,
+            rate: self.rate,
+            decay: self.decay,
+            dropout: self.dropout,
+            seed: self.seed,
+        }
+    }
 }
 
 /// Arguments of `doctor`.

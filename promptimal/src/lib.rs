@@ -1,6 +1,7 @@
 //! The programs `promptimal` and `coordinator`. Everything they do is composition: services with their dependencies
 //! handed in.
 
+mod accuracy;
 mod bus;
 mod cli;
 mod client;
@@ -10,8 +11,10 @@ mod estimate;
 mod lock;
 mod models;
 mod out;
+mod pairs;
 mod progress;
 mod render;
+mod scoring;
 mod service;
 mod site;
 mod token;

@@ -244,6 +244,97 @@ impl Drop for Download {
     }
 }
 
+/// Counts what is done: a bar where a person watches, else a line for each tenth.
+pub struct Count {
+    bar: Option<ProgressBar>,
+    what: &'static str,
+    total: u64,
+    quiet: bool,
+    last_tenth: std::cell::Cell<u64>,
+}
+
+/// The progress of something with an end.
+pub fn count(what: &'static str, total: u64, quiet: bool) -> Count {
+    let bar = (out::watched() && !quiet).then(|| {
+        let bar = ProgressBar::new(total);
+        let style =
+            ProgressStyle::with_template("{prefix} {bar:28} {pos}/{len} {per_sec} ETA {eta} {msg}");
+        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+        bar.set_prefix(what);
+        bar
+    });
+    Count {
+        bar,
+        what,
+        total,
+        quiet,
+        last_tenth: std::cell::Cell::new(0),
+    }
+}
+
+impl Count {
+    /// So much is done.
+    pub fn show(&self, done: u64) {
+        self.tell(done, String::new());
+    }
+
+    fn tell(&self, done: u64, message: String) {
+        if let Some(bar) = &self.bar {
+            bar.set_position(done);
+            bar.set_message(message);
+            return;
+        }
+        let tenth = 10 * done / self.total.max(1);
+        if tenth > self.last_tenth.get() && !self.quiet {
+            self.last_tenth.set(tenth);
+            let message = message.trim();
+            out::note(format!("{}: {}% {message}", self.what, 10 * tenth).trim_end());
+        }
+    }
+}
+
+impl Drop for Count {
+    fn drop(&mut self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+/// The progress of a training, whose length is known after its first step.
+pub struct Training {
+    count: Option<Count>,
+    quiet: bool,
+}
+
+/// The progress of a training.
+pub fn training(quiet: bool) -> Training {
+    Training { count: None, quiet }
+}
+
+impl Training {
+    /// A step is done.
+    pub fn show(&mut self, at: model::deberta::train::Progress) {
+        let quiet = self.quiet;
+        let count = self
+            .count
+            .get_or_insert_with(|| count("training", at.steps as u64, quiet));
+        count.tell(at.step as u64, format!("loss {:.4}", at.loss));
+        if let Some((loss, right)) = at.validation
+            && !quiet
+        {
+            let said = format!(
+                "after step {}: loss {:.4}, on validation pairs {loss:.4}, {right:.3} of them right",
+                at.step, at.loss
+            );
+            match &count.bar {
+                Some(bar) => bar.println(said),
+                None => out::note(said),
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

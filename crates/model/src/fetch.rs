@@ -25,13 +25,7 @@ pub(crate) fn from_hub(
     place: &Path,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<PathBuf, String> {
-    let endpoint = env::var("HF_ENDPOINT").ok().filter(|e| !e.is_empty());
-    let endpoint = endpoint
-        .as_deref()
-        .unwrap_or(HUB)
-        .trim_end_matches('/')
-        .to_owned();
-    download(&endpoint, entry, place, progress)
+    download(&endpoint(), entry, place, progress)
 }
 
 /// Downloads from one endpoint, by the hub's address of a file's newest version.
@@ -41,44 +35,101 @@ pub(crate) fn download(
     place: &Path,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<PathBuf, String> {
+    let path = place.join("download");
+    let client = client()?;
+    let what = Remote {
+        endpoint,
+        repository: entry.hub,
+        file: entry.file,
+        most: entry.bytes,
+    };
+    match what.get(&client, &path, progress)? {
+        true => Ok(path),
+        false => Err(format!("{} answered 404 Not Found", what.url())),
+    }
+}
+
+/// The hub's address: `HF_ENDPOINT`, else the public one.
+pub(crate) fn endpoint() -> String {
+    let endpoint = env::var("HF_ENDPOINT").ok().filter(|e| !e.is_empty());
+    endpoint
+        .as_deref()
+        .unwrap_or(HUB)
+        .trim_end_matches('/')
+        .to_owned()
+}
+
+/// Who asks.
+pub(crate) fn client() -> Result<reqwest::blocking::Client, String> {
     // An error means that one is installed already, which is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let url = format!("{endpoint}/{}/resolve/main/{}", entry.hub, entry.file);
     let client = reqwest::blocking::Client::builder()
         .connect_timeout(CONNECT)
         .timeout(SILENCE);
-    let client = client.build().map_err(|e| chain(&e))?;
-    let mut answer = client.get(&url).send().map_err(|e| chain(&e))?;
-    if !answer.status().is_success() {
-        return Err(format!("{url} answered {}", answer.status()));
+    client.build().map_err(|e| chain(&e))
+}
+
+/// A file on a hub.
+pub(crate) struct Remote<'a> {
+    /// The hub's address.
+    pub(crate) endpoint: &'a str,
+    /// `owner/name`.
+    pub(crate) repository: &'a str,
+    /// The file's name.
+    pub(crate) file: &'a str,
+    /// A longer file is another one.
+    pub(crate) most: u64,
+}
+
+impl Remote<'_> {
+    fn url(&self) -> String {
+        format!(
+            "{}/{}/resolve/main/{}",
+            self.endpoint, self.repository, self.file
+        )
     }
-    let total = answer.content_length();
-    let path = place.join("download");
-    let mut file = File::create(&path).map_err(|e| format!("{}: {e}", path.display()))?;
-    let (mut buffer, mut done) = (vec![0; 1 << 16], 0);
-    loop {
-        let n = answer
-            .read(&mut buffer)
-            .map_err(|e| format!("{url} broke off: {}", chain(&e)))?;
-        if n == 0 {
-            break;
+
+    /// Downloads the file to `path`; `Ok(false)` when the hub has none of this name.
+    pub(crate) fn get(
+        &self,
+        client: &reqwest::blocking::Client,
+        path: &Path,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<bool, String> {
+        let url = self.url();
+        let mut answer = client.get(&url).send().map_err(|e| chain(&e))?;
+        if answer.status() == reqwest::StatusCode::NOT_FOUND {
+            return Ok(false);
         }
-        done += n as u64;
-        if done > entry.bytes {
-            return Err(format!(
-                "{url} is longer than the {} bytes of our file",
-                entry.bytes
-            ));
+        if !answer.status().is_success() {
+            return Err(format!("{url} answered {}", answer.status()));
         }
-        file.write_all(&buffer[..n])
-            .map_err(|e| format!("{}: {e}", path.display()))?;
-        progress(Progress {
-            from: endpoint.to_owned(),
-            done,
-            total,
-        });
+        let total = answer.content_length();
+        let mut file = File::create(path).map_err(|e| format!("{}: {e}", path.display()))?;
+        let (mut buffer, mut done) = (vec![0; 1 << 16], 0);
+        loop {
+            let n = answer
+                .read(&mut buffer)
+                .map_err(|e| format!("{url} broke off: {}", chain(&e)))?;
+            if n == 0 {
+                return Ok(true);
+            }
+            done += n as u64;
+            if done > self.most {
+                return Err(format!(
+                    "{url} is longer than the {} bytes of our file",
+                    self.most
+                ));
+            }
+            file.write_all(&buffer[..n])
+                .map_err(|e| format!("{}: {e}", path.display()))?;
+            progress(Progress {
+                from: self.endpoint.to_owned(),
+                done,
+                total,
+            });
+        }
     }
-    Ok(path)
 }
 
 /// An error with its causes: the outermost says only that a request failed.

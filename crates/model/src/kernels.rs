@@ -76,7 +76,7 @@ pub(crate) fn rows(data: &mut [f32], width: usize, work: usize, kernel: &impl Ro
 
 /// Adds up in lanes, then the lanes pairwise.
 #[inline(always)]
-fn fold(mut lanes: [f32; LANES]) -> f32 {
+pub(crate) fn fold(mut lanes: [f32; LANES]) -> f32 {
     let mut width = LANES / 2;
     while width > 0 {
         for i in 0..width {

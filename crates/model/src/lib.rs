@@ -18,6 +18,7 @@ mod cache;
 pub mod catalogue;
 mod chat;
 mod config;
+pub mod deberta;
 mod digest;
 mod engine;
 mod error;

@@ -7,18 +7,18 @@
 //! The shape of the inner loop follows the usual one of dense products (Goto and van de Geijn 2008): a
 //! tile of the result stays in registers while a panel of the matrix streams by.
 
-use crate::kernels::ARCH;
+use crate::kernels::{ARCH, Kernel, RowKernel, dispatch};
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 use std::sync::LazyLock;
 
 /// Rows of the matrix (columns of the result) that lie together.
-const PANEL: usize = 32;
+pub(crate) const PANEL: usize = 32;
 /// Numbers of rows of `x` that the inner loop is compiled for; others are filled up to the next.
 const HEIGHTS: [usize; 7] = [1, 2, 3, 4, 6, 8, 12];
 
 /// The tallest tile whose sums fit the registers: 16 vectors of 8 lanes, else 32 vectors.
-static TALLEST: LazyLock<usize> = LazyLock::new(|| ARCH.dispatch(Tallest));
+pub(crate) static TALLEST: LazyLock<usize> = LazyLock::new(|| ARCH.dispatch(Tallest));
 
 struct Tallest;
 
@@ -38,26 +38,62 @@ pub(crate) struct Packed {
 }
 
 /// Some rows of `x`, column by column.
-struct Tile {
-    /// `[columns, height]`; rows past `rows` repeat the last one.
+#[derive(Default)]
+pub(crate) struct Tile {
+    /// `[columns, height]`, and perhaps old numbers behind; rows past `rows` repeat the last one.
     data: Vec<f32>,
     height: usize,
-    rows: usize,
+    /// How many rows.
+    pub(crate) rows: usize,
+}
+
+/// The rows of `x` (`[n, columns]`) in tiles of [`TALLEST`] rows, the last one perhaps of fewer.
+pub(crate) fn tiles(x: &[f32], columns: usize) -> Vec<Tile> {
+    let rows = x.chunks(*TALLEST * columns);
+    rows.map(|rows| {
+        let mut tile = Tile::default();
+        tile.fill(rows, columns);
+        tile
+    })
+    .collect()
 }
 
 impl Tile {
-    fn new(x: &[f32], columns: usize) -> Self {
+    /// Takes the rows of `x`; the memory of what it held before is used again.
+    pub(crate) fn fill(&mut self, x: &[f32], columns: usize) {
         let rows = x.len() / columns;
         let height = HEIGHTS.into_iter().find(|h| *h >= rows).unwrap_or(rows);
-        let mut data = vec![0f32; columns * height];
+        grow(&mut self.data, columns * height);
         for i in 0..height {
             let row = &x[i.min(rows - 1) * columns..][..columns];
-            for (target, value) in data.iter_mut().skip(i).step_by(height).zip(row) {
+            for (target, value) in self.data.iter_mut().skip(i).step_by(height).zip(row) {
                 *target = *value;
             }
         }
-        Self { data, height, rows }
+        (self.height, self.rows) = (height, rows);
     }
+}
+
+/// Makes `numbers` at least so long; what is there stays.
+pub(crate) fn grow(numbers: &mut Vec<f32>, length: usize) {
+    if numbers.len() < length {
+        numbers.resize(length, 0.0);
+    }
+}
+
+/// What products need beside their operands. Kept from one to the next: fresh memory costs the system time.
+#[derive(Default)]
+pub(crate) struct Room {
+    tiles: Vec<Tile>,
+    by_panel: Vec<f32>,
+}
+
+/// Leaves rows as they are.
+struct Nothing;
+
+impl RowKernel for Nothing {
+    #[inline(always)]
+    fn row(&self, _: usize, _: &mut [f32]) {}
 }
 
 impl Packed {
@@ -85,37 +121,59 @@ impl Packed {
 
     /// `x` is `[n, columns]`; the result is `[n, rows]`.
     pub(crate) fn product(&self, x: &[f32]) -> Vec<f32> {
+        let mut out = Vec::new();
+        self.product_into(x, &mut Room::default(), &mut out, &Nothing);
+        out
+    }
+
+    /// The product of `x` (`[n, columns]`) as `out` (`[n, rows]`), each row of which goes through `then` while it is at
+    /// hand.
+    pub(crate) fn product_into(
+        &self,
+        x: &[f32],
+        room: &mut Room,
+        out: &mut Vec<f32>,
+        then: &impl RowKernel,
+    ) {
         let n = x.len() / self.columns;
-        let tiles: Vec<Tile> = x
-            .par_chunks(*TALLEST * self.columns)
-            .map(|rows| Tile::new(rows, self.columns))
-            .collect();
+        let count = n.div_ceil(*TALLEST);
+        if room.tiles.len() < count {
+            room.tiles.resize_with(count, Tile::default);
+        }
+        let tiles = &mut room.tiles[..count];
+        let rows = x.par_chunks(*TALLEST * self.columns);
+        let filled = tiles.par_iter_mut().zip(rows);
+        filled.for_each(|(tile, rows)| tile.fill(rows, self.columns));
+        let tiles = &room.tiles[..count];
         // By panel first: each panel is one thread's, and stays in its cache for all tiles.
-        let mut by_panel = vec![0f32; self.rows.div_ceil(PANEL) * n * PANEL];
         let panels = self.panels.par_chunks(PANEL * self.columns);
+        grow(&mut room.by_panel, panels.len() * n * PANEL);
+        let by_panel = &mut room.by_panel[..panels.len() * n * PANEL];
         let few = (24 / n).max(1);
         by_panel
             .par_chunks_mut(n * PANEL)
             .zip(panels)
             .with_min_len(few)
-            .for_each(|(out, panel)| {
-                ARCH.dispatch(PanelProduct {
-                    panel,
-                    tiles: &tiles,
-                    out,
-                });
+            .for_each(|(out, panel)| ARCH.dispatch(PanelProduct { panel, tiles, out }));
+        out.resize(n * self.rows, 0.0);
+        let per_task = (32_768 / self.rows).max(1);
+        let tasks = out.par_chunks_mut(per_task * self.rows).enumerate();
+        let by_panel = &room.by_panel[..];
+        tasks.for_each(|(task, out)| {
+            dispatch(Gather {
+                by_panel,
+                n,
+                first: task * per_task,
+                width: self.rows,
+                out,
+                then,
             });
-        let mut out = vec![0f32; n * self.rows];
-        out.par_chunks_mut(self.rows)
-            .with_min_len(8)
-            .enumerate()
-            .for_each(|(i, row)| {
-                for (target, source) in row.chunks_mut(PANEL).zip(by_panel.chunks_exact(n * PANEL))
-                {
-                    target.copy_from_slice(&source[i * PANEL..][..target.len()]);
-                }
-            });
-        out
+        });
+    }
+
+    /// The matrix as it lies in memory, `[panels, columns, PANEL]`; rows past the last are zero.
+    pub(crate) fn panels(&self) -> &[f32] {
+        &self.panels
     }
 
     /// Rows of the matrix: the width of the result.
@@ -123,6 +181,35 @@ impl Packed {
         self.rows
     }
 }
+
+/// Some rows of the result, from the panels' parts of them.
+struct Gather<'a, K> {
+    by_panel: &'a [f32],
+    n: usize,
+    first: usize,
+    width: usize,
+    out: &'a mut [f32],
+    then: &'a K,
+}
+
+impl<K: RowKernel> Kernel for Gather<'_, K> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        for (i, row) in self.out.chunks_mut(self.width).enumerate() {
+            let place = self.first + i;
+            let sources = self.by_panel.chunks_exact(self.n * PANEL);
+            for (target, source) in row.chunks_mut(PANEL).zip(sources) {
+                target.copy_from_slice(&source[place * PANEL..][..target.len()]);
+            }
+            self.then.row(place, row);
+        }
+    }
+}
+
+/// Columns that are gone through for all tiles before the next ones: so much of a panel stays in a cache near by.
+const DEPTH: usize = 1024;
 
 /// All tiles times one panel; `out` is `[n, PANEL]`.
 struct PanelProduct<'a> {
@@ -136,21 +223,42 @@ impl WithSimd for PanelProduct<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let mut rest = self.out;
-        for tile in self.tiles {
-            let (out, after) = std::mem::take(&mut rest).split_at_mut(tile.rows * PANEL);
-            rest = after;
-            for strip in 0..PANEL / (2 * S::F32_LANES) {
-                match tile.height {
-                    1 => strip_product::<S, 1>(simd, (self.panel, strip), &tile.data, out),
-                    2 => strip_product::<S, 2>(simd, (self.panel, strip), &tile.data, out),
-                    3 => strip_product::<S, 3>(simd, (self.panel, strip), &tile.data, out),
-                    4 => strip_product::<S, 4>(simd, (self.panel, strip), &tile.data, out),
-                    6 => strip_product::<S, 6>(simd, (self.panel, strip), &tile.data, out),
-                    8 => strip_product::<S, 8>(simd, (self.panel, strip), &tile.data, out),
-                    _ => strip_product::<S, 12>(simd, (self.panel, strip), &tile.data, out),
-                }
+        for (depth, panel) in self.panel.chunks(DEPTH * PANEL).enumerate() {
+            let mut rest = &mut *self.out;
+            for tile in self.tiles {
+                let (out, after) = rest.split_at_mut(tile.rows * PANEL);
+                rest = after;
+                let x = &tile.data[depth * DEPTH * tile.height..];
+                tile_part(simd, (panel, depth > 0), (x, tile.height), out);
             }
+        }
+    }
+}
+
+/// One tile times one panel (`[columns, PANEL]`); `out` is `[tile.rows, PANEL]`.
+#[inline(always)]
+pub(crate) fn tile_product<S: Simd>(simd: S, panel: &[f32], tile: &Tile, out: &mut [f32]) {
+    tile_part(simd, (panel, false), (&tile.data, tile.height), out);
+}
+
+/// Some columns of a tile times those of a panel, added to what `out` holds where `more`.
+#[inline(always)]
+fn tile_part<S: Simd>(
+    simd: S,
+    (panel, more): (&[f32], bool),
+    (x, height): (&[f32], usize),
+    out: &mut [f32],
+) {
+    for strip in 0..PANEL / (2 * S::F32_LANES) {
+        let part = (panel, strip, more);
+        match height {
+            1 => strip_product::<S, 1>(simd, part, x, out),
+            2 => strip_product::<S, 2>(simd, part, x, out),
+            3 => strip_product::<S, 3>(simd, part, x, out),
+            4 => strip_product::<S, 4>(simd, part, x, out),
+            6 => strip_product::<S, 6>(simd, part, x, out),
+            8 => strip_product::<S, 8>(simd, part, x, out),
+            _ => strip_product::<S, 12>(simd, part, x, out),
         }
     }
 }
@@ -159,11 +267,17 @@ impl WithSimd for PanelProduct<'_> {
 #[inline(always)]
 fn strip_product<S: Simd, const HEIGHT: usize>(
     simd: S,
-    (panel, strip): (&[f32], usize),
+    (panel, strip, more): (&[f32], usize, bool),
     x: &[f32],
     out: &mut [f32],
 ) {
     let mut sums = [[simd.splat_f32s(0.0); 2]; HEIGHT];
+    if more {
+        for (sums, row) in sums.iter_mut().zip(out.as_chunks::<PANEL>().0) {
+            let vectors = S::as_simd_f32s(row).0;
+            *sums = [vectors[2 * strip], vectors[2 * strip + 1]];
+        }
+    }
     for (weights, x) in panel
         .as_chunks::<PANEL>()
         .0
@@ -197,7 +311,7 @@ mod tests {
 
     #[test]
     fn products_are_chains_of_fused_multiply_adds_whatever_the_shape() {
-        for (rows, columns) in [(1, 1), (32, 8), (33, 7), (100, 64), (65, 40)] {
+        for (rows, columns) in [(1, 1), (32, 8), (33, 7), (100, 64), (65, 40), (34, 2100)] {
             let matrix = numbers(rows * columns, 1);
             let packed = Packed::new(&matrix, columns);
             for n in [1, 2, 3, 5, 7, 12, 13, 29] {

@@ -52,16 +52,23 @@ impl Directory {
 
 /// The weight files of a model directory, in a fixed order.
 pub(crate) fn weight_files(dir: &Path) -> Result<Vec<PathBuf>> {
-    let whole = dir.join("model.safetensors");
-    if whole.is_file() {
-        return Ok(vec![whole]);
-    }
-    let index = dir.join("model.safetensors.index.json");
-    if !index.is_file() {
-        return Err(Error::load(format!(
+    shards(dir, "model.safetensors")?.ok_or_else(|| {
+        Error::load(format!(
             "{}: neither model.safetensors nor model.safetensors.index.json is there",
             dir.display()
-        )));
+        ))
+    })
+}
+
+/// The file `whole`, or the shards that the index beside it names, in a fixed order; `Ok(None)` where neither is there.
+pub(crate) fn shards(dir: &Path, whole: &str) -> Result<Option<Vec<PathBuf>>> {
+    let file = dir.join(whole);
+    if file.is_file() {
+        return Ok(Some(vec![file]));
+    }
+    let index = dir.join(format!("{whole}.index.json"));
+    if !index.is_file() {
+        return Ok(None);
     }
     let index = read_json(&index)?;
     let map = index["weight_map"].as_object();
@@ -74,11 +81,11 @@ pub(crate) fn weight_files(dir: &Path) -> Result<Vec<PathBuf>> {
     let plain = |name: &&str| Path::new(name).file_name() == Some((*name).as_ref());
     if names.is_empty() || !names.iter().all(plain) {
         return Err(Error::load(format!(
-            "{}: model.safetensors.index.json names no shards in its weight_map",
+            "{}: {whole}.index.json names no shards in its weight_map",
             dir.display()
         )));
     }
-    Ok(names.into_iter().map(|name| dir.join(name)).collect())
+    Ok(Some(names.into_iter().map(|name| dir.join(name)).collect()))
 }
 
 /// Reads a JSON file.

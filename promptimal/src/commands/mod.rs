@@ -7,8 +7,10 @@ mod export;
 mod fetch;
 mod prune;
 mod remote;
+mod reward;
 mod run;
 mod runs;
+mod score;
 mod show;
 mod sql;
 
@@ -57,6 +59,8 @@ pub async fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Sql(args) => sql::sql(site, &args).await?,
         Command::Prune(args) => prune::prune(site, &args).await?,
         Command::Models(args) => fetch::models(args.command).await?,
+        Command::Score(args) => score::score(&args).await?,
+        Command::Reward(args) => reward::reward(args.command).await?,
         Command::Spec => out::line(spec::FULL_EXAMPLE.trim_end()),
         Command::Doctor(args) => return doctor::doctor(&site.data_dir, &args),
         Command::Completions { shell } => {

@@ -9,6 +9,7 @@ mod eval;
 mod look;
 mod machine;
 mod prune;
+mod reward;
 mod run;
 mod specs;
 mod stop;
