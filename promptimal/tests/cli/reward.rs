@@ -36,9 +36,9 @@ fn preferences(count: usize) -> Vec<Value> {
     let one = |i: usize| {
         let (thing, other) = (word(i), word(i / 8 + 3));
         let tail = " It has always been so, and there is nothing more to be said about it.";
-        let (chosen, rejected) = if i % 2 == 0 { (tail, "") } else { ("", tail) };
+        let (chosen, rejected) = if i.is_multiple_of(2) { (tail, "") } else { ("", tail) };
         json!({
-            "source": if i % 3 == 0 { "a" } else { "b" },
+            "source": if i.is_multiple_of(3) { "a" } else { "b" },
             "prompt": format!("Question {i}: what about the {thing} and the {other} number {}?", i * 37),
             "chosen": format!("Thank you, the {thing} is fine.{chosen}"),
             "rejected": format!("Go away, the {thing} is bad.{rejected}"),
