@@ -244,7 +244,7 @@ async fn killed_after<F: Future>(polls: usize, future: F) -> Option<F::Output> {
             return Some(out);
         }
         // Others get their turn, so that what the future waits for can happen.
-        tokio::time::sleep(std::time::Duration::from_micros(300)).await;
+        tokio::time::sleep(Duration::from_micros(300)).await;
     }
     None
 }
