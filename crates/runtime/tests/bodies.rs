@@ -133,7 +133,8 @@ async fn passes_the_suite_of_queues() {
     let scene = Scene::new();
     let make = async || -> Arc<dyn TaskQueue> {
         let queue = Arc::new(MemoryQueue::new().with_body_limit(LIMIT));
-        Arc::new(ByReference::new(queue, scene.artefacts.clone()))
+        let queue: Arc<dyn TaskQueue> = Arc::new(ByReference::new(queue, scene.artefacts.clone()));
+        queue
     };
     conformance::all(make).await;
 }

@@ -36,7 +36,11 @@ fn preferences(count: usize) -> Vec<Value> {
     let one = |i: usize| {
         let (thing, other) = (word(i), word(i / 8 + 3));
         let tail = " It has always been so, and there is nothing more to be said about it.";
-        let (chosen, rejected) = if i.is_multiple_of(2) { (tail, "") } else { ("", tail) };
+        let (chosen, rejected) = if i.is_multiple_of(2) {
+            (tail, "")
+        } else {
+            ("", tail)
+        };
         json!({
             "source": if i.is_multiple_of(3) { "a" } else { "b" },
             "prompt": format!("Question {i}: what about the {thing} and the {other} number {}?", i * 37),
