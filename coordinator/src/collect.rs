@@ -7,7 +7,7 @@ use crate::{Config, CoordinatorError, Deps, Event, Outcome, conduct, pulse::Puls
 use queue::{Consumer, Delivery, Lane};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
-use wire::Report;
+use wire::{Hold, Report, VERSION};
 
 /// Messages taken together.
 const BATCH: usize = 256;
@@ -108,6 +108,7 @@ pub async fn apply(
     }
     metrics::counter!("promptimal_answers_stored_total").increment(applied.answers);
     metrics::counter!("promptimal_items_done_total").increment(applied.items_done);
+    hold(deps, applied.held).await;
     for (run, message) in applied.trouble {
         if pulse.note_trouble(run, &message) {
             (deps.observer)(Event::Trouble { run, message });
@@ -118,4 +119,26 @@ pub async fn apply(
     }
     pulse.wake();
     Ok(())
+}
+
+/// The store gives nothing out for models whose servers asked to be left alone; workers hear of it for what they have in
+/// hand. Those that miss it are told by the server.
+async fn hold(deps: &Deps, held: Vec<(String, i64)>) {
+    for (model, until) in held {
+        let micros = until.saturating_sub(deps.clock.now_micros()).max(0);
+        tracing::warn!(
+            model,
+            seconds = micros / 1_000_000,
+            "its server asks to be left alone"
+        );
+        metrics::counter!("promptimal_model_holds_total").increment(1);
+        let word = Hold {
+            v: VERSION,
+            hold: model,
+            for_ms: micros.unsigned_abs().div_ceil(1_000),
+        };
+        if let Err(error) = deps.queue.broadcast(word.encode().into()).await {
+            tracing::warn!(%error, "workers were not told");
+        }
+    }
 }

@@ -4,7 +4,7 @@ use crate::{Config, CoordinatorError, Deps, collect, pulse::Pulse};
 use queue::{DeadLetter, Delivery, Lane};
 use store::Beat;
 use tokio_util::sync::CancellationToken;
-use wire::{Action, Beats, ItemError, Report, ReportItem, Task, VERSION};
+use wire::{Action, Beats, Counted, ItemError, Report, ReportItem, Task, VERSION};
 
 /// Messages in hand at once.
 const PREFETCH: usize = 512;
@@ -59,8 +59,10 @@ pub async fn dead_letters(
             "dead letter"
         );
         if letter.lane != Some(Lane::Results)
-            && let Ok(report) = failed(&delivery.message.body, AGAIN, &unread(&letter.reason))
+            && let Ok(mut report) = failed(&delivery.message.body, AGAIN, &unread(&letter.reason))
         {
+            // Who had it in hand before may have made its calls.
+            report.counted.declined = true;
             collect::apply(config, deps, pulse, &[report]).await?;
         }
         delivery.receipt.ack().await?;
@@ -98,5 +100,6 @@ pub fn failed(body: &[u8], action: Action, message: &str) -> Result<Report, wire
         epoch: task.epoch,
         worker: "coordinator".to_owned(),
         items: task.open.iter().filter_map(item).collect(),
+        counted: Counted::default(),
     })
 }
