@@ -7,7 +7,7 @@ use crate::{Config, CoordinatorError, Deps, Event, Outcome, conduct, pulse::Puls
 use queue::{Consumer, Delivery, Lane, Message};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
-use wire::Report;
+use wire::{Hold, Report, VERSION};
 
 /// Messages taken together.
 const BATCH: usize = 256;
@@ -119,6 +119,7 @@ pub async fn apply(
     }
     metrics::counter!("promptimal_answers_stored_total").increment(applied.answers);
     metrics::counter!("promptimal_items_done_total").increment(applied.items_done);
+    hold(deps, applied.held).await;
     for (run, message) in applied.trouble {
         if pulse.note_trouble(run, &message) {
             (deps.observer)(Event::Trouble { run, message });
@@ -129,4 +130,26 @@ pub async fn apply(
     }
     pulse.wake();
     Ok(())
+}
+
+/// The store gives nothing out for models whose servers asked to be left alone; workers hear of it for what they have in
+/// hand. Those that miss it are told by the server.
+async fn hold(deps: &Deps, held: Vec<(String, i64)>) {
+    for (model, until) in held {
+        let micros = until.saturating_sub(deps.clock.now_micros()).max(0);
+        tracing::warn!(
+            model,
+            seconds = micros / 1_000_000,
+            "its server asks to be left alone"
+        );
+        metrics::counter!("promptimal_model_holds_total").increment(1);
+        let word = Hold {
+            v: VERSION,
+            hold: model,
+            for_ms: micros.unsigned_abs().div_ceil(1_000),
+        };
+        if let Err(error) = deps.queue.broadcast(word.encode().into()).await {
+            tracing::warn!(%error, "workers were not told");
+        }
+    }
 }

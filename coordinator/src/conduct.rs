@@ -26,6 +26,8 @@ const POLL: Duration = Duration::from_millis(200);
 pub async fn conduct(id: RunId, deps: &Deps, pulse: &Pulse) -> Result<Outcome, CoordinatorError> {
     let run = read(id, deps).await?;
     let brief = brief(&run, deps).await?;
+    // Before the first task: what is planned from here on keeps to it.
+    deps.store.use_models(id, &brief.run_models()).await?;
     let mut changes = pulse.changes();
     let mut seen = None;
     loop {

@@ -1,7 +1,8 @@
 //! The dispatcher: outbox rows become messages.
 //!
-//! Claim (which reserves the budget), publish, await every confirm, and only then mark as dispatched. A kill between
-//! confirm and mark sends the same epoch twice, which the collector's fence makes harmless.
+//! Claim (which reserves the budget, and takes what a model's quota allows), publish, await every confirm, and only then
+//! mark as dispatched. An attempt is published once: where a kill or a broken connection leaves it in doubt, the task
+//! goes out under the next epoch, with a reservation of its own.
 //!
 //! Runs share the workers: the next tasks are always those of the run that has the least in flight for its priority,
 //! so that a small run beside a large one does not wait for its end, and nothing stands still while one has none.
@@ -15,6 +16,8 @@ use wire::{Action, Report, Task, VERSION, trace::Trace};
 
 /// Tasks claimed at a time.
 const BATCH: usize = 64;
+/// How long a task waits that could not be sent.
+const DOUBT_MS: u64 = 500;
 /// The longest wait between two looks, microseconds.
 const LONGEST_WAIT: i64 = 1_000_000;
 
@@ -59,7 +62,7 @@ async fn round(
             .await?;
         if claim.tasks.is_empty() {
             // Nothing to send: is it the budget, or are tasks waiting for their time?
-            if let (Some((limit, cap, asked)), 0) = (&claim.over_budget, run.in_flight) {
+            if let (Some((limit, cap, asked)), false) = (&claim.over_budget, claim.under_way) {
                 let outcome = Outcome::Paused(budget(limit, *cap, *asked));
                 conduct::stop(run.id, deps, &outcome).await?;
                 pulse.wake();
@@ -68,6 +71,7 @@ async fn round(
             running.remove(at);
         } else {
             running[at].in_flight += claim.tasks.len() as u64;
+            metrics::counter!("promptimal_requests_granted_total").increment(granted(&claim));
             wait = 0;
             send(run.id, claim.tasks, (config, deps, pulse)).await?;
         }
@@ -90,6 +94,12 @@ pub fn share(running: &[Running], room: u64) -> Option<(usize, u64)> {
     let next = others.map(|(_, r)| level(r)).fold(f64::INFINITY, f64::min);
     let until_next = (next * weight(least)).floor() + 1.0 - least.in_flight as f64;
     Some((at, room.min(until_next.max(1.0) as u64)))
+}
+
+/// Requests of limited models.
+fn granted(claim: &Claim) -> u64 {
+    let grants = claim.tasks.iter().filter_map(|t| t.terms?.grant);
+    grants.map(|grant| grant.requests).sum()
 }
 
 fn wait_for(claim: &Claim, now: i64) -> i64 {
@@ -118,7 +128,16 @@ async fn send(
         }
     }
     let sent = messages.len() as u64;
-    deps.queue.publish(Lane::Eval, messages).await?;
+    let published = deps.queue.publish_once(Lane::Eval, messages.clone()).await;
+    if let Err(error) = published {
+        unsent(config, deps, pulse, &messages, error.untouched).await;
+        // A queue that is away ends the loop; a connection that broke is mended when the tasks go out again.
+        if error.untouched {
+            return Err(error.into());
+        }
+        tracing::warn!(%error, "tasks may not have been sent, sending them again");
+        return Ok(());
+    }
     metrics::counter!("promptimal_tasks_dispatched_total").increment(sent);
     sabotage::point("coordinator.published");
     deps.store
@@ -147,6 +166,29 @@ async fn fit(deps: &Deps, message: Message) -> Result<Message, Option<Report>> {
     Err(watch::failed(&body, action, &message).ok())
 }
 
+/// Attempts that could not be sent: their tasks go out again under the next epoch. What they reserved is given back where
+/// it is certain that none was sent; else it stays charged until somebody reports. Without this they would wait for their
+/// claims to lapse.
+async fn unsent(
+    config: &Config,
+    deps: &Deps,
+    pulse: &Pulse,
+    messages: &[Message],
+    untouched: bool,
+) {
+    let again = Action::Again { after_ms: DOUBT_MS };
+    let report = |m: &Message| {
+        let mut report = watch::failed(&m.body, again, "it could not be sent").ok()?;
+        report.counted.declined = !untouched;
+        report.counted.requests = untouched.then_some(0);
+        Some(report)
+    };
+    let reports: Vec<_> = messages.iter().filter_map(report).collect();
+    if let Err(error) = collect::apply(config, deps, pulse, &reports).await {
+        tracing::warn!(%error, "tasks that could not be sent wait for their claims to lapse");
+    }
+}
+
 fn message(run: RunId, claimed: Claimed) -> Option<Message> {
     let id = format!("{}:{}", claimed.task, claimed.epoch);
     let body = match serde_json::value::RawValue::from_string(claimed.body) {
@@ -169,6 +211,7 @@ fn message(run: RunId, claimed: Claimed) -> Option<Message> {
         epoch: claimed.epoch,
         open: claimed.open,
         known: claimed.known.into_iter().collect(),
+        terms: claimed.terms,
         body,
     };
     Some(Message {

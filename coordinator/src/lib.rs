@@ -58,7 +58,7 @@ use queue::TaskQueue;
 use runtime::clock::Clock;
 use settings::Settings;
 use std::{collections::HashMap, sync::Arc, time::Duration};
-use store::{LeaseAsk, RescuePolicy, RetryPolicy, Run, Store};
+use store::{LeaseAsk, Quota, RescuePolicy, RetryPolicy, Run, RunModel, Store};
 
 /// What the coordinator must know of a model: it never calls one.
 #[derive(Clone)]
@@ -67,6 +67,8 @@ pub struct ModelFacts {
     pub identity: Identity,
     /// An upper bound for one call.
     pub worst_case: Arc<dyn Fn(&Call) -> WorstCase + Send + Sync>,
+    /// What its server allows, over all that call it.
+    pub quota: Option<Quota>,
 }
 
 /// What the coordinator must know of a run: made from its stored spec.
@@ -76,6 +78,20 @@ pub struct Brief {
     pub settings: Settings,
     /// Its models, by name.
     pub models: HashMap<String, ModelFacts>,
+}
+
+impl Brief {
+    /// Its models as the store keeps them, by name.
+    fn run_models(&self) -> Vec<RunModel> {
+        let of = |(name, facts): (&String, &ModelFacts)| RunModel {
+            name: name.clone(),
+            model: facts.identity.key.clone(),
+            quota: facts.quota,
+        };
+        let mut models: Vec<RunModel> = self.models.iter().map(of).collect();
+        models.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+        models
+    }
 }
 
 /// Makes the brief of a run; the error is a sentence for people, and fails the run. It may block for as long as it

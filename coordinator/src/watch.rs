@@ -62,7 +62,9 @@ pub async fn dead_letters(
             reason = letter.reason,
             "dead letter"
         );
-        if let Some(report) = unread(&letter, &delivery.message.body) {
+        if let Some(mut report) = unread(&letter, &delivery.message.body) {
+            // Who had it in hand before may have made its calls.
+            report.counted.declined = true;
             collect::apply(config, deps, pulse, &[report]).await?;
         }
         delivery.receipt.ack().await?;
@@ -83,18 +85,18 @@ fn unread(letter: &DeadLetter, body: &[u8]) -> Option<Report> {
         Some(Lane::Results) => format!("its report was lost: {reason}"),
         _ => format!("no worker could take it: {reason}"),
     };
-    if Reference::is(body) {
-        let reference = Reference::decode(body).ok()?;
-        return Some(reference.failed(COORDINATOR, AGAIN, &why));
-    }
+    // A report says what it is a report of only where it travels by reference.
     match letter.lane {
-        Some(Lane::Results) => None,
+        Some(Lane::Results) if !Reference::is(body) => None,
         _ => failed(body, AGAIN, &why).ok(),
     }
 }
 
-/// A report that every open item of a task failed, and what to do about it.
+/// A report that every open item of a task failed, and what to do about it. The task may travel by reference.
 pub fn failed(body: &[u8], action: Action, message: &str) -> Result<Report, wire::WireError> {
+    if Reference::is(body) {
+        return Ok(Reference::decode(body)?.failed(COORDINATOR, action, message));
+    }
     let (task, body) = Task::decode(body)?;
     Ok(Report::failed(&task, &body, COORDINATOR, action, message))
 }

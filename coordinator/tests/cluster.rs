@@ -96,6 +96,7 @@ impl Site {
         let facts = ModelFacts {
             identity: model.identity().clone(),
             worst_case: Arc::new(move |call| model.worst_case(call)),
+            quota: None,
         };
         let brief = brief(settings(), facts);
         Arc::new(move |run| match run.id == mine {

@@ -12,11 +12,24 @@ use artefacts::{Artefacts, Place};
 use coordinator::{Config, Deps, Outcome, board::Board, summary};
 use domain::{call::Reply, run::Limits};
 use futures::TryStreamExt;
-use llm::{ErrorKind, Identity, LanguageModel, ModelError, scripted::ScriptedModel};
+use llm::{ErrorKind, Identity, LanguageModel, ModelError, Request, scripted::ScriptedModel};
 use queue::{TaskQueue, memory::MemoryQueue};
-use runtime::{bodies::ByReference, shutdown::Shutdown};
-use std::{future::Future, pin::pin, sync::Arc, task::Poll, time::Duration};
-use store::{Results, Runs, Tasks};
+use runtime::{
+    bodies::ByReference,
+    clock::{Clock, SystemClock},
+    shutdown::Shutdown,
+};
+use std::{
+    future::Future,
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    task::Poll,
+    time::Duration,
+};
+use store::{Plans, Results, Runs, Tasks};
 use support::World;
 
 #[tokio::test]
@@ -333,5 +346,49 @@ async fn an_outage_pauses_the_run_and_is_never_a_wrong_answer() {
         .unwrap();
     assert_eq!((summary.baseline, summary.unmeasured), (None, 8));
     assert!(world.model.identity().scores);
+    worker.abort();
+}
+
+/// One worker hears from the server to come back in an hour: nobody asks before, and no task is given up for it.
+#[tokio::test]
+async fn a_server_that_asks_for_it_is_left_alone() {
+    let identity = Identity {
+        key: "busy".into(),
+        name: "busy".into(),
+        scores: true,
+    };
+    let asked = AtomicUsize::new(0);
+    let busy = move |request: &Request| match asked.fetch_add(1, Ordering::SeqCst) {
+        0..9 => support::script(request),
+        _ => {
+            let after = Some(Duration::from_secs(3_600));
+            Err(ModelError::new(ErrorKind::Retry { after }, "429"))
+        }
+    };
+    let world = World::with(40, ScriptedModel::new(identity, busy), Limits::default()).await;
+    let worker = world.worker();
+    let (config, deps) = world.parts();
+    let driven = coordinator::run(world.run, config, deps, Shutdown::new(), true);
+    let driving = tokio::spawn(driven);
+    // Until all that was under way has come back.
+    let (mut calls, mut quiet) = (0, 0);
+    while quiet < 5 {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        let running = store::Shared::running(world.store.as_ref()).await.unwrap();
+        let now = world.model.calls().len();
+        let still = now > 9 && now == calls && running[0].in_flight == 0;
+        quiet = if still { quiet + 1 } else { 0 };
+        calls = now;
+    }
+    let step = world.store.last_step(world.run).await.unwrap().unwrap();
+    assert!(step.open > 0 && step.dead == 0, "{step:?}");
+    assert!(!driving.is_finished(), "the run stopped");
+    let claim = world
+        .store
+        .claim(world.run, 9, SystemClock.now_micros(), 1)
+        .await
+        .unwrap();
+    assert!(claim.tasks.is_empty() && claim.next_at.is_some());
+    driving.abort();
     worker.abort();
 }

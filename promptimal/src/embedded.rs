@@ -155,7 +155,7 @@ async fn work(
 fn briefs(job: &Job<'_>, models: &Models) -> Briefs {
     let brief = Brief {
         settings: job.stored.settings(job.run.kind),
-        models: models::facts(models),
+        models: models::facts(models, &job.stored.spec),
     };
     Arc::new(move |_| Ok(brief.clone()))
 }

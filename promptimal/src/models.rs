@@ -4,8 +4,9 @@ use anyhow::anyhow;
 use coordinator::ModelFacts;
 use futures::FutureExt;
 use llm::LanguageModel;
-use spec::{Paths, Spec};
+use spec::{Model, Paths, Spec};
 use std::{collections::HashMap, path::PathBuf, sync::Arc};
+use store::Quota;
 use worker_eval::Models;
 
 /// Builds the models of the given names.
@@ -24,18 +25,28 @@ pub async fn build(spec: &Spec, paths: &Paths, names: &[String]) -> anyhow::Resu
 }
 
 /// What the planner needs to know of them.
-pub fn facts(models: &Models) -> HashMap<String, ModelFacts> {
-    models
-        .iter()
-        .map(|(name, model)| (name.clone(), facts_of(model.clone())))
-        .collect()
+pub fn facts(models: &Models, spec: &Spec) -> HashMap<String, ModelFacts> {
+    let of = |(name, model): (&String, &Arc<dyn LanguageModel>)| {
+        let quota = spec.models.get(name).and_then(quota);
+        (name.clone(), facts_of(model.clone(), quota))
+    };
+    models.iter().map(of).collect()
 }
 
 /// What the planner needs to know of one.
-pub fn facts_of(model: Arc<dyn LanguageModel>) -> ModelFacts {
+pub fn facts_of(model: Arc<dyn LanguageModel>, quota: Option<Quota>) -> ModelFacts {
     ModelFacts {
         identity: model.identity().clone(),
         worst_case: Arc::new(move |call| model.worst_case(call)),
+        quota,
+    }
+}
+
+/// What a spec says a model's server allows.
+pub fn quota(model: &Model) -> Option<Quota> {
+    match model {
+        Model::Http(http) => Quota::per_minute(http.requests_per_minute, http.tokens_per_minute),
+        Model::Local(_) | Model::Reward(_) => None,
     }
 }
 

@@ -132,12 +132,23 @@ impl Cluster {
             url: String::new(),
         };
         cluster.coordinator("127.0.0.1:0");
-        let mut worker = program(&cluster.site.worker, &cluster);
+        cluster.worker();
+        cluster
+    }
+
+    /// Starts a worker; the last of the processes is it.
+    fn worker(&mut self) {
+        let mut worker = program(&self.site.worker, self);
         worker.args(["--models", "spec.toml"]);
         let worker = Watched::start(&mut worker);
         worker.wait_for("ready for tasks");
-        cluster.processes.push(worker);
-        cluster
+        self.processes.push(worker);
+    }
+
+    /// kill -9 of the oldest worker, and another one in its place.
+    fn replace_worker(&mut self) {
+        self.processes.remove(1).kill();
+        self.worker();
     }
 
     /// Starts a coordinator; the first of the processes is it.
@@ -207,7 +218,8 @@ impl Cluster {
     fn wait(&self, run: &str, status: &str) {
         let begin = Instant::now();
         while self.status(run) != status {
-            assert!(begin.elapsed() < Duration::from_secs(60), "never {status}");
+            // What a killed coordinator had claimed is waited for: a minute.
+            assert!(begin.elapsed() < Duration::from_secs(180), "never {status}");
             std::thread::sleep(Duration::from_millis(100));
         }
     }
@@ -319,6 +331,47 @@ fn swept(cluster: &Cluster) {
         std::thread::sleep(Duration::from_millis(5));
     }
     panic!("{} bodies are left behind", left());
+}
+
+/// kill -9 of workers and of the coordinator in the middle of their calls: the server is never called once more than the
+/// cap.
+#[test]
+fn no_call_goes_beyond_the_cap_whatever_is_killed() {
+    const CAP: usize = 60;
+    let Some(site) = site() else {
+        return;
+    };
+    let _turn = turn();
+    let mut cluster = Cluster::start(site);
+    cluster.worker();
+    cluster.scene.server.set_latency(150);
+    let cap = format!("budget.calls={CAP}");
+    let submitted = cluster
+        .run(&["submit", "spec.toml", "--set", &cap])
+        .exits(0);
+    let id = submitted.stdout.trim().to_owned();
+    for n in 0..5 {
+        let begun = cluster.scene.server.requests();
+        let begin = Instant::now();
+        while cluster.scene.server.requests() < begun + 4 && cluster.status(&id) == "running" {
+            assert!(
+                begin.elapsed() < Duration::from_secs(180),
+                "nothing is asked"
+            );
+        }
+        match n {
+            2 => cluster.replace_coordinator(),
+            _ => cluster.replace_worker(),
+        }
+    }
+    cluster.wait(&id, "paused");
+    let watched = cluster.run(&["watch", &id]).exits(3);
+    watched.says(&["budget reached"]);
+    for process in cluster.processes.drain(..) {
+        process.kill();
+    }
+    let made = cluster.scene.server.requests();
+    assert!((8..=CAP).contains(&made), "{made} calls");
 }
 
 /// One flag more at a time: the same command, the same result. Killed on the way, it goes on.

@@ -1,4 +1,5 @@
-//! Runs that were given up: what a worker has of them, or is still sent, it lets go.
+//! Runs that were given up: what a worker has of them, or is still sent, it lets go. And models that are to be left
+//! alone, which are told of on the same way.
 //!
 //! The coordinator says so to whoever listens at that moment. A worker that misses it finishes its blocks, and the
 //! store passes over what it reports: listening saves calls, and is not what makes results right. Nothing is lost by
@@ -8,7 +9,7 @@ use domain::ids::RunId;
 use queue::{Control, QueueError, TaskQueue};
 use std::{collections::VecDeque, time::Duration};
 use tokio::sync::watch;
-use wire::{Order, Word};
+use wire::{Hold, Order, Word};
 
 /// How many are remembered: the oldest make room for new ones.
 const REMEMBERED: usize = 1_000;
@@ -28,19 +29,27 @@ impl GivenUp {
         }
     }
 
-    /// Listens for ever, over whatever happens to the queue.
-    pub async fn listen(&self, queue: &dyn TaskQueue) {
+    /// Listens for ever, over whatever happens to the queue; `hold` is told of models.
+    pub async fn listen(&self, queue: &dyn TaskQueue, hold: impl Fn(&Hold) + Send + Sync) {
         loop {
-            if let Err(error) = self.hear(queue).await {
+            if let Err(error) = self.hear(queue, &hold).await {
                 tracing::warn!(%error, "not listening to the coordinator, trying again");
             }
             tokio::time::sleep(AGAIN).await;
         }
     }
 
-    async fn hear(&self, queue: &dyn TaskQueue) -> Result<(), QueueError> {
+    async fn hear(
+        &self,
+        queue: &dyn TaskQueue,
+        hold: &(impl Fn(&Hold) + Send + Sync),
+    ) -> Result<(), QueueError> {
         let mut control: Box<dyn Control> = queue.control().await?;
         while let Some(word) = control.next().await {
+            if let Ok(word) = Hold::decode(&word) {
+                hold(&word);
+                continue;
+            }
             match Word::decode(&word) {
                 Ok(Word {
                     word: Order::Cancel,

@@ -13,7 +13,7 @@ use domain::{
     grade::{Grade, Grader},
     run::Attempt,
 };
-use llm::{ErrorKind, LanguageModel, ModelError, Request};
+use llm::{Allowance, ErrorKind, LanguageModel, ModelError, Request, Terms};
 use queue::{Message, Unfit};
 use runtime::{
     heart::Heart,
@@ -22,11 +22,16 @@ use runtime::{
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
+    time::{Duration, SystemTime},
 };
-use wire::{Body, Report, ReportItem, Task};
+use wire::{Body, Counted, Hold, Report, ReportItem, Task};
 
 /// Graders are compiled once: they are found by name and version.
 type Graders = Mutex<HashMap<(&'static str, String), Arc<GraderRuntime>>>;
+
+/// A server that asks for a longer wait is not waited for here: who gives out the work hears of it, and has everybody
+/// leave the model alone.
+const LONGEST_WAIT: Duration = Duration::from_secs(2);
 
 /// Handles `propose` and `answer` tasks: to a worker they are the same thing.
 pub struct EvalHandler {
@@ -57,21 +62,46 @@ impl EvalHandler {
         }
     }
 
-    async fn work(&self, task: &Task, body: &Body) -> Vec<ReportItem> {
-        let Some(model) = self.models.get(&body.identity) else {
-            return report::all(task, body, self.unknown(body));
-        };
-        let grader = match body.grader.as_ref().map(|g| self.grader(g)).transpose() {
-            Ok(grader) => grader,
-            Err(e) => {
-                return report::all(task, body, ModelError::new(ErrorKind::Model, e.to_string()));
+    async fn work(&self, task: &Task, body: &Body) -> (Vec<ReportItem>, Counted) {
+        let terms = terms(task);
+        let mut pause = None;
+        let items = match self.parts(body) {
+            Err(error) => report::all(task, body, error),
+            Ok((model, grader)) => {
+                let said = ask(model, task, body, &terms).await;
+                pause = said.iter().filter_map(|(_, said)| said.pause()).max();
+                let items = said
+                    .into_iter()
+                    .map(|(place, said)| one(body, place, said, grader.as_deref()));
+                futures::future::join_all(items).await
             }
         };
-        let said = ask(model.as_ref(), task, body).await;
-        let items = said
-            .into_iter()
-            .map(|(place, said)| one(body, place, said, grader.as_deref()));
-        futures::future::join_all(items).await
+        let counted = Counted {
+            declined: false,
+            requests: terms.allowance.map(|allowance| allowance.taken()),
+            pause_ms: pause.map(report::millis),
+        };
+        (items, counted)
+    }
+
+    /// What a block is asked of and graded by.
+    fn parts(
+        &self,
+        body: &Body,
+    ) -> Result<(&dyn LanguageModel, Option<Arc<GraderRuntime>>), ModelError> {
+        let model = self.models.get(&body.identity);
+        let model = model.ok_or_else(|| self.unknown(body))?;
+        let grader = body.grader.as_ref().map(|g| self.grader(g)).transpose();
+        let grader = grader.map_err(|e| ModelError::new(ErrorKind::Model, e.to_string()))?;
+        Ok((model.as_ref(), grader))
+    }
+
+    /// A model whose server asked to be left alone is, where this worker has it.
+    pub fn hold(&self, hold: &Hold) {
+        if let Some(model) = self.models.get(&hold.hold) {
+            tracing::debug!(model = hold.hold, ms = hold.for_ms, "held");
+            model.hold(Duration::from_millis(hold.for_ms));
+        }
     }
 
     /// Another worker may have the model: the task is tried again, and its run pauses when nobody has.
@@ -95,8 +125,46 @@ impl EvalHandler {
     }
 }
 
+impl Said {
+    fn pause(&self) -> Option<Duration> {
+        match self {
+            Said::Nothing(error) => report::asked_pause(error),
+            Said::Now(_) | Said::Before(_) => None,
+        }
+    }
+}
+
+/// What the model is asked under. Where nobody counts, it may do as it likes.
+fn terms(task: &Task) -> Terms {
+    let grant = task.terms.and_then(|terms| terms.grant);
+    let allowance = grant.map(|grant| {
+        let before = Duration::from_micros(grant.before.unsigned_abs());
+        Arc::new(Allowance::new(
+            grant.requests,
+            SystemTime::UNIX_EPOCH + before,
+        ))
+    });
+    Terms {
+        billed_again: task.terms.is_none(),
+        allowance,
+        patience: LONGEST_WAIT,
+    }
+}
+
+/// Whoever had it before may have made all its calls, and nobody reserved for more.
+fn declined(task: &Task, body: &Body) -> Vec<ReportItem> {
+    let message = "given out again after a worker had it, whose calls are not to be made twice";
+    let error = ModelError::new(ErrorKind::Retry { after: None }, message);
+    report::all(task, body, error)
+}
+
 /// Asks the open items that have no stored reply, as one block.
-async fn ask(model: &dyn LanguageModel, task: &Task, body: &Body) -> Vec<(u32, Said)> {
+async fn ask(
+    model: &dyn LanguageModel,
+    task: &Task,
+    body: &Body,
+    terms: &Terms,
+) -> Vec<(u32, Said)> {
     let mut said = Vec::with_capacity(task.open.len());
     let (mut places, mut block) = (Vec::new(), Vec::new());
     for &place in &task.open {
@@ -114,7 +182,7 @@ async fn ask(model: &dyn LanguageModel, task: &Task, body: &Body) -> Vec<(u32, S
         }
     }
     if !block.is_empty() {
-        let answers = model.call(block).await;
+        let answers = model.call_under(block, terms).await;
         said.extend(
             places
                 .into_iter()
@@ -144,11 +212,19 @@ async fn one(body: &Body, place: u32, said: Said, grader: Option<&GraderRuntime>
 
 #[async_trait]
 impl Handler for EvalHandler {
-    async fn handle(&self, message: Bytes) -> Handled {
+    async fn handle(&self, message: Bytes, redelivered: bool) -> Handled {
         let (task, body) = match Task::decode(&message) {
             Ok(decoded) => decoded,
             Err(e) => return Handled::Reject(e.to_string()),
         };
+        if redelivered && task.terms.is_some() {
+            let counted = Counted {
+                declined: true,
+                ..Counted::default()
+            };
+            let items = declined(&task, &body);
+            return Handled::Report(report::message(&task, self.worker.clone(), items, counted));
+        }
         if sabotage::breaks("poison") && task.body.get().contains("POISON") {
             std::process::abort();
         }
@@ -159,8 +235,8 @@ impl Handler for EvalHandler {
         tokio::select! {
             biased;
             () = self.given_up.wait(body.run) => Handled::Unwanted,
-            items = self.work(&task, &body) => {
-                Handled::Report(report::message(&task, self.worker.clone(), items))
+            (items, counted) = self.work(&task, &body) => {
+                Handled::Report(report::message(&task, self.worker.clone(), items, counted))
             }
         }
     }
@@ -175,7 +251,12 @@ impl Handler for EvalHandler {
             "the worker failed again and again on this block: see its log",
         );
         let items = report::all(&task, &body, error);
-        Handled::Report(report::message(&task, self.worker.clone(), items))
+        let counted = Counted {
+            // How many requests it made before it panicked is not known.
+            declined: task.terms.is_some(),
+            ..Counted::default()
+        };
+        Handled::Report(report::message(&task, self.worker.clone(), items, counted))
     }
 
     fn shortened(&self, message: Message, why: &Unfit) -> Message {
@@ -211,6 +292,10 @@ mod tests {
     }
 
     fn task(known: Option<&str>) -> Bytes {
+        Bytes::from(planned(known).encode())
+    }
+
+    fn planned(known: Option<&str>) -> Task {
         let run = RunId::new();
         let grade = GradeInput {
             input: "2+2?".into(),
@@ -229,7 +314,7 @@ mod tests {
             grader: Some(Grader::Exact),
             items: vec![item("a"), item("b"), item("c")],
         };
-        let task = Task {
+        Task {
             v: VERSION,
             task: run.task("t"),
             epoch: 3,
@@ -238,9 +323,9 @@ mod tests {
                 .map(|k| (2, Reply::Text { text: k.into() }))
                 .into_iter()
                 .collect(),
+            terms: None,
             body: serde_json::value::to_raw_value(&body).unwrap(),
-        };
-        Bytes::from(task.encode())
+        }
     }
 
     fn models(say: fn(&Request) -> Result<Answer, ModelError>) -> Models {
@@ -270,9 +355,13 @@ mod tests {
     }
 
     async fn handled(models: Models, message: Bytes) -> Report {
+        delivered(models, message, false).await
+    }
+
+    async fn delivered(models: Models, message: Bytes, redelivered: bool) -> Report {
         let heart = Heart::default();
         let handler = EvalHandler::new("w".into(), models, heart.clone(), Arc::default());
-        let Handled::Report(message) = handler.handle(message).await else {
+        let Handled::Report(message) = handler.handle(message, redelivered).await else {
             panic!("rejected");
         };
         assert_eq!(heart.in_hand(), []);
@@ -362,6 +451,40 @@ mod tests {
         }
     }
 
+    fn busy(_: &Request) -> Result<Answer, ModelError> {
+        let after = Some(Duration::from_millis(7_000));
+        Err(ModelError::new(ErrorKind::Retry { after }, "429"))
+    }
+
+    #[tokio::test]
+    async fn a_server_that_says_when_is_believed_and_everybody_is_told() {
+        let report = handled(models(busy), task(None)).await;
+        assert_eq!(report.counted.pause_ms, Some(7_000));
+        for item in &report.items {
+            let action = item.error.as_ref().unwrap().action;
+            assert_eq!(action, Action::Again { after_ms: 7_000 });
+        }
+    }
+
+    /// Where nobody counts, whoever gets a task again works on it; where calls are counted, nobody does.
+    #[tokio::test]
+    async fn calls_that_are_counted_are_not_made_for_a_task_that_comes_again() {
+        let mut task = planned(None);
+        let report = delivered(models(four), task.encode().into(), true).await;
+        assert!(report.items.iter().all(|i| i.answer.is_some()));
+        assert_eq!(report.counted, Counted::default());
+        task.terms = Some(wire::Terms { grant: None });
+        let report = delivered(models(four), task.encode().into(), true).await;
+        assert!(report.counted.declined);
+        for item in &report.items {
+            assert!(item.answer.is_none());
+            let action = item.error.as_ref().unwrap().action;
+            assert_eq!(action, Action::Retry { after_ms: 0 });
+        }
+        let report = delivered(models(four), task.encode().into(), false).await;
+        assert!(report.items.iter().all(|i| i.answer.is_some()));
+    }
+
     #[tokio::test]
     async fn a_model_that_only_others_have_is_left_to_them() {
         let report = handled(Models::new(), task(None)).await;
@@ -379,7 +502,7 @@ mod tests {
         let handler = EvalHandler::new("w".into(), models(four), Heart::default(), Arc::default());
         let newer = String::from_utf8(task(None).to_vec()).unwrap();
         let newer = newer.replacen("\"v\":1", "\"v\":9", 1);
-        let Handled::Reject(reason) = handler.handle(newer.into()).await else {
+        let Handled::Reject(reason) = handler.handle(newer.into(), false).await else {
             panic!("worked on");
         };
         assert!(reason.contains("version 9"), "{reason}");

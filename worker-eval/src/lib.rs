@@ -52,7 +52,7 @@ pub async fn run(config: Config, deps: Deps, shutdown: Shutdown) -> Result<(), Q
         deps.heart,
         given_up.clone(),
     ));
-    let queue = deps.queue.clone();
+    let (queue, told) = (deps.queue.clone(), handler.clone());
     let working = runtime::work::run(
         deps.queue,
         Lane::Eval,
@@ -62,7 +62,7 @@ pub async fn run(config: Config, deps: Deps, shutdown: Shutdown) -> Result<(), Q
     );
     let ended = tokio::select! {
         ended = working => ended?,
-        () = given_up.listen(queue.as_ref()) => return Ok(()),
+        () = given_up.listen(queue.as_ref(), |hold| told.hold(hold)) => return Ok(()),
     };
     tracing::debug!(?ended, "worker ended");
     Ok(())

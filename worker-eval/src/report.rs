@@ -4,7 +4,8 @@ use crate::grade::GradeError;
 use domain::{call::Answer, grade::Grade, hash::Hash};
 use llm::{ErrorKind, ModelError};
 use queue::{Message, Unfit};
-use wire::{Action, Body, ItemError, Paid, Report, ReportItem, Task, VERSION};
+use std::time::Duration;
+use wire::{Action, Body, Counted, ItemError, Paid, Report, ReportItem, Task, VERSION};
 
 /// An item that was answered; when its grading failed, the answer is kept and the item stays open.
 pub fn answered(
@@ -41,12 +42,12 @@ pub fn answered(
     }
 }
 
-/// An item without an answer.
+/// An item without an answer. A server that says when to come back is believed: that is no failure of the task.
 pub fn failed(place: u32, key: Hash, error: ModelError) -> ReportItem {
+    let after_ms = asked_pause(&error).map_or(0, millis);
     let action = match error.kind {
-        ErrorKind::Retry { after } => Action::Retry {
-            after_ms: after.map_or(0, |a| a.as_millis() as u64),
-        },
+        ErrorKind::Retry { .. } if after_ms == 0 => Action::Retry { after_ms },
+        ErrorKind::Retry { .. } | ErrorKind::NotSent { .. } => Action::Again { after_ms },
         ErrorKind::Call => Action::GiveUp,
         ErrorKind::Model => Action::StopRun,
     };
@@ -66,6 +67,19 @@ pub fn failed(place: u32, key: Hash, error: ModelError) -> ReportItem {
         error,
         paid,
     }
+}
+
+/// How long the model's server asked to be left alone.
+pub fn asked_pause(error: &ModelError) -> Option<Duration> {
+    match error.kind {
+        ErrorKind::Retry { after } | ErrorKind::NotSent { after } => after,
+        ErrorKind::Call | ErrorKind::Model => None,
+    }
+}
+
+/// Rounded up: nobody comes too early.
+pub fn millis(wait: Duration) -> u64 {
+    u64::try_from(wait.as_micros().div_ceil(1000)).unwrap_or(u64::MAX)
 }
 
 /// The same error for every open item.
@@ -109,13 +123,14 @@ pub fn shortened(mut report: Report, why: &Unfit) -> Report {
 }
 
 /// The message that carries the report.
-pub fn message(task: &Task, worker: String, items: Vec<ReportItem>) -> Message {
+pub fn message(task: &Task, worker: String, items: Vec<ReportItem>, counted: Counted) -> Message {
     let report = Report {
         v: VERSION,
         task: task.task,
         epoch: task.epoch,
         worker,
         items,
+        counted,
     };
     let id = format!("{}:{}", task.task, task.epoch);
     Message {

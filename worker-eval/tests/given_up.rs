@@ -1,17 +1,19 @@
-//! A run that was given up is let go, and one that is only paused is not.
+//! A run that was given up is let go, and one that is only paused is not; a model is left alone when somebody says so.
 
 #![allow(clippy::unwrap_used, reason = "a failure here is a failed test")]
 
+use async_trait::async_trait;
 use domain::{
     call::{Answer, Call, Message as Chat, Reply, Sampling, Usage},
     hash::Hash,
     ids::RunId,
 };
-use llm::{Identity, LanguageModel, scripted::ScriptedModel};
+use llm::{Identity, LanguageModel, ModelError, Request, WorstCase, scripted::ScriptedModel};
 use queue::{Headers, Lane, Message, TaskQueue, memory::MemoryQueue};
 use runtime::{heart::Heart, shutdown::Shutdown};
 use std::{sync::Arc, time::Duration};
-use wire::{Body, BodyItem, Order, Report, Task, VERSION, Word};
+use tokio::sync::mpsc;
+use wire::{Body, BodyItem, Hold, Order, Report, Task, VERSION, Word};
 
 /// A model whose every answer takes this long.
 fn model(name: &str, latency: Duration) -> Arc<dyn LanguageModel> {
@@ -52,6 +54,7 @@ fn task(run: RunId, model: &str) -> Message {
         epoch: 0,
         open: vec![0],
         known: Default::default(),
+        terms: None,
         body: serde_json::value::to_raw_value(&body).unwrap(),
     };
     Message {
@@ -138,4 +141,69 @@ async fn what_is_only_paused_is_finished_and_reported() {
     assert_eq!(report.task, paused.task("slow"));
     assert!(report.items[0].answer.is_some());
     shutdown.request_stop();
+}
+
+/// A model that only remembers for how long it was to be left alone.
+struct Left(Identity, mpsc::UnboundedSender<Duration>);
+
+#[async_trait]
+impl LanguageModel for Left {
+    fn identity(&self) -> &Identity {
+        &self.0
+    }
+
+    async fn call(&self, _block: Vec<Request>) -> Vec<Result<Answer, ModelError>> {
+        Vec::new()
+    }
+
+    fn worst_case(&self, _call: &Call) -> WorstCase {
+        WorstCase::default()
+    }
+
+    fn hold(&self, for_: Duration) {
+        let _ = self.1.send(for_);
+    }
+}
+
+#[tokio::test]
+async fn a_word_about_a_model_reaches_it_and_no_other() {
+    let queue = Arc::new(MemoryQueue::new());
+    let (said, mut heard) = mpsc::unbounded_channel();
+    let (other_said, mut other_heard) = mpsc::unbounded_channel();
+    let model = |key: &str, said| -> Arc<dyn LanguageModel> {
+        let (key, name) = (key.to_owned(), key.to_owned());
+        let scores = false;
+        Arc::new(Left(Identity { key, name, scores }, said))
+    };
+    let deps = worker_eval::Deps {
+        queue: queue.clone(),
+        models: [
+            ("a".to_owned(), model("busy", said)),
+            ("b".to_owned(), model("idle", other_said)),
+        ]
+        .into(),
+        heart: Heart::default(),
+    };
+    let config = worker_eval::Config {
+        concurrency: 1,
+        worker: "test".into(),
+    };
+    tokio::spawn(worker_eval::run(config, deps, Shutdown::new()));
+    let hold = Hold {
+        v: VERSION,
+        hold: "busy".into(),
+        for_ms: 9_000,
+    };
+    let saying = async {
+        loop {
+            queue.broadcast(hold.encode().into()).await.unwrap();
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let heard = tokio::select! {
+        heard = heard.recv() => heard,
+        () = saying => unreachable!("it says so for ever"),
+    };
+    assert_eq!(heard, Some(Duration::from_secs(9)));
+    assert!(other_heard.try_recv().is_err());
 }

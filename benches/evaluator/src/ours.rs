@@ -218,6 +218,7 @@ fn facts(model: &Arc<dyn LanguageModel>) -> ModelFacts {
     ModelFacts {
         identity: model.identity().clone(),
         worst_case: Arc::new(move |call| asked.worst_case(call)),
+        quota: None,
     }
 }
 

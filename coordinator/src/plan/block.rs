@@ -11,7 +11,7 @@ use domain::{
     run::{Item, Spend, StepKey},
 };
 use std::collections::HashMap;
-use store::{KeyQuery, NewTask, StepWriter, Store};
+use store::{KeyQuery, NewTask, Quota, StepWriter, Store};
 use wire::{Body, BodyItem};
 
 /// One question of a step, before it has a key.
@@ -55,6 +55,18 @@ struct Filling {
     /// About how large its message becomes.
     bytes: usize,
     worst: Spend,
+}
+
+impl Filling {
+    /// A limited model gets smaller blocks.
+    fn is_full(&self, size: usize, quota: Option<Quota>) -> bool {
+        let questions = self.items.len() as u64;
+        let reached = |most: Option<u64>, n: u64| most.is_some_and(|most| n >= most);
+        self.items.len() >= size
+            || self.bytes >= BLOCK_BYTES
+            || reached(quota.and_then(|q| q.block()), questions)
+            || reached(quota.and_then(|q| q.block_tokens()), self.worst.tokens)
+    }
 }
 
 /// A block that is about this large is full, whatever its size: a queue takes messages up to a limit.
@@ -175,7 +187,9 @@ impl<'a> Blocks<'a> {
     }
 
     fn fill(&mut self, q: Question, item: Item) -> Result<Option<NewTask>, CoordinatorError> {
-        let worst = (self.facts(&q.model)?.worst_case)(&q.call);
+        let facts = self.facts(&q.model)?;
+        let worst = (facts.worst_case)(&q.call);
+        let quota = facts.quota;
         let (grader, grade) = q.grade.unzip();
         let same = |f: &Filling| f.model == q.model && f.grader == grader;
         let at = match self.filling.iter().position(same) {
@@ -208,7 +222,7 @@ impl<'a> Blocks<'a> {
                 grade,
             },
         ));
-        if block.items.len() < self.size && block.bytes < BLOCK_BYTES {
+        if !block.is_full(self.size, quota) {
             return Ok(None);
         }
         let full = self.filling.remove(at);

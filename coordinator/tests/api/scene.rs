@@ -229,6 +229,7 @@ fn briefs(model: Arc<dyn LanguageModel>) -> Briefs {
     let facts = ModelFacts {
         identity: model.identity().clone(),
         worst_case: Arc::new(move |call| model.worst_case(call)),
+        quota: None,
     };
     Arc::new(move |run| {
         let stored = StoredSpec::of(run).map_err(|e| e.to_string())?;

@@ -208,6 +208,7 @@ impl World {
         let facts = ModelFacts {
             identity: model.identity().clone(),
             worst_case: Arc::new(move |call| model.worst_case(call)),
+            quota: None,
         };
         let deps = Deps {
             store: self.store.clone(),

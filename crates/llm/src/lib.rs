@@ -15,6 +15,9 @@ pub mod http;
 #[cfg(feature = "local")]
 pub mod local;
 pub mod scripted;
+mod terms;
+
+pub use terms::{Allowance, Terms};
 
 use async_trait::async_trait;
 use domain::{
@@ -56,6 +59,21 @@ pub trait LanguageModel: Send + Sync {
     /// runs; an HTTP model sends the requests side by side within its limits.
     async fn call(&self, block: Vec<Request>) -> Vec<Result<Answer, ModelError>>;
 
+    /// As [`LanguageModel::call`], under terms. What is not allowed is [`ErrorKind::NotSent`].
+    async fn call_under(
+        &self,
+        block: Vec<Request>,
+        terms: &Terms,
+    ) -> Vec<Result<Answer, ModelError>> {
+        let (allowed, refused) = terms.divide(block);
+        let mut answers = self.call(allowed).await;
+        answers.extend(refused.into_iter().map(Err));
+        answers
+    }
+
+    /// Its server asked somebody to be left alone: nothing is sent for this long.
+    fn hold(&self, _for_: Duration) {}
+
     /// An upper bound for what one call can use, reserved from the budget before it is sent.
     fn worst_case(&self, call: &Call) -> WorstCase;
 }
@@ -96,6 +114,11 @@ pub enum ErrorKind {
     /// It may work later (an outage, a rate limit): after this long, if the server said.
     Retry {
         /// The server's `Retry-After`.
+        after: Option<Duration>,
+    },
+    /// It was not sent: its [`Allowance`] is used up or over, or the server asked to be left alone for so long.
+    NotSent {
+        /// What is left of the server's `Retry-After`.
         after: Option<Duration>,
     },
     /// This call will not work (refused, truncated, malformed again and again): give it up, keep its neighbours.

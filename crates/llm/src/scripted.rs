@@ -169,6 +169,21 @@ mod tests {
         assert_eq!(model.count(Hash::of(["c"])), 0);
     }
 
+    #[tokio::test]
+    async fn it_is_asked_no_more_than_was_granted() {
+        let model = model();
+        let before = std::time::SystemTime::now() + Duration::from_secs(600);
+        let terms = crate::Terms {
+            allowance: Some(std::sync::Arc::new(crate::Allowance::new(2, before))),
+            ..crate::Terms::default()
+        };
+        let block = vec![request("a"), request("b"), request("c")];
+        let answers = model.call_under(block, &terms).await;
+        let answered: Vec<_> = answers.iter().map(Result::is_ok).collect();
+        assert_eq!(answered, [true, true, false]);
+        assert_eq!(model.calls(), ["a", "b"].map(|t| Hash::of([t])));
+    }
+
     #[tokio::test(start_paused = true)]
     async fn latency_is_that_of_the_block_and_price_that_of_the_table() {
         let price = Price {

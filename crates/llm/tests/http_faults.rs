@@ -211,7 +211,7 @@ async fn a_long_retry_after_is_reported_and_shared() {
             .remove(0)
             .unwrap_err();
         assert!(
-            matches!(error.kind, ErrorKind::Retry { after: Some(_) }),
+            matches!(error.kind, ErrorKind::NotSent { after: Some(_) }),
             "{error:?}"
         );
         assert!(error.message.contains("left alone"), "{error}");

@@ -9,7 +9,11 @@
 mod support;
 
 use futures::future::join_all;
-use llm::{LanguageModel, http::HttpModel};
+use llm::{Allowance, ErrorKind, LanguageModel, Terms, http::HttpModel};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 use support::{Server, request, text};
 
 #[tokio::test]
@@ -138,4 +142,64 @@ async fn the_seed_is_that_of_the_key_unless_none_is_sent() {
     let answers = bare.call(block).await;
     assert_eq!(text(&answers[0]), text(&answers[1]));
     assert_ne!(seeded.identity(), bare.identity());
+}
+
+fn granted(requests: u64, before: SystemTime) -> Terms {
+    Terms {
+        billed_again: false,
+        allowance: Some(Arc::new(Allowance::new(requests, before))),
+        patience: Duration::from_secs(2),
+    }
+}
+
+/// What is sent again counts too: the server never sees more than was granted.
+#[tokio::test]
+async fn no_more_is_sent_than_was_granted() {
+    let server = Server::start();
+    let model = server.model();
+    let later = SystemTime::now() + Duration::from_secs(600);
+    let texts = ["a fault=503", "b", "c", "d", "e"];
+    let terms = granted(3, later);
+    let block = texts.iter().map(|t| request(t)).collect();
+    let answers = model.call_under(block, &terms).await;
+    let seen: usize = server.stats().await.seen.values().sum();
+    assert_eq!((seen, terms.allowance.unwrap().taken()), (3, 3));
+    let not_sent = |a: &Result<_, llm::ModelError>| matches!(a, Err(e) if e.kind == ErrorKind::NotSent { after: None });
+    let waiting = answers.iter().filter(|a| not_sent(a)).count();
+    let answered = answers.iter().filter(|a| a.is_ok()).count();
+    assert!(answered > 0 && waiting > 0, "{answers:?}");
+    assert_eq!(waiting + answered + 1, texts.len(), "{answers:?}");
+
+    let over = granted(3, SystemTime::now());
+    let answers = model.call_under(vec![request("f")], &over).await;
+    assert!(not_sent(&answers[0]), "{answers:?}");
+    assert_eq!(server.seen("f").await, 0);
+}
+
+/// A call that may have been billed is one call: who counts calls asks again by himself.
+#[tokio::test]
+async fn what_may_have_been_billed_is_not_sent_again_where_calls_are_counted() {
+    let server = Server::start();
+    let model = server.model();
+    for (text, times) in [("a fault=empty", 1), ("b fault=503 times=1 after=0", 2)] {
+        let terms = granted(9, SystemTime::now() + Duration::from_secs(600));
+        let answers = model.call_under(vec![request(text)], &terms).await;
+        assert_eq!(server.seen(text).await, times, "{answers:?}");
+    }
+}
+
+/// A held model sends nothing, and says so at once to who does not want to wait.
+#[tokio::test]
+async fn a_held_model_sends_nothing() {
+    let server = Server::start();
+    let model = server.model();
+    model.hold(Duration::from_secs(600));
+    let terms = granted(9, SystemTime::now() + Duration::from_secs(600));
+    let answers = model.call_under(vec![request("a")], &terms).await;
+    let error = answers[0].as_ref().unwrap_err();
+    let ErrorKind::NotSent { after: Some(after) } = error.kind else {
+        panic!("{error:?}");
+    };
+    assert!(after > Duration::from_secs(500), "{after:?}");
+    assert_eq!(server.seen("a").await, 0);
 }

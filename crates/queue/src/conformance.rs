@@ -37,6 +37,7 @@ pub async fn all(make: impl AsyncFn() -> Arc<dyn TaskQueue>) {
     headers_travel(&make).await;
     rejected_messages_are_dead_letters(&make).await;
     the_dead_stay_dead(&make).await;
+    what_is_published_once_is_there_once(&make).await;
     words_reach_every_listener(&make).await;
     nothing_is_lost(&make, 0x5eed).await;
 }
@@ -82,6 +83,22 @@ pub async fn published_messages_arrive_in_order(make: impl AsyncFn() -> Arc<dyn 
             !delivery.redelivered,
             "message {number} was never delivered before"
         );
+        ack(delivery).await;
+    }
+    assert_quiet(&mut *consumer).await;
+}
+
+/// Once, in order and not marked.
+pub async fn what_is_published_once_is_there_once(make: impl AsyncFn() -> Arc<dyn TaskQueue>) {
+    let queue = make().await;
+    let messages = (0..30).map(message).collect();
+    let published = queue.publish_once(Lane::Eval, messages).await;
+    published.expect("a healthy queue takes everything");
+    let mut consumer = consume(&*queue, Lane::Eval, 4).await;
+    for number in 0..30 {
+        let delivery = next(&mut *consumer).await;
+        assert_eq!(delivery.message, message(number));
+        assert!(!delivery.redelivered, "message {number}");
         ack(delivery).await;
     }
     assert_quiet(&mut *consumer).await;

@@ -135,6 +135,13 @@ pub trait TaskQueue: Send + Sync {
     /// When any message was not taken; some may have been, so publish all of them again.
     async fn publish(&self, lane: Lane, messages: Vec<Message>) -> Result<(), QueueError>;
 
+    /// As [`TaskQueue::publish`], and nothing is sent a second time: a message that the queue may or may not have is an
+    /// error. Then it is there once or not at all, and whoever gets it for a second time sees it marked `redelivered`.
+    ///
+    /// # Errors
+    /// When any message was not taken, or nobody knows; some may have been.
+    async fn publish_once(&self, lane: Lane, messages: Vec<Message>) -> Result<(), QueueError>;
+
     /// The largest body that is taken, bytes; `None` where any is.
     fn body_limit(&self) -> Option<usize> {
         None
@@ -230,6 +237,8 @@ pub struct QueueError {
     pub lane: Option<Lane>,
     /// What happened.
     pub message: String,
+    /// Of a publication: it is certain that nothing of it was taken.
+    pub untouched: bool,
 }
 
 impl QueueError {
@@ -238,6 +247,7 @@ impl QueueError {
         Self {
             lane: lane.into(),
             message: message.into(),
+            untouched: false,
         }
     }
 }

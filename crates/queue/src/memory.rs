@@ -79,18 +79,31 @@ impl MemoryQueue {
     fn lane(&self, lane: Lane) -> &Arc<LaneQueue> {
         &self.lanes[lane as usize]
     }
+
+    fn fits(&self, lane: Lane, messages: &[Message]) -> Result<(), QueueError> {
+        let limit = self.body_limit.unwrap_or(usize::MAX);
+        let Some(large) = messages.iter().find(|m| m.body.len() > limit) else {
+            return Ok(());
+        };
+        let (id, bytes) = (&large.id, large.body.len());
+        let why = format!("message `{id}` has {bytes} bytes, over the limit of {limit}");
+        Err(QueueError {
+            untouched: true,
+            ..QueueError::new(lane, why)
+        })
+    }
 }
 
 #[async_trait]
 impl TaskQueue for MemoryQueue {
     async fn publish(&self, lane: Lane, messages: Vec<Message>) -> Result<(), QueueError> {
-        let limit = self.body_limit.unwrap_or(usize::MAX);
-        if let Some(large) = messages.iter().find(|m| m.body.len() > limit) {
-            let (id, bytes) = (&large.id, large.body.len());
-            let why = format!("message `{id}` has {bytes} bytes, over the limit of {limit}");
-            return Err(QueueError::new(lane, why));
-        }
-        self.lane(lane).publish(messages)
+        self.fits(lane, &messages)?;
+        self.lane(lane).publish(messages, Line::add)
+    }
+
+    async fn publish_once(&self, lane: Lane, messages: Vec<Message>) -> Result<(), QueueError> {
+        self.fits(lane, &messages)?;
+        self.lane(lane).publish(messages, Line::add_once)
     }
 
     fn body_limit(&self) -> Option<usize> {
@@ -201,7 +214,11 @@ impl LaneQueue {
         QueueError::new(self.lane, message)
     }
 
-    fn publish(&self, messages: Vec<Message>) -> Result<(), QueueError> {
+    fn publish(
+        &self,
+        messages: Vec<Message>,
+        add: fn(&mut Line, Message),
+    ) -> Result<(), QueueError> {
         let count = messages.len();
         let refused = {
             let mut line = self.line();
@@ -210,7 +227,7 @@ impl LaneQueue {
             }
             let refused = line.dice.refuses(count);
             for message in messages.into_iter().take(refused.unwrap_or(count)) {
-                line.add(message);
+                add(&mut line, message);
             }
             line.forget(self.lane);
             refused
@@ -270,14 +287,17 @@ impl LaneQueue {
 
 impl Line {
     fn add(&mut self, message: Message) {
-        let waiting = Waiting {
+        if self.dice.duplicates() {
+            self.add_once(message.clone());
+        }
+        self.add_once(message);
+    }
+
+    fn add_once(&mut self, message: Message) {
+        self.waiting.push_back(Waiting {
             message,
             redelivered: false,
-        };
-        if self.dice.duplicates() {
-            self.waiting.push_back(waiting.clone());
-        }
-        self.waiting.push_back(waiting);
+        });
     }
 
     /// Events make room for newer ones.

@@ -407,6 +407,59 @@ async fn connections_that_are_closed_lose_nothing() {
     .await;
 }
 
+/// Connections are closed in the middle: what was confirmed is there, and nothing is there twice unless it is marked.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_published_once_is_never_there_twice() {
+    const MESSAGES: usize = 4_000;
+    let Some(broker) = Broker::alone("once") else {
+        return;
+    };
+    let queue = Arc::new(broker.queue().await);
+    let publisher = {
+        let queue = Arc::clone(&queue);
+        tokio::spawn(async move {
+            let mut confirmed = BTreeSet::new();
+            for first in (0..MESSAGES).step_by(20) {
+                let block = first..first + 20;
+                let taken = queue
+                    .publish_once(Lane::Eval, messages(block.clone()))
+                    .await;
+                if taken.is_ok() {
+                    confirmed.extend(ids(block));
+                }
+            }
+            confirmed
+        })
+    };
+    while !publisher.is_finished() {
+        broker.service("ctl", &["close_all_connections", "the test wants it"]);
+        tokio::time::sleep(Duration::from_millis(300)).await;
+    }
+    let confirmed = publisher.await.unwrap();
+    assert!(
+        confirmed.len() < MESSAGES,
+        "no publication was in doubt: the test proves nothing"
+    );
+    let mut consumer = queue.consume(Lane::Eval, 50).await.unwrap();
+    let (mut seen, mut unmarked) = (BTreeSet::new(), BTreeSet::new());
+    loop {
+        // What is in doubt may come, or not.
+        let all = seen.is_superset(&confirmed);
+        let wait = if all { QUIET } else { 4 * PATIENCE };
+        let Ok(delivery) = timeout(wait, consumer.next()).await else {
+            assert!(all, "a message was lost: none came");
+            break;
+        };
+        let delivery = delivery.unwrap();
+        let id = delivery.message.id.clone();
+        if !delivery.redelivered {
+            assert!(unmarked.insert(id.clone()), "message {id} is there twice");
+        }
+        seen.insert(id);
+        let _ = delivery.receipt.ack().await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_confirmed_survives_kill_9() {
     const MESSAGES: usize = 2_000;

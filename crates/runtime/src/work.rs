@@ -48,8 +48,9 @@ pub enum Handled {
 /// What a worker does with a task.
 #[async_trait]
 pub trait Handler: Send + Sync {
-    /// Does the work. Dropped halfway on a stop: the task is then delivered again.
-    async fn handle(&self, body: Bytes) -> Handled;
+    /// Does the work. Dropped halfway on a stop: the task is then delivered again. `redelivered` says that somebody may
+    /// have had it in hand before.
+    async fn handle(&self, body: Bytes, redelivered: bool) -> Handled;
 
     /// What to say of a task whose handling panicked every time.
     fn poisoned(&self, body: Bytes) -> Handled;
@@ -163,11 +164,11 @@ impl<H: Handler> Worker<H> {
     async fn see_to(&self, delivery: Delivery, traced: Option<Traced>) {
         let Delivery {
             message: Message { id, body, .. },
+            redelivered,
             receipt,
-            ..
         } = delivery;
         let _in_hand = InHand::new();
-        let mut outcome = self.outcome(&id, body).await;
+        let mut outcome = self.outcome(&id, body, redelivered).await;
         if let (Some(traced), Some(Handled::Report(report))) = (&traced, &mut outcome) {
             traced.hand_on(&mut report.headers);
         }
@@ -208,8 +209,9 @@ impl<H: Handler> Worker<H> {
     }
 
     /// What came of it; `None` when handling panicked and may be tried again.
-    async fn outcome(&self, id: &str, body: Bytes) -> Option<Handled> {
-        let handling = AssertUnwindSafe(self.handler.handle(body.clone())).catch_unwind();
+    async fn outcome(&self, id: &str, body: Bytes, redelivered: bool) -> Option<Handled> {
+        let handling = self.handler.handle(body.clone(), redelivered);
+        let handling = AssertUnwindSafe(handling).catch_unwind();
         if let Ok(handled) = handling.await {
             self.panics().remove(id);
             return Some(handled);

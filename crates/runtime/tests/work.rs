@@ -89,6 +89,10 @@ impl TaskQueue for Watched {
         result
     }
 
+    async fn publish_once(&self, lane: Lane, messages: Vec<Message>) -> Result<(), QueueError> {
+        self.queue.publish_once(lane, messages).await
+    }
+
     async fn consume(&self, lane: Lane, prefetch: usize) -> Result<Box<dyn Consumer>, QueueError> {
         let consumer = self.queue.consume(lane, prefetch).await?;
         Ok(Box::new(WatchedConsumer {
@@ -200,7 +204,7 @@ fn report(body: &Bytes) -> Message {
 
 #[async_trait]
 impl Handler for Echo {
-    async fn handle(&self, body: Bytes) -> Handled {
+    async fn handle(&self, body: Bytes, _redelivered: bool) -> Handled {
         self.calls.fetch_add(1, Ordering::SeqCst);
         let now = self.at_once.fetch_add(1, Ordering::SeqCst) + 1;
         self.most_at_once.fetch_max(now, Ordering::SeqCst);

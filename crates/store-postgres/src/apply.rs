@@ -12,6 +12,7 @@ use crate::{
     codec::{At, NO_EXAMPLE, columns, of_hash, to_hash},
     fault::{Fault, db},
     ledger::Settlement,
+    quotas,
     tasks::lock_rounds,
 };
 use domain::{ids::RunId, run::TaskState};
@@ -74,6 +75,8 @@ pub async fn apply(
         settlement.book(k.task.seq, k.task.report);
     }
     settlement.write(tx, now).await?;
+    let reports = known.iter().map(|k| (k.task.seq, k.task.report));
+    applied.held = quotas::book(tx, reports, now).await?;
     Ok(applied)
 }
 

@@ -1,7 +1,8 @@
 //! Claims: due tasks, those that still ask something, within the budget.
 //!
 //! Several coordinators claim side by side: each takes the tasks that no other holds. What the cap allows is
-//! decided under the lock of the run's spend row, which is taken last and held for a few statements.
+//! decided under the lock of the run's spend row, and what a model's quota allows under that of the model's row, which
+//! are taken last and held for a few statements.
 
 use crate::{
     PostgresStore, Tx,
@@ -9,8 +10,7 @@ use crate::{
     codec::{At, NO_EXAMPLE, reply},
     commit,
     fault::{Fault, db},
-    ledger,
-    runs::newest_limits,
+    ledger, quotas,
     tasks::close_done,
     time::Micros,
 };
@@ -21,16 +21,23 @@ use domain::{
 };
 use sqlx::{query, query_as, query_scalar};
 use std::collections::HashMap;
-use store::{Claim, Claimed, Result, budget::Budget};
+use store::{
+    Claim, Claimed, Result,
+    budget::Budget,
+    quota::{Granted, Meters, Need},
+};
 use uuid::Uuid;
+use wire::{Grant, Terms};
 
 /// A task whose time has come.
 struct Due {
     seq: i64,
     id: Uuid,
+    model: String,
     round_id: i64,
     epoch: i64,
-    reserved: bool,
+    /// It was claimed, and not sent in time.
+    lapsed: bool,
     calls: i64,
     tokens: i64,
     cost_micros: i64,
@@ -55,6 +62,28 @@ struct Open {
     known: Vec<(u32, Reply)>,
 }
 
+impl Open {
+    /// How many questions are to be asked.
+    fn asked(&self) -> u64 {
+        (self.places.len() - self.known.len()) as u64
+    }
+}
+
+/// A task that is claimed.
+struct Taken {
+    due: Due,
+    granted: Option<Granted>,
+}
+
+/// Which claim.
+#[derive(Clone, Copy)]
+struct Ask {
+    run: RunId,
+    limit: usize,
+    now: i64,
+    hold: i64,
+}
+
 /// What was found of due tasks.
 #[derive(Default)]
 struct Found {
@@ -75,35 +104,143 @@ impl PostgresStore {
         now: i64,
         hold: i64,
     ) -> Result<Claim, Fault> {
+        let limit = limit as usize;
+        let ask = Ask {
+            run,
+            limit,
+            now,
+            hold,
+        };
+        let (mut closed, mut next) = (vec![], None);
+        loop {
+            let (claim, full) = self.claim_of(ask, &mut closed).await?;
+            next = earlier(next, claim.next_at);
+            // Tasks that did not fit may have stood before others that would.
+            if full.is_empty() || !claim.tasks.is_empty() || claim.over_budget.is_some() {
+                let next_at = next;
+                return Ok(Claim { next_at, ..claim });
+            }
+            closed.extend(full);
+        }
+    }
+
+    /// A claim that does not look at the models of these names, nor at those that have no room from the beginning, which
+    /// are added; and the names of those whose room was too small for what there was.
+    async fn claim_of(
+        &self,
+        ask: Ask,
+        closed: &mut Vec<String>,
+    ) -> Result<(Claim, Vec<String>), Fault> {
+        let Ask { run, now, .. } = ask;
         let mut tx = self.write().await?;
         let next_at = next_at(&mut tx, run, now).await?;
-        let found = find(&mut tx, run, limit as usize, now).await?;
+        let (limits, metered) = quotas::limits(&mut tx, run).await?;
+        let mut meters = match metered {
+            true => quotas::meters(&mut tx, run, now).await?,
+            false => Meters::default(),
+        };
+        closed.extend(meters.closed());
+        let found = find(&mut tx, ask, closed).await?;
         if !found.answered.is_empty() || !found.settled.is_empty() {
             close_items(&mut tx, &found.answered, &found.rounds()).await?;
             close_settled(&mut tx, &found.settled, now).await?;
         }
         ledger::lock(&mut tx, run).await?;
         let used = ledger::spend(&mut tx, run).await?;
-        let mut budget = Budget::new(used, newest_limits(&mut tx, run).await?);
-        let Found { work, mut open, .. } = found;
-        let mut kept = Vec::with_capacity(work.len());
-        for task in work {
-            let worst = (!task.reserved).then(|| task.worst()).transpose()?;
-            if budget.take(worst) {
-                kept.push(task);
-            }
+        let mut budget = Budget::new(used, limits);
+        let Found {
+            mut work, mut open, ..
+        } = found;
+        lapse(&mut tx, &mut work, now).await?;
+        if metered {
+            quotas::lock(&mut tx, run, now).await?;
+            meters = quotas::meters(&mut tx, run, now).await?;
         }
-        let mut claim = Claim {
-            next_at,
-            over_budget: budget.into_over(),
-            ..Claim::default()
-        };
-        if !kept.is_empty() {
-            mark_claimed(&mut tx, &kept, now, hold).await?;
-            claim.tasks = claimed(&mut tx, kept, &mut open).await?;
+        let taken = take(&mut budget, &mut meters, work, &open)?;
+        let mut claim = Claim::default();
+        if !taken.is_empty() {
+            mark_claimed(&mut tx, &taken, now, ask.hold).await?;
+            grant(&mut tx, &taken, &meters).await?;
+            claim.tasks = claimed(&mut tx, taken, &mut open, budget.is_limited()).await?;
+        }
+        claim.over_budget = budget.into_over();
+        if claim.over_budget.is_some() && claim.tasks.is_empty() {
+            claim.under_way = under_way(&mut tx, run, now).await?;
         }
         commit(tx).await?;
-        Ok(claim)
+        let mut full = meters.closed();
+        full.retain(|name| !closed.contains(name));
+        claim.next_at = earlier(next_at, meters.retry_at());
+        Ok((claim, full))
+    }
+}
+
+/// The tasks that fit.
+fn take(
+    budget: &mut Budget,
+    meters: &mut Meters,
+    work: Vec<Due>,
+    open: &HashMap<i64, Open>,
+) -> Result<Vec<Taken>> {
+    let mut taken = Vec::with_capacity(work.len());
+    for due in work {
+        let asked = open.get(&due.seq).map_or(0, Open::asked);
+        let worst = due.worst()?;
+        let need = Need::of(worst, asked);
+        if meters.fits(&due.model, need) && budget.take(worst) {
+            let granted = meters.take(&due.model, need);
+            taken.push(Taken { due, granted });
+        }
+    }
+    Ok(taken)
+}
+
+fn earlier(a: Option<i64>, b: Option<i64>) -> Option<i64> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (a, b) => a.or(b),
+    }
+}
+
+/// Whether an attempt of the run may still be reported, and give back some of what it reserved.
+async fn under_way(tx: &mut Tx, run: RunId, now: i64) -> Result<bool, Fault> {
+    let found = query_scalar!(
+        r#"SELECT EXISTS (SELECT FROM tasks t WHERE t.run_id = $1 AND t.state = 'dispatched')
+               OR EXISTS (SELECT FROM outbox o JOIN tasks t ON t.seq = o.task_seq
+                           WHERE o.run_id = $1 AND o.due > $2 AND t.claimed_at IS NOT NULL) AS "found!""#,
+        run.0,
+        Micros(now)
+    );
+    db(found.fetch_one(&mut **tx)).await
+}
+
+/// Claims that were not sent in time: whether they were sent after all, nobody knows.
+async fn lapse(tx: &mut Tx, work: &mut [Due], now: i64) -> Result<(), Fault> {
+    let lapsed: Vec<i64> = work.iter().filter(|d| d.lapsed).map(|d| d.seq).collect();
+    if lapsed.is_empty() {
+        return Ok(());
+    }
+    ledger::expire(tx, &lapsed, now).await?;
+    let plan = query!(
+        "UPDATE tasks SET epoch = epoch + 1, claimed_at = NULL WHERE seq = ANY($1)",
+        &lapsed
+    );
+    db(plan.execute(&mut **tx)).await?;
+    work.iter_mut()
+        .filter(|d| d.lapsed)
+        .for_each(|d| d.epoch += 1);
+    Ok(())
+}
+
+async fn grant(tx: &mut Tx, taken: &[Taken], meters: &Meters) -> Result<(), Fault> {
+    let granted = taken.iter().filter_map(|t| {
+        let granted = t.granted.as_ref()?;
+        Some((t.due.seq, t.due.epoch, granted))
+    });
+    let granted: Vec<_> = granted.collect();
+    match granted.is_empty() {
+        true => Ok(()),
+        false => quotas::grant(tx, &granted, &meters.taken()).await,
     }
 }
 
@@ -126,11 +263,13 @@ async fn next_at(tx: &mut Tx, run: RunId, now: i64) -> Result<Option<i64>, Fault
 }
 
 /// Takes due tasks until as many as wanted have something to ask.
-async fn find(tx: &mut Tx, run: RunId, wanted: usize, now: i64) -> Result<Found, Fault> {
+async fn find(tx: &mut Tx, ask: Ask, closed: &[String]) -> Result<Found, Fault> {
+    let wanted = ask.limit;
     let mut found = Found::default();
     let mut seen: Vec<i64> = vec![];
     while found.work.len() < wanted {
-        let due = due(tx, run, wanted - found.work.len(), now, &seen).await?;
+        let left = wanted - found.work.len();
+        let due = due(tx, Ask { limit: left, ..ask }, &seen, closed).await?;
         if due.is_empty() {
             break;
         }
@@ -148,25 +287,21 @@ async fn find(tx: &mut Tx, run: RunId, wanted: usize, now: i64) -> Result<Found,
 
 /// Both rows are locked, so that both are seen as they are now: another claim may just have moved them. The task comes
 /// first: who holds a task may write its outbox row, and must not find it held by somebody who then waits.
-async fn due(
-    tx: &mut Tx,
-    run: RunId,
-    limit: usize,
-    now: i64,
-    seen: &[i64],
-) -> Result<Vec<Due>, Fault> {
+async fn due(tx: &mut Tx, ask: Ask, seen: &[i64], closed: &[String]) -> Result<Vec<Due>, Fault> {
     let due = query_as!(
         Due,
-        r#"SELECT t.seq, t.id, t.round_id, t.epoch, t.claimed_at IS NOT NULL AS "reserved!",
+        r#"SELECT t.seq, t.id, t.model, t.round_id, t.epoch, t.claimed_at IS NOT NULL AS "lapsed!",
                   t.worst_calls AS calls, t.worst_tokens AS tokens, t.worst_cost_micros AS cost_micros
              FROM outbox o JOIN tasks t ON t.seq = o.task_seq
             WHERE o.run_id = $1 AND o.due <= $2 AND o.task_seq <> ALL($4) AND t.state = 'planned'
+              AND t.model <> ALL($5)
             ORDER BY o.due, o.task_seq LIMIT $3
               FOR NO KEY UPDATE OF t, o SKIP LOCKED"#,
-        run.0,
-        Micros(now),
-        crate::codec::int(limit as u64),
-        seen
+        ask.run.0,
+        Micros(ask.now),
+        crate::codec::int(ask.limit as u64),
+        seen,
+        closed
     );
     db(due.fetch_all(&mut **tx)).await
 }
@@ -219,14 +354,9 @@ async fn close_settled(tx: &mut Tx, tasks: &[Due], now: i64) -> Result<(), Fault
     close_done(tx, &seqs, &nobody, now).await
 }
 
-async fn mark_claimed(tx: &mut Tx, tasks: &[Due], now: i64, hold: i64) -> Result<(), Fault> {
-    let fresh: Vec<i64> = tasks
-        .iter()
-        .filter(|d| !d.reserved)
-        .map(|d| d.seq)
-        .collect();
-    ledger::reserve(tx, &fresh, now).await?;
-    let seqs: Vec<i64> = tasks.iter().map(|d| d.seq).collect();
+async fn mark_claimed(tx: &mut Tx, tasks: &[Taken], now: i64, hold: i64) -> Result<(), Fault> {
+    let seqs: Vec<i64> = tasks.iter().map(|t| t.due.seq).collect();
+    ledger::reserve(tx, &seqs, now).await?;
     let mark = query!(
         "UPDATE tasks SET claimed_at = $2 WHERE seq = ANY($1)",
         &seqs,
@@ -247,10 +377,11 @@ async fn mark_claimed(tx: &mut Tx, tasks: &[Due], now: i64, hold: i64) -> Result
 /// Joins the claimed tasks with their bodies and open items.
 async fn claimed(
     tx: &mut Tx,
-    tasks: Vec<Due>,
+    tasks: Vec<Taken>,
     open: &mut HashMap<i64, Open>,
+    limited: bool,
 ) -> Result<Vec<Claimed>, Fault> {
-    let seqs: Vec<i64> = tasks.iter().map(|d| d.seq).collect();
+    let seqs: Vec<i64> = tasks.iter().map(|t| t.due.seq).collect();
     let bodies = query!(
         "SELECT task_seq, body FROM task_bodies WHERE task_seq = ANY($1)",
         &seqs
@@ -260,17 +391,23 @@ async fn claimed(
         bodies.into_iter().map(|b| (b.task_seq, b.body)).collect();
     tasks
         .into_iter()
-        .map(|task| {
-            let id = task.id.to_string();
+        .map(|Taken { due, granted }| {
+            let id = due.id.to_string();
             let at = At("tasks", &id);
-            let body = bodies.remove(&task.seq);
-            let items = open.remove(&task.seq).unwrap_or_default();
+            let body = bodies.remove(&due.seq);
+            let items = open.remove(&due.seq).unwrap_or_default();
+            let counted = limited || granted.is_some();
+            let grant = granted.map(|g| Grant {
+                requests: g.requests,
+                before: g.before,
+            });
             Ok(Claimed {
-                task: TaskId(task.id),
-                epoch: at.number(task.epoch)?,
+                task: TaskId(due.id),
+                epoch: at.number(due.epoch)?,
                 body: body.ok_or_else(|| at.corrupt("an open task has no body"))?,
                 open: items.places,
                 known: items.known,
+                terms: counted.then_some(Terms { grant }),
             })
         })
         .collect()

@@ -52,6 +52,18 @@ pub async fn reserve(tx: &mut Tx, seqs: &[i64], now: i64) -> Result<(), Fault> {
     Ok(())
 }
 
+/// Says of the present epochs of tasks that nobody knows what became of them: what they had reserved stays charged.
+pub async fn expire(tx: &mut Tx, seqs: &[i64], now: i64) -> Result<(), Fault> {
+    let rows = query!(
+        "INSERT INTO ledger (run_id, task_seq, epoch, kind, calls, tokens, cost_micros, created_at)
+         SELECT run_id, seq, epoch, 'expire', 0, 0, 0, $2 FROM tasks WHERE seq = ANY($1)",
+        seqs,
+        Micros(now) as Micros
+    );
+    db(rows.execute(&mut **tx)).await?;
+    Ok(())
+}
+
 /// Reports to be settled. The first report of an attempt gives back its reservation; one of another worker
 /// (the queue delivered the attempt twice) is charged in full; the same report again changes nothing.
 #[derive(Default)]
@@ -70,8 +82,11 @@ struct Row<'a> {
 }
 
 impl<'a> Settlement<'a> {
-    /// Books a report of a task.
+    /// Books a report of a task. Who declined an attempt says nothing of what others did under it.
     pub fn book(&mut self, task_seq: i64, report: &'a Report) {
+        if report.counted.declined {
+            return;
+        }
         let workers = self.attempts.entry((task_seq, report.epoch)).or_default();
         let first = workers.is_empty();
         if workers.insert(&report.worker) {

@@ -8,6 +8,7 @@
 //! | `tasks`, `claim` | dispatch, rescue, revive; claims |
 //! | `apply` | reports |
 //! | `ledger` | reserve, settle, expire |
+//! | `quotas` | what models' servers allow |
 //! | `results` | what the planner and people read |
 //! | `retention` | deleting runs that are over |
 //! | `shared` | whose turn it is, who leads, what was lost |
@@ -23,11 +24,12 @@
 //!
 //! Every write is one transaction at the level *read committed*. Who writes several kinds of rows takes their
 //! locks in one order: tasks (by number), answers (by key), grades, items, rounds (by number), what runs have used
-//! (by run). So two writers never wait for each other in a circle; where a foreign statement makes them do it all
+//! (by run), limits of models (by model), grants. So two writers never wait for each other in a circle; where a foreign statement makes them do it all
 //! the same, the transaction is tried again.
 //!
 //! * Claims take different tasks side by side (`FOR NO KEY UPDATE SKIP LOCKED`); only the reservation itself is
-//!   made under a lock, that of the run's row in `run_spend`, so the cap holds.
+//!   made under a lock, that of the run's row in `run_spend`, so the cap holds. Grants of a limited model are made
+//!   under the lock of its row in `model_limits`.
 //! * Reports are applied under the lock of their tasks: of two equal ones, the second finds the task closed.
 //! * Planners of one step meet at `unique (run_id, round, step)`: the second waits, then hears that it is planned.
 
@@ -39,6 +41,7 @@ mod examples;
 mod fault;
 mod ledger;
 mod plans;
+mod quotas;
 mod results;
 mod retention;
 mod runs;

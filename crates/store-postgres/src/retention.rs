@@ -56,6 +56,7 @@ impl Retention for PostgresStore {
                         WHERE p.run_id = r.id) AS "tasks!",
                       (SELECT count(*) FROM rounds p WHERE p.run_id = r.id) AS "rounds!",
                       (SELECT count(*) FROM run_limits l WHERE l.run_id = r.id) AS "limits!",
+                      (SELECT count(*) FROM run_models m WHERE m.run_id = r.id) AS "models!",
                       (SELECT count(*) FROM run_tags t WHERE t.run_id = r.id) AS "tags!",
                       (SELECT count(*) FROM run_spend s WHERE s.run_id = r.id) AS "spend!"
                  FROM runs r WHERE r.id = $1"#,
@@ -253,6 +254,13 @@ async fn delete(
         .execute(conn),
         Part::Limits => query!(
             "DELETE FROM run_limits WHERE seq IN (SELECT seq FROM run_limits WHERE run_id = $1 LIMIT $2)",
+            run,
+            limit
+        )
+        .execute(conn),
+        Part::Models => query!(
+            "DELETE FROM run_models WHERE run_id = $1
+                AND name IN (SELECT name FROM run_models WHERE run_id = $1 LIMIT $2)",
             run,
             limit
         )

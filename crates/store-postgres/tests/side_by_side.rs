@@ -44,6 +44,7 @@ async fn coordinators_with_pools_of_their_own_share_a_database() {
         let stores = join_all((0..4).map(|_| open(name))).await;
         let stores: Vec<&dyn Store> = stores.iter().map(|s| s as &dyn Store).collect();
         conformance::coordinators_share(&stores).await;
+        conformance::coordinators_share_a_quota(&stores).await;
         counters_equal_a_recount(name).await;
     }
 }
@@ -135,6 +136,7 @@ async fn nobody_waits_in_a_circle() {
     let stores = join_all((0..4).map(|_| open("circle"))).await;
     let handles: Vec<&dyn Store> = stores.iter().map(|s| s as &dyn Store).collect();
     conformance::coordinators_share(&handles).await;
+    conformance::coordinators_share_a_quota(&handles).await;
     for store in &stores {
         store.close().await;
     }

@@ -12,6 +12,7 @@ use crate::{
     Tx,
     codec::{At, db, rows},
     ledger::Settlement,
+    quotas,
 };
 use domain::run::TaskState;
 use sqlx::query;
@@ -69,6 +70,8 @@ pub async fn apply(
         settlement.book(k.task.seq, k.task.report);
     }
     settlement.write(tx, now).await?;
+    let reports = known.iter().map(|k| (k.task.seq, k.task.report));
+    applied.held = quotas::book(tx, reports, now).await?;
     Ok(applied)
 }
 

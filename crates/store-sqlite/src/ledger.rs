@@ -44,6 +44,22 @@ pub async fn reserve(tx: &mut Tx, seqs: &str, now: i64) -> Result<()> {
     Ok(())
 }
 
+/// Says of the present epochs of tasks (a JSON list of their numbers) that nobody knows what became of them: what they
+/// had reserved stays charged.
+pub async fn expire(tx: &mut Tx, seqs: &str, now: i64) -> Result<()> {
+    query!(
+        "INSERT INTO ledger (run_id, task_seq, epoch, kind, calls, tokens, cost_micros, created_at)
+         SELECT t.run_id, t.seq, t.epoch, 'expire', 0, 0, 0, ?2
+           FROM json_each(?1) k CROSS JOIN tasks t ON t.seq = k.value",
+        seqs,
+        now
+    )
+    .execute(&mut **tx)
+    .await
+    .map_err(db)?;
+    Ok(())
+}
+
 /// Reports to be settled. The first report of an attempt gives back its reservation; one of another worker
 /// (the queue delivered the attempt twice) is charged in full; the same report again changes nothing.
 #[derive(Default)]
@@ -57,8 +73,11 @@ pub struct Settlement<'a> {
 struct Row<'a>(i64, u32, &'a str, bool, i64, i64, i64);
 
 impl<'a> Settlement<'a> {
-    /// Books a report of a task.
+    /// Books a report of a task. Who declined an attempt says nothing of what others did under it.
     pub fn book(&mut self, task_seq: i64, report: &'a Report) {
+        if report.counted.declined {
+            return;
+        }
         let workers = self.attempts.entry((task_seq, report.epoch)).or_default();
         let first = workers.is_empty();
         if workers.insert(&report.worker) {

@@ -8,6 +8,7 @@
 //! | `tasks` | claim, dispatch, rescue, revive |
 //! | `apply` | reports |
 //! | `ledger` | reserve, settle, expire |
+//! | `quotas` | what models' servers allow |
 //! | `results` | what the planner and people read |
 //! | `shared` | whose turn it is, who leads, what was lost |
 //! | `retention` | deleting runs that are over |
@@ -22,6 +23,7 @@ mod codec;
 mod examples;
 mod ledger;
 mod plans;
+mod quotas;
 mod results;
 mod retention;
 mod runs;

@@ -71,6 +71,7 @@ impl Retention for SqliteStore {
                         WHERE p.run_id = r.id) AS "tasks!: i64",
                       (SELECT count(*) FROM rounds p WHERE p.run_id = r.id) AS "rounds!: i64",
                       (SELECT count(*) FROM run_limits l WHERE l.run_id = r.id) AS "limits!: i64",
+                      (SELECT count(*) FROM run_models m WHERE m.run_id = r.id) AS "models!: i64",
                       (SELECT count(*) FROM run_tags t WHERE t.run_id = r.id) AS "tags!: i64",
                       (SELECT count(*) FROM run_spend s WHERE s.run_id = r.id) AS "spend!: i64"
                  FROM runs r WHERE r.id = ?1"#,
@@ -295,6 +296,13 @@ async fn delete(
         .execute(conn),
         Part::Limits => query!(
             "DELETE FROM run_limits WHERE seq IN (SELECT seq FROM run_limits WHERE run_id = ?1 LIMIT ?2)",
+            run,
+            limit
+        )
+        .execute(conn),
+        Part::Models => query!(
+            "DELETE FROM run_models WHERE run_id = ?1
+                AND name IN (SELECT name FROM run_models WHERE run_id = ?1 LIMIT ?2)",
             run,
             limit
         )

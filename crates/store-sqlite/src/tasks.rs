@@ -4,8 +4,7 @@ use crate::{
     SqliteStore, Tx,
     apply::apply,
     codec::{At, db, int, reply, rows},
-    ledger,
-    runs::newest_limits,
+    ledger, quotas,
 };
 use async_trait::async_trait;
 use domain::{
@@ -15,15 +14,21 @@ use domain::{
 };
 use sqlx::{query, query_as, query_scalar};
 use std::collections::HashMap;
-use store::{Applied, Claim, Claimed, Result, RetryPolicy, Tasks, budget::Budget};
-use wire::Report;
+use store::{
+    Applied, Claim, Claimed, Result, RetryPolicy, Tasks,
+    budget::Budget,
+    quota::{Granted, Meters, Need},
+};
+use wire::{Grant, Report, Terms};
 
 /// A task whose time has come.
 struct Due {
     seq: i64,
     id: String,
+    model: String,
     epoch: i64,
-    reserved: bool,
+    /// It was claimed, and not sent in time.
+    lapsed: bool,
     calls: i64,
     tokens: i64,
     cost_micros: i64,
@@ -47,33 +52,78 @@ struct Open {
     known: Vec<(u32, Reply)>,
 }
 
+impl Open {
+    /// How many questions are to be asked.
+    fn asked(&self) -> u64 {
+        (self.places.len() - self.known.len()) as u64
+    }
+}
+
+/// What limits a claim.
+struct Bounds {
+    budget: Budget,
+    meters: Meters,
+}
+
+impl Bounds {
+    /// Takes a task if it fits; with what it was granted of its model's quota.
+    fn take(&mut self, due: &Due, asked: u64) -> Result<Option<Option<Granted>>> {
+        let worst = due.worst()?;
+        let need = Need::of(worst, asked);
+        let fits = self.meters.fits(&due.model, need) && self.budget.take(worst);
+        Ok(fits.then(|| self.meters.take(&due.model, need)))
+    }
+}
+
+/// A task that is claimed.
+struct Taken {
+    due: Due,
+    granted: Option<Granted>,
+}
+
 #[async_trait]
 impl Tasks for SqliteStore {
     async fn claim(&self, run: RunId, limit: u32, now: i64, hold: i64) -> Result<Claim> {
         let run = run.to_string();
         let mut tx = self.write().await?;
-        let mut claim = Claim {
-            next_at: next_at(&mut tx, &run, now).await?,
-            ..Claim::default()
-        };
+        let next_at = next_at(&mut tx, &run, now).await?;
         let used = ledger::spend(&mut tx, &run).await?;
-        let mut budget = Budget::new(used, newest_limits(&mut tx, &run).await?);
+        let (limits, metered) = quotas::limits(&mut tx, &run).await?;
+        let mut bounds = Bounds {
+            budget: Budget::new(used, limits),
+            meters: match metered {
+                true => quotas::meters(&mut tx, &run, now).await?,
+                false => Meters::default(),
+            },
+        };
+        let mut claim = Claim::default();
         let mut wanted = limit as usize;
-        while wanted > 0 && budget.over().is_none() {
-            let due = due(&mut tx, &run, wanted, now).await?;
+        while wanted > 0 && bounds.budget.over().is_none() {
+            // What a model has no room for is not looked at again.
+            let closed = bounds.meters.closed();
+            let mut due = due(&mut tx, &run, (wanted, now), &closed).await?;
             if due.is_empty() {
                 break;
             }
+            lapse(&mut tx, &mut due, now).await?;
             let mut open = open_items(&mut tx, &due).await?;
             let (work, settled): (Vec<_>, Vec<_>) =
                 due.into_iter().partition(|d| open.contains_key(&d.seq));
             close_settled(&mut tx, &settled, now).await?;
-            let work = affordable(&mut budget, work)?;
-            mark_claimed(&mut tx, &work, now, hold).await?;
-            wanted -= work.len();
-            claim.tasks.extend(claimed(&mut tx, work, &mut open).await?);
+            let taken = take(&mut bounds, work, &open)?;
+            mark_claimed(&mut tx, &taken, now, hold).await?;
+            grant(&mut tx, &taken, &bounds.meters).await?;
+            wanted -= taken.len();
+            let limited = bounds.budget.is_limited();
+            let claimed = claimed(&mut tx, taken, &mut open, limited).await?;
+            claim.tasks.extend(claimed);
         }
-        claim.over_budget = budget.into_over();
+        bounds.meters.closed();
+        claim.next_at = earlier(next_at, bounds.meters.retry_at());
+        claim.over_budget = bounds.budget.into_over();
+        if claim.over_budget.is_some() && claim.tasks.is_empty() {
+            claim.under_way = under_way(&mut tx, &run, now).await?;
+        }
         tx.commit().await.map_err(db)?;
         Ok(claim)
     }
@@ -185,16 +235,71 @@ impl Tasks for SqliteStore {
     }
 }
 
-/// Keeps the tasks that fit.
-fn affordable(budget: &mut Budget, due: Vec<Due>) -> Result<Vec<Due>> {
-    let mut kept = Vec::with_capacity(due.len());
-    for task in due {
-        let worst = (!task.reserved).then(|| task.worst()).transpose()?;
-        if budget.take(worst) {
-            kept.push(task);
+/// The tasks that fit.
+fn take(bounds: &mut Bounds, due: Vec<Due>, open: &HashMap<i64, Open>) -> Result<Vec<Taken>> {
+    let mut taken = Vec::with_capacity(due.len());
+    for due in due {
+        let asked = open.get(&due.seq).map_or(0, Open::asked);
+        if let Some(granted) = bounds.take(&due, asked)? {
+            taken.push(Taken { due, granted });
         }
     }
-    Ok(kept)
+    Ok(taken)
+}
+
+fn earlier(a: Option<i64>, b: Option<i64>) -> Option<i64> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (a, b) => a.or(b),
+    }
+}
+
+/// Whether an attempt of the run may still be reported, and give back some of what it reserved.
+async fn under_way(tx: &mut Tx, run: &str, now: i64) -> Result<bool> {
+    query_scalar!(
+        r#"SELECT EXISTS (SELECT 1 FROM tasks t INDEXED BY tasks_dispatched
+                           WHERE t.run_id = ?1 AND t.state = 'dispatched')
+               OR EXISTS (SELECT 1 FROM outbox o INDEXED BY outbox_due CROSS JOIN tasks t ON t.seq = o.task_seq
+                           WHERE o.run_id = ?1 AND o.due > ?2 AND t.claimed_at IS NOT NULL) AS "found!: bool""#,
+        run,
+        now
+    )
+    .fetch_one(&mut **tx)
+    .await
+    .map_err(db)
+}
+
+/// Claims that were not sent in time: whether they were sent after all, nobody knows.
+async fn lapse(tx: &mut Tx, due: &mut [Due], now: i64) -> Result<()> {
+    let lapsed: Vec<i64> = due.iter().filter(|d| d.lapsed).map(|d| d.seq).collect();
+    if lapsed.is_empty() {
+        return Ok(());
+    }
+    let seqs = rows(&lapsed)?;
+    ledger::expire(tx, &seqs, now).await?;
+    query!(
+        "UPDATE tasks SET epoch = epoch + 1, claimed_at = NULL WHERE seq IN (SELECT value FROM json_each(?1))",
+        seqs
+    )
+    .execute(&mut **tx)
+    .await
+    .map_err(db)?;
+    due.iter_mut()
+        .filter(|d| d.lapsed)
+        .for_each(|d| d.epoch += 1);
+    Ok(())
+}
+
+async fn grant(tx: &mut Tx, taken: &[Taken], meters: &Meters) -> Result<()> {
+    let granted = taken.iter().filter_map(|t| {
+        let granted = t.granted.as_ref()?;
+        Some((t.due.seq, t.due.epoch, granted))
+    });
+    let granted: Vec<_> = granted.collect();
+    match granted.is_empty() {
+        true => Ok(()),
+        false => quotas::grant(tx, &granted, &meters.taken()).await,
+    }
 }
 
 async fn next_at(tx: &mut Tx, run: &str, now: i64) -> Result<Option<i64>> {
@@ -208,18 +313,26 @@ async fn next_at(tx: &mut Tx, run: &str, now: i64) -> Result<Option<i64>> {
     .map_err(db)
 }
 
-async fn due(tx: &mut Tx, run: &str, limit: usize, now: i64) -> Result<Vec<Due>> {
+/// At most so many at this time; none of the models of these names.
+async fn due(
+    tx: &mut Tx,
+    run: &str,
+    (limit, now): (usize, i64),
+    closed: &[String],
+) -> Result<Vec<Due>> {
     let limit = int(limit as u64);
+    let closed = rows(closed)?;
     query_as!(
         Due,
-        r#"SELECT t.seq, t.id, t.epoch, t.claimed_at IS NOT NULL AS "reserved!: bool",
+        r#"SELECT t.seq, t.id, t.model, t.epoch, t.claimed_at IS NOT NULL AS "lapsed!: bool",
                   t.worst_calls AS calls, t.worst_tokens AS tokens, t.worst_cost_micros AS cost_micros
              FROM outbox o INDEXED BY outbox_due CROSS JOIN tasks t ON t.seq = o.task_seq
-            WHERE o.run_id = ?1 AND o.due <= ?2
+            WHERE o.run_id = ?1 AND o.due <= ?2 AND t.model NOT IN (SELECT value FROM json_each(?4))
             ORDER BY o.due, o.task_seq LIMIT ?3"#,
         run,
         now,
-        limit
+        limit,
+        closed
     )
     .fetch_all(&mut **tx)
     .await
@@ -318,14 +431,9 @@ pub async fn close_done(tx: &mut Tx, batch: &str, now: i64) -> Result<()> {
     Ok(())
 }
 
-async fn mark_claimed(tx: &mut Tx, tasks: &[Due], now: i64, hold: i64) -> Result<()> {
-    let fresh: Vec<_> = tasks
-        .iter()
-        .filter(|d| !d.reserved)
-        .map(|d| d.seq)
-        .collect();
-    ledger::reserve(tx, &rows(&fresh)?, now).await?;
-    let seqs = rows(&tasks.iter().map(|d| d.seq).collect::<Vec<_>>())?;
+async fn mark_claimed(tx: &mut Tx, tasks: &[Taken], now: i64, hold: i64) -> Result<()> {
+    let seqs = rows(&tasks.iter().map(|t| t.due.seq).collect::<Vec<_>>())?;
+    ledger::reserve(tx, &seqs, now).await?;
     // At least one microsecond: what this claim took must not be due within it.
     let due = now.saturating_add(hold.max(1));
     query!(
@@ -351,10 +459,11 @@ async fn mark_claimed(tx: &mut Tx, tasks: &[Due], now: i64, hold: i64) -> Result
 /// Joins the claimed tasks with their bodies and open items.
 async fn claimed(
     tx: &mut Tx,
-    tasks: Vec<Due>,
+    tasks: Vec<Taken>,
     open: &mut HashMap<i64, Open>,
+    limited: bool,
 ) -> Result<Vec<Claimed>> {
-    let seqs = rows(&tasks.iter().map(|d| d.seq).collect::<Vec<_>>())?;
+    let seqs = rows(&tasks.iter().map(|t| t.due.seq).collect::<Vec<_>>())?;
     let bodies = query!(
         r#"SELECT b.body FROM json_each(?1) k CROSS JOIN task_bodies b ON b.task_seq = k.value
             ORDER BY k.key"#,
@@ -369,15 +478,21 @@ async fn claimed(
     tasks
         .into_iter()
         .zip(bodies)
-        .map(|(task, row)| {
-            let at = At("tasks", &task.id);
-            let items = open.remove(&task.seq).unwrap_or_default();
+        .map(|(Taken { due, granted }, row)| {
+            let at = At("tasks", &due.id);
+            let items = open.remove(&due.seq).unwrap_or_default();
+            let counted = limited || granted.is_some();
+            let grant = granted.map(|g| Grant {
+                requests: g.requests,
+                before: g.before,
+            });
             Ok(Claimed {
-                task: at.id(&task.id)?,
-                epoch: at.number(task.epoch)?,
+                task: at.id(&due.id)?,
+                epoch: at.number(due.epoch)?,
                 body: row.body,
                 open: items.places,
                 known: items.known,
+                terms: counted.then_some(Terms { grant }),
             })
         })
         .collect()

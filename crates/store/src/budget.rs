@@ -39,10 +39,13 @@ impl Budget {
         }
     }
 
-    /// Takes a task, in the order of the claim, unless it does not fit. Behind the first that does not, only
-    /// those are taken that are reserved already (`worst` is `None`): they cost nothing more.
-    pub fn take(&mut self, worst: Option<Spend>) -> bool {
-        let Some(worst) = worst else { return true };
+    /// Whether anything is limited.
+    pub fn is_limited(&self) -> bool {
+        self.limits != Limits::default()
+    }
+
+    /// Takes a task, in the order of the claim, unless it does not fit. Behind the first that does not, none is taken.
+    pub fn take(&mut self, worst: Spend) -> bool {
         if let Some((name, cap, asked)) = self.used.breaks(&worst, &self.limits) {
             self.over.get_or_insert((name.to_owned(), cap, asked));
         }

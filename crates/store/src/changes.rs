@@ -59,7 +59,13 @@ impl<'a> Changes<'a> {
         }
         match verdict.next {
             Next::Done => self.done.push((task.seq, &task.report.worker)),
-            Next::Regrade => self.plan(task, task.attempts, now, None),
+            Next::Again { after_ms, message } => {
+                if let Some(message) = message {
+                    trouble(&mut applied.trouble, task.run, message);
+                }
+                let at = now.saturating_add(int(after_ms).saturating_mul(1000));
+                self.plan(task, task.attempts, at, message);
+            }
             Next::Stop { message } => {
                 first_of_run(&mut applied.stop, task.run, message);
                 self.plan(task, task.attempts, now, Some(message));

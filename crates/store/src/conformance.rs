@@ -11,7 +11,8 @@
 //! A store that is not there everywhere names a function that says whether a test is skipped:
 //! `conformance_suite!(open, unless skipped)`. [`Twin`] makes one store of two, and fails where they differ.
 //!
-//! [`coordinators_share`] is called with as many handles of a store as it has coordinators.
+//! [`coordinators_share`] and [`coordinators_share_a_quota`] are called with as many handles of a store as it has
+//! coordinators.
 //!
 //! [`history`] checks the questions of `docs/sql.md`, whose answers are recomputed from the raw rows.
 //!
@@ -26,6 +27,7 @@ mod ledger;
 mod load;
 pub mod model;
 mod plans;
+mod quotas;
 mod reports;
 mod results;
 mod retention;
@@ -41,6 +43,7 @@ pub use examples::*;
 pub use ledger::*;
 pub use load::{Throughput, throughput};
 pub use plans::*;
+pub use quotas::*;
 pub use reports::*;
 pub use results::*;
 pub use retention::*;
@@ -98,6 +101,15 @@ macro_rules! conformance_suite {
             grades_and_replies_come_back_to_the_bit
             pairs_are_stored_once
             two_runs_of_a_plan_have_one_projection
+            a_quota_holds_over_all_runs
+            what_is_granted_counts_until_a_window_after_its_report
+            a_lost_grant_counts_to_its_end
+            the_smallest_quota_holds
+            a_server_that_asks_for_it_is_left_alone
+            what_was_not_asked_costs_no_attempt
+            a_declined_attempt_stays_charged
+            a_full_budget_waits_for_what_is_under_way
+            a_lapsed_claim_is_not_waited_for
             running_runs_are_listed_with_their_flight
             each_loss_has_its_clock
             an_old_beat_is_no_sign_of_life

@@ -8,11 +8,12 @@
 //! | [`Tasks`] | the outbox, dispatch, reports, rescue, the ledger |
 //! | [`Results`] | what the planner and the reports for people read |
 //! | [`Shared`] | whose turn it is, who leads, who still works, what was lost |
+//! | [`Quotas`] | what a model's server allows, over all runs |
 //! | [`Retention`] | getting rid of runs that are over |
 //!
 //! [`Store`] is all of them. Adapters: `store-sqlite` and, for a cluster, `store-postgres`. What they have in common
-//! and is no SQL stands here: [`verdict`] and [`changes`] (what reports mean), [`budget`], [`codec`], [`projection`], and
-//! how runs are pruned ([`retention`]).
+//! and is no SQL stands here: [`verdict`] and [`changes`] (what reports mean), [`budget`], [`quota`], [`codec`],
+//! [`projection`], and how runs are pruned ([`retention`]).
 //! Every write is one transaction; a write that was applied before changes nothing when applied again.
 //! Times are UTC microseconds and are passed in: no adapter reads a clock.
 
@@ -22,10 +23,12 @@ pub mod codec;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 pub mod projection;
+pub mod quota;
 pub mod retention;
 mod shared;
 pub mod verdict;
 
+pub use quota::{Quota, Quotas, RunModel};
 pub use retention::Retention;
 pub use shared::{Beat, LeaseAsk, Loss, Lost, RescuePolicy, Running, Shared};
 
@@ -40,11 +43,11 @@ use domain::{
     run::{Item, Limits, Member, Pair, RoundKind, RunKind, RunStatus, Spend, StepKey},
 };
 use serde::{Deserialize, Serialize};
-use wire::Report;
+use wire::{Report, Terms};
 
 /// A store: all aggregates behind one handle.
-pub trait Store: Runs + Examples + Plans + Tasks + Results + Shared + Retention {}
-impl<T: Runs + Examples + Plans + Tasks + Results + Shared + Retention> Store for T {}
+pub trait Store: Runs + Examples + Plans + Tasks + Results + Shared + Quotas + Retention {}
+impl<T: Runs + Examples + Plans + Tasks + Results + Shared + Quotas + Retention> Store for T {}
 
 /// Why the store could not do it.
 #[derive(Debug, thiserror::Error)]
@@ -261,6 +264,8 @@ pub struct Claimed {
     pub open: Vec<u32>,
     /// Replies already stored, by place.
     pub known: Vec<(u32, Reply)>,
+    /// What may be sent under it, where the run has a budget or the model a quota.
+    pub terms: Option<Terms>,
 }
 
 /// What a claim brought.
@@ -270,7 +275,11 @@ pub struct Claim {
     pub tasks: Vec<Claimed>,
     /// The next task does not fit in the budget: limit name, cap, and what it would come to.
     pub over_budget: Option<(String, u64, u64)>,
-    /// The earliest `not_before` among tasks that must wait, UTC microseconds.
+    /// Whether what others claimed or sent of the run may still give some of the budget back. Looked up only where
+    /// nothing fits, in the same transaction.
+    pub under_way: bool,
+    /// When something that must wait now may go, UTC microseconds: a task whose time has not come, or a model whose
+    /// limit has no room.
     pub next_at: Option<i64>,
 }
 
@@ -300,22 +309,27 @@ pub struct Applied {
     pub stop: Vec<(RunId, String)>,
     /// The first message of tasks that died, or have to wait, for people.
     pub trouble: Vec<(RunId, String)>,
+    /// The models whose servers asked to be left alone, and until when, UTC microseconds.
+    pub held: Vec<(String, i64)>,
 }
 
 /// The outbox, dispatch, reports, rescue, the ledger.
 #[async_trait]
 pub trait Tasks: Send + Sync {
     /// Claims up to `limit` planned tasks of the run whose time has come, oldest first, and reserves their worst
-    /// case in the ledger: all in one transaction, so that the cap holds. Items whose answers (and grades) are
+    /// case in the ledger: all in one transaction, so that the cap holds. Of a model with a [`Quota`] it claims what
+    /// the quota allows now; of one whose server asked to be left alone, nothing. Items whose answers (and grades) are
     /// stored meanwhile are not open; a task with no open item is closed as done here. A claim that is not
-    /// followed by [`Tasks::dispatched`] within `hold` microseconds can be claimed again (same epoch, no second
-    /// reservation).
+    /// followed by [`Tasks::dispatched`] within `hold` microseconds lapses: whether it was sent nobody knows, so its
+    /// reservation stays charged (ledger row `expire`), and the task can be claimed under the next epoch.
     async fn claim(&self, run: RunId, limit: u32, now: i64, hold: i64) -> Result<Claim>;
     /// The queue has taken these: planned -> dispatched, and their outbox rows are gone.
     async fn dispatched(&self, attempts: &[(TaskId, u32)], now: i64) -> Result<()>;
     /// Applies a batch of reports in one transaction, fenced on `(task, epoch, open state)`: stores answers and
     /// grades under their keys, closes items and tasks, sends failed items back (epoch + 1, attempts + 1,
-    /// `not_before`) or declares the task dead, settles the ledger. A stale report changes no state and no grade; an
+    /// `not_before`) or declares the task dead, settles the ledger, gives back what was granted and not used of a quota,
+    /// and leaves models alone whose servers asked for it. A report of a worker that declined the attempt settles
+    /// nothing. A stale report changes no state and no grade; an
     /// answer in it is kept if its key has none, and its cost is booked. An item that waits for an equal one is closed
     /// with it; an equal item of another task when that task is claimed or reported. A grade is kept only for the
     /// answer that is stored, so of two different answers to one question the second is neither kept nor graded.

@@ -46,6 +46,8 @@ pub enum Part {
     Rounds,
     /// Limits.
     Limits,
+    /// The models it calls.
+    Models,
     /// Tags.
     Tags,
     /// What it used in all.
@@ -70,6 +72,7 @@ pub struct Counts {
     pub tasks: i64,
     pub rounds: i64,
     pub limits: i64,
+    pub models: i64,
     pub tags: i64,
     pub spend: i64,
 }
@@ -90,6 +93,7 @@ impl Counts {
             (Part::Tasks, self.tasks),
             (Part::Rounds, self.rounds),
             (Part::Limits, self.limits),
+            (Part::Models, self.models),
             (Part::Tags, self.tags),
             (Part::Spend, self.spend),
             (Part::Run, 1),
@@ -111,11 +115,12 @@ impl Part {
         Part::Members,
     ];
     /// What stays unless everything goes.
-    pub const ACCOUNTS: [Part; 7] = [
+    pub const ACCOUNTS: [Part; 8] = [
         Part::Ledger,
         Part::Tasks,
         Part::Rounds,
         Part::Limits,
+        Part::Models,
         Part::Tags,
         Part::Spend,
         Part::Run,
@@ -136,6 +141,7 @@ impl Part {
             Part::Tasks => "tasks",
             Part::Rounds => "rounds",
             Part::Limits => "run_limits",
+            Part::Models => "run_models",
             Part::Tags => "run_tags",
             Part::Spend => "run_spend",
             Part::Run => "runs",

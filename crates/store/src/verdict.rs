@@ -29,8 +29,14 @@ pub enum Next<'a> {
         /// The first reason.
         message: &'a str,
     },
-    /// Some replies were kept but not their grades: again at once, and not held against the task.
-    Regrade,
+    /// Some items were not asked, or their replies were kept but not their grades: again, and not held against the
+    /// task.
+    Again {
+        /// The longest wait that was asked for; 0 is at once.
+        after_ms: u64,
+        /// The first reason, where there is one for people.
+        message: Option<&'a str>,
+    },
     /// No call can work: the task waits for the run to go on.
     Stop {
         /// The first reason.
@@ -55,7 +61,8 @@ impl<'a> Verdict<'a> {
                 }
                 Some((Action::StopRun, message)) => next.stop(message),
                 Some((Action::Retry { after_ms }, message)) => next.retry(after_ms, message),
-                None if item.answer.is_some() && item.key == key => next.regrade(),
+                Some((Action::Again { after_ms }, message)) => next.again(after_ms, Some(message)),
+                None if item.answer.is_some() && item.key == key => next.again(0, None),
                 None => next.retry(
                     0,
                     "a worker reported an item that it was not asked, or no answer",
@@ -69,7 +76,7 @@ impl<'a> Verdict<'a> {
     }
 }
 
-/// The gravest holds: stop, then retry, then regrade.
+/// The gravest holds: stop, then retry, then again.
 impl<'a> Next<'a> {
     /// The first message holds.
     fn stop(self, message: &'a str) -> Self {
@@ -90,14 +97,36 @@ impl<'a> Next<'a> {
                 after_ms: after_ms.max(other),
                 message,
             },
-            Next::Done | Next::Regrade => Next::Retry { after_ms, message },
+            // What waits longest holds for all.
+            Next::Again {
+                after_ms: other, ..
+            } => Next::Retry {
+                after_ms: after_ms.max(other),
+                message,
+            },
+            Next::Done => Next::Retry { after_ms, message },
         }
     }
 
-    fn regrade(self) -> Self {
+    /// The longest wait and the first message hold.
+    fn again(self, after_ms: u64, message: Option<&'a str>) -> Self {
         match self {
-            Next::Done => Next::Regrade,
-            next => next,
+            Next::Done => Next::Again { after_ms, message },
+            Next::Again {
+                after_ms: other,
+                message: first,
+            } => Next::Again {
+                after_ms: after_ms.max(other),
+                message: first.or(message),
+            },
+            Next::Retry {
+                after_ms: other,
+                message,
+            } => Next::Retry {
+                after_ms: after_ms.max(other),
+                message,
+            },
+            Next::Stop { message } => Next::Stop { message },
         }
     }
 }

@@ -40,8 +40,33 @@ pub struct Task {
     /// Replies already stored, by place: these are graded, not asked again.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub known: BTreeMap<u32, Reply>,
+    /// What may be sent under this attempt, where somebody counts it; absent where nobody does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub terms: Option<Terms>,
     /// A [`Body`], as planned.
     pub body: Box<RawValue>,
+}
+
+/// What may be sent under an attempt whose calls are counted.
+///
+/// Whoever holds such an attempt for the second time (the queue says so) does not work on it: the first may have made
+/// all its calls. A call that may have been billed is not sent again under the same attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Terms {
+    /// How much of the model's limit is granted; absent for a model without one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grant: Option<Grant>,
+}
+
+/// A part of a model's limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Grant {
+    /// So many requests, those that are sent again included.
+    pub requests: u64,
+    /// Each begun before this: UTC microseconds.
+    pub before: i64,
 }
 
 /// The unchanging part of a task.
@@ -109,6 +134,18 @@ pub enum Order {
     Pause,
 }
 
+/// A word to every worker about a model: its server asked to be left alone. Whoever misses it is told by the server.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Hold {
+    /// [`VERSION`].
+    pub v: u32,
+    /// What the model is ([`Body::identity`]).
+    pub hold: String,
+    /// For so many milliseconds from now.
+    pub for_ms: u64,
+}
+
 /// A worker's report on one attempt.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -123,6 +160,35 @@ pub struct Report {
     pub worker: String,
     /// One for each open item.
     pub items: Vec<ReportItem>,
+    /// What limits need to know.
+    #[serde(default, skip_serializing_if = "Counted::is_plain")]
+    pub counted: Counted,
+}
+
+/// What limits need to know of an attempt.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Counted {
+    /// The attempt had been given out before, and was not worked on: this report says nothing of what the first
+    /// worker did, or still does.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub declined: bool,
+    /// Requests begun under the attempt's [`Grant`], where it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requests: Option<u64>,
+    /// The model's server asks to be left alone for so many milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pause_ms: Option<u64>,
+}
+
+impl Counted {
+    fn is_plain(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+fn is_false(b: &bool) -> bool {
+    !b
 }
 
 /// What became of one item.
@@ -174,6 +240,12 @@ pub enum Action {
         /// 0 leaves it to the coordinator's back-off.
         after_ms: u64,
     },
+    /// Nothing was wrong with it: it was not asked, or its server named the time to ask again. Not held against the
+    /// task.
+    Again {
+        /// Not before this many milliseconds from now.
+        after_ms: u64,
+    },
     /// Give this item up.
     GiveUp,
     /// Nothing of this kind can work: stop the run.
@@ -186,7 +258,7 @@ pub enum WireError {
     /// Not the expected JSON.
     #[error("{what} message is malformed: {source}")]
     Malformed {
-        /// `task`, `report`, `reference`, `beats` or `word`.
+        /// `task`, `report`, `reference`, `beats`, `word` or `hold`.
         what: &'static str,
         /// What serde says.
         source: serde_json::Error,
@@ -205,7 +277,7 @@ pub enum WireError {
         "{what} message has version {found}, this program reads version {VERSION}: upgrade the older side"
     )]
     Version {
-        /// `task`, `report`, `reference`, `beats` or `word`.
+        /// `task`, `report`, `reference`, `beats`, `word` or `hold`.
         what: &'static str,
         /// The version found.
         found: u32,
@@ -277,6 +349,7 @@ impl Report {
             epoch: task.epoch,
             worker: worker.to_owned(),
             items: failed(task.asked(body), action, message),
+            counted: Counted::default(),
         }
     }
 
@@ -309,6 +382,21 @@ impl Beats {
     /// When it is no sign of life, or one of another version.
     pub fn decode(bytes: &[u8]) -> Result<Self, WireError> {
         decode(bytes, "beats", |b: &Self| b.v)
+    }
+}
+
+impl Hold {
+    /// Encodes the message.
+    pub fn encode(&self) -> Vec<u8> {
+        serde_json::to_vec(self).unwrap_or_default()
+    }
+
+    /// Decodes the message.
+    ///
+    /// # Errors
+    /// When it is no word about a model, or one of another version.
+    pub fn decode(bytes: &[u8]) -> Result<Self, WireError> {
+        decode(bytes, "hold", |h: &Self| h.v)
     }
 }
 

@@ -54,6 +54,7 @@ impl Reference {
             epoch: self.epoch,
             worker: worker.to_owned(),
             items: crate::failed(self.items.iter().copied(), action, message),
+            counted: crate::Counted::default(),
         }
     }
 }

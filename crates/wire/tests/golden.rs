@@ -2,7 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a failure here is a failed test")]
 
-use wire::{Action, Order, Reference, Report, Task, VERSION, WireError, Word};
+use wire::{
+    Action, Counted, Grant, Hold, Order, Reference, Report, Task, Terms, VERSION, WireError, Word,
+};
 
 const CANCEL: &str = r#"{"v":1,"word":"cancel","run":"01936f1c-0000-7000-8000-000000000001"}"#;
 const PAUSE: &str = r#"{"v":1,"word":"pause","run":"01936f1c-0000-7000-8000-000000000001"}"#;
@@ -77,4 +79,61 @@ fn who_reads_no_artefacts_says_so() {
         assert!(matches!(error, WireError::ByReference { .. }), "{error}");
         assert!(error.to_string().contains("--artefacts"), "{error}");
     }
+}
+
+const HOLD: &str = r#"{"v":1,"hold":"http://h/v1 m","for_ms":7000}"#;
+
+#[test]
+fn a_word_about_a_model_is_none_about_a_run() {
+    let hold = Hold {
+        v: VERSION,
+        hold: "http://h/v1 m".into(),
+        for_ms: 7000,
+    };
+    assert_eq!(String::from_utf8(hold.encode()).unwrap(), HOLD);
+    assert_eq!(Hold::decode(HOLD.as_bytes()).unwrap(), hold);
+    assert!(Word::decode(HOLD.as_bytes()).is_err());
+    assert!(Hold::decode(CANCEL.as_bytes()).is_err());
+}
+
+const TASK: &str = r#"{"v":1,"task":"01936f1c-0000-5000-8000-000000000002","epoch":2,"open":[],"body":{"run":"01936f1c-0000-7000-8000-000000000001","model":"m","identity":"i","items":[]}}"#;
+const REPORT: &str =
+    r#"{"v":1,"task":"01936f1c-0000-5000-8000-000000000002","epoch":2,"worker":"w","items":[]}"#;
+
+/// What nobody counts says nothing of it: such messages are as they always were.
+#[test]
+fn terms_stand_only_where_calls_are_counted() {
+    let (mut task, _) = Task::decode(TASK.as_bytes()).unwrap();
+    assert_eq!(
+        (task.terms, String::from_utf8(task.encode()).unwrap()),
+        (None, TASK.to_owned())
+    );
+    let grant = Some(Grant {
+        requests: 3,
+        before: 1_000,
+    });
+    task.terms = Some(Terms { grant });
+    let granted = TASK.replace(
+        r#""body""#,
+        r#""terms":{"grant":{"requests":3,"before":1000}},"body""#,
+    );
+    assert_eq!(String::from_utf8(task.encode()).unwrap(), granted);
+    assert_eq!(
+        Task::decode(granted.as_bytes()).unwrap().0.terms,
+        task.terms
+    );
+
+    let mut report = Report::decode(REPORT.as_bytes()).unwrap();
+    assert_eq!(String::from_utf8(report.encode()).unwrap(), REPORT);
+    report.counted = Counted {
+        declined: true,
+        requests: Some(0),
+        pause_ms: Some(9),
+    };
+    let counted = REPORT.replace(
+        "}",
+        r#","counted":{"declined":true,"requests":0,"pause_ms":9}}"#,
+    );
+    assert_eq!(String::from_utf8(report.encode()).unwrap(), counted);
+    assert_eq!(Report::decode(counted.as_bytes()).unwrap(), report);
 }

@@ -41,9 +41,9 @@ fn of_model(
     runtime: &Handle,
 ) -> Result<ModelFacts, String> {
     match stored.spec.models.get(name) {
-        Some(Model::Http(http)) => {
-            let model = worker_eval::models::described(name, http)?;
-            Ok(models::facts_of(Arc::new(model)))
+        Some(model @ Model::Http(http)) => {
+            let described = worker_eval::models::described(name, http)?;
+            Ok(models::facts_of(Arc::new(described), models::quota(model)))
         }
         Some(Model::Local(local)) => {
             let found = stored.paths.models.get(name).cloned();
@@ -68,6 +68,7 @@ async fn of_local(
     let facts = ModelFacts {
         identity: facts.identity.clone(),
         worst_case: Arc::new(move |call| facts.worst_case(call)),
+        quota: None,
     };
     lock(known).insert(key, facts.clone());
     Ok(facts)

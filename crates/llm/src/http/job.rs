@@ -4,11 +4,11 @@ use super::{
     HttpModel,
     limits::Pass,
     price::sum,
-    reply::{self, Terms},
+    reply,
     retry::{Class, Failure, Tally},
     wire::Endpoint,
 };
-use crate::{ErrorKind, ModelError, Paid};
+use crate::{ErrorKind, ModelError, Paid, Terms};
 use bytes::Bytes;
 use domain::call::Usage;
 use std::time::{Duration, Instant};
@@ -23,6 +23,8 @@ pub(super) struct Job<'a> {
     pub most: Usage,
     /// What one sending is expected to use, for tokens per minute.
     pub guess: u64,
+    /// What may be sent.
+    pub terms: &'a Terms,
 }
 
 impl HttpModel {
@@ -30,15 +32,22 @@ impl HttpModel {
     pub(super) async fn until_answered<T>(
         &self,
         job: &Job<'_>,
-        read: impl Fn(&[u8], Terms<'_>) -> Result<(T, Usage), Failure>,
+        read: impl Fn(&[u8], reply::Terms<'_>) -> Result<(T, Usage), Failure>,
     ) -> Result<(T, Usage), ModelError> {
         let mut tally = Tally::default();
         loop {
             let left = self.patience.total.saturating_sub(tally.spent);
+            let left = left.min(job.terms.patience);
             let pass = match self.limits.admit(job.guess, left).await {
                 Ok(pass) => pass,
                 Err(wait) => return Err(self.paused(job, wait, &tally)),
             };
+            // Last of all: what is taken here is on its way at once.
+            if let Some(allowance) = &job.terms.allowance
+                && let Err(why) = allowance.take()
+            {
+                return Err(self.not_sent(job, why, &tally));
+            }
             let sent = Instant::now();
             let outcome = self.send(job, &read).await;
             self.adapt(&pass, job, outcome.as_ref().map(|(_, usage)| *usage));
@@ -50,7 +59,10 @@ impl HttpModel {
                 }
                 Err(failure) => failure,
             };
-            let Some(wait) = tally.book(&failure, job.seed, &self.patience) else {
+            let patience = self.patience.under(job.terms);
+            let wait = tally.book(&failure, job.seed, &patience);
+            let spent = job.terms.allowance.as_ref().is_some_and(|a| a.is_spent());
+            let Some(wait) = wait.filter(|_| !spent) else {
                 return Err(self.given_up(job, &failure, &tally));
             };
             let why = self.secrets.scrub(&failure.message);
@@ -68,7 +80,7 @@ impl HttpModel {
     async fn send<T>(
         &self,
         job: &Job<'_>,
-        read: impl Fn(&[u8], Terms<'_>) -> Result<(T, Usage), Failure>,
+        read: impl Fn(&[u8], reply::Terms<'_>) -> Result<(T, Usage), Failure>,
     ) -> Result<(T, Usage), Failure> {
         let got = self.wire.post(job.to, job.body.clone(), job.most).await?;
         if !got.status.is_success() {
@@ -81,7 +93,7 @@ impl HttpModel {
         }
         read(
             &got.body,
-            Terms {
+            reply::Terms {
                 most: job.most,
                 secrets: &self.secrets,
             },
@@ -127,7 +139,20 @@ impl HttpModel {
             "the server asked to be left alone for another {} s",
             wait.as_secs()
         );
-        self.error(ErrorKind::Retry { after: Some(wait) }, job, &text, tally)
+        let after = Some(wait);
+        let kind = match tally.failed {
+            0 => ErrorKind::NotSent { after },
+            _ => ErrorKind::Retry { after },
+        };
+        self.error(kind, job, &text, tally)
+    }
+
+    fn not_sent(&self, job: &Job<'_>, why: &str, tally: &Tally) -> ModelError {
+        let kind = match tally.failed {
+            0 => ErrorKind::NotSent { after: None },
+            _ => ErrorKind::Retry { after: None },
+        };
+        self.error(kind, job, &format!("not sent: {why}"), tally)
     }
 
     fn error(&self, kind: ErrorKind, job: &Job<'_>, what: &str, tally: &Tally) -> ModelError {

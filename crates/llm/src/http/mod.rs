@@ -23,6 +23,8 @@
 //! | 400, 413, 422 and other 4xx | no | [`ErrorKind::Call`] |
 //! | 401, 402, 403, 404, 405, 3xx, exhausted credit | no | [`ErrorKind::Model`] |
 //!
+//! Under [`Terms`] less is sent again: see there.
+//!
 //! **Nothing paid is lost.** A sending whose usage is unknown (a lost reply, or one without `usage`) is
 //! charged at the most it can have used, and what failed sendings cost is in the usage of the answer that
 //! came at last, or in [`ModelError::paid`].
@@ -40,17 +42,16 @@ mod wire;
 
 pub use options::HttpOptions;
 
-use crate::{ErrorKind, Identity, LanguageModel, ModelError, Request, WorstCase};
+use crate::{ErrorKind, Identity, LanguageModel, ModelError, Request, Terms, WorstCase};
 use async_trait::async_trait;
 use domain::call::{Answer, Call, Message, Reply, Sampling, Score, Usage};
 use futures::{StreamExt, stream};
 use job::Job;
 use limits::Limits;
 use price::{Price, most_usage, times};
-use reply::Terms;
 use retry::Patience;
 use secrets::{Secrets, shown};
-use std::fmt;
+use std::{fmt, time::Duration};
 use wire::{Endpoint, Wire};
 
 /// A model behind an OpenAI-compatible server. All its callers share its limits and its connections.
@@ -102,12 +103,12 @@ impl HttpModel {
         })
     }
 
-    async fn ask(&self, request: &Request) -> Result<Answer, ModelError> {
+    async fn ask(&self, request: &Request, terms: &Terms) -> Result<Answer, ModelError> {
         let seed = request.key.seed();
         let (reply, usage) = match &request.call {
             Call::Generate { messages, sampling } => {
                 let (text, usage) = self
-                    .generate(&request.call, messages, sampling, seed)
+                    .generate(&request.call, (messages, sampling), seed, terms)
                     .await?;
                 (Reply::Text { text }, usage)
             }
@@ -118,7 +119,7 @@ impl HttpModel {
             } => {
                 let context = request::context(messages, prefix);
                 let (scores, usage) = self
-                    .score(&request.call, &context, continuations, seed)
+                    .score(&request.call, (&context, continuations), seed, terms)
                     .await?;
                 (Reply::Scores { scores }, usage)
             }
@@ -133,9 +134,9 @@ impl HttpModel {
     async fn generate(
         &self,
         call: &Call,
-        messages: &[Message],
-        sampling: &Sampling,
+        (messages, sampling): (&[Message], &Sampling),
         seed: u64,
+        terms: &Terms,
     ) -> Result<(String, Usage), ModelError> {
         let bytes = call.prompt_bytes();
         let sent_seed = self.send_seed.then_some(seed);
@@ -149,6 +150,7 @@ impl HttpModel {
             seed,
             most,
             guess,
+            terms,
         };
         self.until_answered(&job, reply::chat).await
     }
@@ -156,9 +158,9 @@ impl HttpModel {
     async fn score(
         &self,
         call: &Call,
-        context: &str,
-        continuations: &[String],
+        (context, continuations): (&str, &[String]),
         seed: u64,
+        terms: &Terms,
     ) -> Result<(Vec<Score>, Usage), ModelError> {
         let Some(to) = &self.echo else {
             let (name, url) = (&self.identity.name, &self.chat.shown);
@@ -184,9 +186,11 @@ impl HttpModel {
             seed,
             most: most_usage(call),
             guess: bytes as u64 / 4,
+            terms,
         };
-        let read =
-            |body: &[u8], terms: Terms<'_>| reply::scores(body, context, continuations, terms);
+        let read = |body: &[u8], terms: reply::Terms<'_>| {
+            reply::scores(body, context, continuations, terms)
+        };
         self.until_answered(&job, read).await
     }
 
@@ -206,8 +210,20 @@ impl LanguageModel for HttpModel {
     }
 
     async fn call(&self, block: Vec<Request>) -> Vec<Result<Answer, ModelError>> {
+        self.call_under(block, &Terms::default()).await
+    }
+
+    fn hold(&self, for_: Duration) {
+        self.limits.pause(for_);
+    }
+
+    async fn call_under(
+        &self,
+        block: Vec<Request>,
+        terms: &Terms,
+    ) -> Vec<Result<Answer, ModelError>> {
         if let [request] = &block[..] {
-            return vec![self.ask(request).await];
+            return vec![self.ask(request, terms).await];
         }
         // Room beyond the limit, so that calls that back off do not hold up their neighbours; not all at
         // once, so that memory stays flat however long the block.
@@ -215,7 +231,7 @@ impl LanguageModel for HttpModel {
         let mut answers: Vec<_> = block.iter().map(|_| None).collect();
         let asked = (0..block.len()).map(|i| {
             let request = &block[i];
-            async move { (i, self.ask(request).await) }
+            async move { (i, self.ask(request, terms).await) }
         });
         let mut done = stream::iter(asked).buffer_unordered(room);
         while let Some((i, answer)) = done.next().await {

@@ -92,6 +92,7 @@ impl HttpOptions {
             retries: self.retries,
             broken_retries: self.broken_retries.min(self.retries),
             total: self.total_timeout,
+            longest_wait: Duration::MAX,
         }
     }
 

@@ -1,6 +1,7 @@
 //! What went wrong with one sending of a call, and whether it is sent again.
 
 use super::price::sum;
+use crate::Terms;
 use domain::call::Usage;
 use std::time::{Duration, SystemTime};
 
@@ -71,6 +72,22 @@ pub(crate) struct Patience {
     pub broken_retries: u32,
     /// Time for all sendings and back-offs together.
     pub total: Duration,
+    /// A server that asks for a longer wait is not waited for.
+    pub longest_wait: Duration,
+}
+
+impl Patience {
+    /// With what the terms of a block leave of it.
+    pub fn under(self, terms: &Terms) -> Self {
+        Self {
+            broken_retries: match terms.billed_again {
+                true => self.broken_retries,
+                false => 0,
+            },
+            longest_wait: self.longest_wait.min(terms.patience),
+            ..self
+        }
+    }
 }
 
 /// What one call has gone through so far.
@@ -102,7 +119,7 @@ impl Tally {
         };
         let wait = back_off(seed, self.failed - 1).max(after);
         let in_time = self.spent.saturating_add(wait) < patience.total;
-        if self.failed > patience.retries || !in_time {
+        if self.failed > patience.retries || !in_time || after > patience.longest_wait {
             return None;
         }
         self.spent += wait;
@@ -198,6 +215,7 @@ mod tests {
         retries: 3,
         broken_retries: 1,
         total: Duration::from_secs(60),
+        longest_wait: Duration::MAX,
     };
     const USAGE: Usage = Usage {
         prompt_tokens: 5,
@@ -247,6 +265,27 @@ mod tests {
                     .is_none()
             );
         }
+    }
+
+    #[test]
+    fn under_terms_nothing_billed_is_sent_again_and_no_long_wait_is_waited_for() {
+        let terms = Terms {
+            billed_again: false,
+            patience: Duration::from_secs(2),
+            ..Terms::default()
+        };
+        let patience = PATIENCE.under(&terms);
+        let lost = Failure::paid(Class::Lost, "lost", USAGE);
+        assert_eq!(Tally::default().book(&lost, 7, &patience), None);
+        let waits = [None, Some(1), Some(3)].map(|seconds: Option<u64>| {
+            let class = Class::Busy {
+                after: seconds.map(Duration::from_secs),
+                throttled: true,
+            };
+            let busy = Failure::free(class, "busy");
+            Tally::default().book(&busy, 7, &patience).is_some()
+        });
+        assert_eq!(waits, [true, true, false]);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use lapin::Acker;
 use lapin::options::{BasicAckOptions, BasicNackOptions};
 
 use super::convert;
-use super::publish::Publisher;
+use super::publish::{InDoubt, Publisher};
 use super::pump::{Life, Pump};
 use super::topology::Topology;
 use crate::dead::DEAD_ALREADY;
@@ -128,9 +128,10 @@ impl Receipt for AmqpReceipt {
         // The broker could dead-letter it alone, but not say why.
         let mut message = self.message.clone();
         DeadLetter::mark(&mut message.headers, lane.name(), reason);
-        if let Err(why) = self.hands.dead.publish(vec![message]).await {
+        if let Err(failed) = self.hands.dead.publish(vec![message], InDoubt::Again).await {
             self.requeue().await?;
-            return Err(self.error(format!("`{}` is not rejected, {why}", self.message.id)));
+            let (id, why) = (&self.message.id, failed.why);
+            return Err(self.error(format!("`{id}` is not rejected, {why}")));
         }
         self.acknowledge().await
     }

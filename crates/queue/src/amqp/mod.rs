@@ -39,7 +39,7 @@ pub use error::AmqpError;
 use crate::{Consumer, Control, Lane, MAX_BODY, Message, QueueError, TaskQueue};
 use consume::{AmqpConsumer, AmqpControl, Hands};
 use link::Link;
-use publish::{Publisher, Route};
+use publish::{InDoubt, Publisher, Route};
 use pump::{Life, Pump, Subscription};
 use topology::Topology;
 
@@ -111,6 +111,24 @@ impl AmqpQueue {
         self.publishing.hindrance().or(consuming)
     }
 
+    async fn publish_as(
+        &self,
+        lane: Lane,
+        mut messages: Vec<Message>,
+        in_doubt: InDoubt,
+    ) -> Result<(), QueueError> {
+        if sabotage::breaks("once") {
+            messages = [messages.clone(), messages.clone(), messages].concat();
+            let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(messages.len() as u64);
+            messages.shuffle(&mut rng);
+        }
+        let published = self.lanes[lane as usize].publish(messages, in_doubt).await;
+        published.map_err(|failed| QueueError {
+            untouched: failed.untouched,
+            ..QueueError::new(lane, failed.why)
+        })
+    }
+
     async fn subscribe(&self, subscription: Subscription) -> Result<Pump, String> {
         let link = Arc::clone(&self.consuming);
         Pump::start(link, subscription, self.config.publish_limit).await
@@ -119,14 +137,12 @@ impl AmqpQueue {
 
 #[async_trait]
 impl TaskQueue for AmqpQueue {
-    async fn publish(&self, lane: Lane, mut messages: Vec<Message>) -> Result<(), QueueError> {
-        if sabotage::breaks("once") {
-            messages = [messages.clone(), messages.clone(), messages].concat();
-            let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(messages.len() as u64);
-            messages.shuffle(&mut rng);
-        }
-        let published = self.lanes[lane as usize].publish(messages).await;
-        published.map_err(|why| QueueError::new(lane, why))
+    async fn publish(&self, lane: Lane, messages: Vec<Message>) -> Result<(), QueueError> {
+        self.publish_as(lane, messages, InDoubt::Again).await
+    }
+
+    async fn publish_once(&self, lane: Lane, messages: Vec<Message>) -> Result<(), QueueError> {
+        self.publish_as(lane, messages, InDoubt::Fail).await
     }
 
     fn body_limit(&self) -> Option<usize> {
@@ -178,8 +194,8 @@ impl TaskQueue for AmqpQueue {
             body: word,
             ..Message::default()
         };
-        let said = self.control.publish(vec![message]).await;
-        said.map_err(|why| QueueError::new(None, why))
+        let said = self.control.publish(vec![message], InDoubt::Again).await;
+        said.map_err(|failed| QueueError::new(None, failed.why))
     }
 
     async fn control(&self) -> Result<Box<dyn Control>, QueueError> {

@@ -37,6 +37,23 @@ pub(super) struct Route {
     pub(super) mandatory: bool,
 }
 
+/// What becomes of a message whose channel broke before the broker had said yes or no.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum InDoubt {
+    /// It is sent again: it may be there twice.
+    Again,
+    /// Its publication fails: it may be there, or not.
+    Fail,
+}
+
+/// A publication that failed.
+#[derive(Debug)]
+pub(super) struct Unpublished {
+    pub(super) why: String,
+    /// Nothing of it was handed to a connection.
+    pub(super) untouched: bool,
+}
+
 /// The way to one lane.
 pub(super) struct Publisher {
     jobs: mpsc::UnboundedSender<Job>,
@@ -57,7 +74,12 @@ impl Publisher {
     }
 
     /// Publishes messages and waits until each is confirmed.
-    pub(super) async fn publish(&self, messages: Vec<Message>) -> Result<(), String> {
+    pub(super) async fn publish(
+        &self,
+        messages: Vec<Message>,
+        in_doubt: InDoubt,
+    ) -> Result<(), Unpublished> {
+        let unpublished = |untouched| move |why| Unpublished { why, untouched };
         if messages.is_empty() {
             return Ok(());
         }
@@ -68,16 +90,20 @@ impl Publisher {
         let deadline = Instant::now() + self.limit;
         let (reply, answer) = oneshot::channel();
         let job = Job {
-            items: items?,
+            items: items.map_err(unpublished(true))?,
+            in_doubt,
             deadline,
             limit: self.limit,
             reply,
         };
-        let gone = || "the queue is closed".to_owned();
-        self.jobs.send(job).map_err(|_| gone())?;
+        let gone = |untouched| unpublished(untouched)("the queue is closed".to_owned());
+        self.jobs.send(job).map_err(|_| gone(true))?;
         match timeout_at(deadline + GRACE, answer).await {
-            Ok(answer) => answer.unwrap_or_else(|_| Err(gone())),
-            Err(_) => Err(silence(self.limit, "too much waits before it")),
+            Ok(answer) => answer.unwrap_or_else(|_| Err(gone(false))),
+            Err(_) => {
+                let why = silence(self.limit, "too much waits before it");
+                Err(unpublished(false)(why))
+            }
         }
     }
 }
@@ -89,17 +115,21 @@ fn silence(limit: Duration, why: &str) -> String {
 /// One call of `publish`.
 struct Job {
     items: Vec<(BasicProperties, Message)>,
+    in_doubt: InDoubt,
     deadline: Instant,
     limit: Duration,
-    reply: oneshot::Sender<Result<(), String>>,
+    reply: oneshot::Sender<Result<(), Unpublished>>,
 }
 
 /// What of a job is not confirmed yet.
 struct Open {
     left: usize,
+    in_doubt: InDoubt,
     deadline: Instant,
     limit: Duration,
-    reply: oneshot::Sender<Result<(), String>>,
+    /// Nothing of it was handed to a connection.
+    untouched: bool,
+    reply: oneshot::Sender<Result<(), Unpublished>>,
 }
 
 /// A message to be sent. Its number is its place in the order of publication.
@@ -176,8 +206,10 @@ impl Task {
         self.next_job += 1;
         let open = Open {
             left: job.items.len(),
+            in_doubt: job.in_doubt,
             deadline: job.deadline,
             limit: job.limit,
+            untouched: true,
             reply: job.reply,
         };
         self.open.insert(number, open);
@@ -215,8 +247,9 @@ impl Task {
             let Some(item) = self.waiting.pop_front() else {
                 return;
             };
-            let wanted = |open: &Open| !open.reply.is_closed();
-            if self.open.get(&item.job).is_some_and(wanted) {
+            let open = self.open.get_mut(&item.job);
+            if let Some(open) = open.filter(|open| !open.reply.is_closed()) {
+                open.untouched = false;
                 let confirmed = publish(channel.clone(), self.route.clone(), &item);
                 self.flight.add(item, Box::pin(confirmed));
             } else {
@@ -276,7 +309,10 @@ impl Task {
 
     fn fail(&mut self, job: u64, why: impl Into<String>) {
         if let Some(open) = self.open.remove(&job) {
-            let _ = open.reply.send(Err(why.into()));
+            let _ = open.reply.send(Err(Unpublished {
+                why: why.into(),
+                untouched: open.untouched,
+            }));
         }
     }
 
@@ -339,10 +375,20 @@ impl Task {
         }
     }
 
-    /// The channel is no good any more: what was on its way is sent again on another, in order.
+    /// The channel is no good any more: what was on its way is sent again on another, in order, unless it is to be
+    /// sent once.
     fn start_over(&mut self, mut again: Vec<Item>) {
         self.outlet = None;
         again.extend(self.flight.ground());
+        for item in &again {
+            let open = self.open.get(&item.job);
+            if open.is_some_and(|open| open.in_doubt == InDoubt::Fail) {
+                self.fail(
+                    item.job,
+                    "the connection broke before the broker had confirmed: some may be there",
+                );
+            }
+        }
         again.sort_by_key(|item| item.number);
         for item in again.into_iter().rev() {
             self.waiting.push_front(item);

@@ -1,7 +1,7 @@
 //! Several coordinators on one store: claims and reports side by side lose nothing and never exceed the cap.
 
 use super::world::{POLICY, START, World, failed, good, grader, report};
-use crate::{Applied, Claimed, Store};
+use crate::{Applied, Claimed, Quota, RunModel, Store};
 use domain::{
     ids::{RunId, TaskId},
     run::Limits,
@@ -14,7 +14,7 @@ use std::{
         atomic::{AtomicI64, Ordering},
     },
 };
-use wire::{Action, Report};
+use wire::{Action, Counted, Report};
 
 /// Longer than the test's clock runs: no claim lapses.
 const HOLD: i64 = 1_000_000_000;
@@ -31,6 +31,18 @@ pub async fn coordinators_share(stores: &[&dyn Store]) {
         World::new(stores[0], Some(CAP)).await,
         World::new(stores[0], None).await,
     );
+    // The second run's model has a quota, which is wide enough to hold nothing up.
+    let model = RunModel {
+        name: "m".to_owned(),
+        model: format!("model of {}", b.run),
+        quota: Some(Quota {
+            requests: Some(1_000),
+            tokens: None,
+            per: 1_000,
+        }),
+    };
+    let said = stores[0].use_models(b.run, &[model]).await;
+    said.expect("models");
     // The runs ask every other question in common; each has items that wait for another.
     let both = [&a, &b].map(|w| async {
         let lists: Vec<Vec<u32>> = (0..TASKS)
@@ -205,7 +217,14 @@ impl Shared {
         let mut made = self.made.lock().expect("no panic");
         let before = made.insert((claimed.task, claimed.epoch), calls);
         assert_eq!(before, None, "an attempt was claimed twice");
-        report(claimed.task, claimed.epoch, items)
+        let grant = claimed.terms.and_then(|terms| terms.grant);
+        Report {
+            counted: Counted {
+                requests: grant.map(|_| calls),
+                ..Counted::default()
+            },
+            ..report(claimed.task, claimed.epoch, items)
+        }
     }
 
     async fn check(&self, applied: &[Applied], worlds: &[&World<'_>]) {

@@ -13,7 +13,7 @@ use domain::{
     prompt::PromptDoc,
     run::{Item, Limits, Member, Pair, RoundKind, RunKind, RunStatus, Spend, Step, StepKey},
 };
-use wire::{Action, ItemError, Report, ReportItem, VERSION};
+use wire::{Action, Counted, ItemError, Report, ReportItem, VERSION};
 
 /// Three attempts, no long waits.
 const POLICY: RetryPolicy = RetryPolicy {
@@ -209,6 +209,7 @@ async fn work(store: &dyn Store, run: RunId, candidates: &[&Candidate]) {
             epoch: claimed.epoch,
             worker: "w".to_owned(),
             items: items.collect(),
+            counted: Counted::default(),
         };
         store.apply(&[report], POLICY, now).await.expect("demo");
     }

@@ -18,7 +18,7 @@ use std::{
     collections::HashMap,
     time::{Duration, Instant},
 };
-use wire::{Report, ReportItem, VERSION};
+use wire::{Counted, Report, ReportItem, VERSION};
 
 const BLOCK: usize = 16;
 /// Tasks claimed, and reports applied, at once.
@@ -227,5 +227,6 @@ fn report(claimed: &Claimed, asked: &HashMap<TaskId, &NewTask>) -> Report {
         epoch: claimed.epoch,
         worker: "worker-1/7f3a".to_owned(),
         items: items.collect(),
+        counted: Counted::default(),
     }
 }

@@ -2,20 +2,26 @@
 //!
 //! What is checked after every operation: a task has at most one accepted report and ends in one state
 //! (invariant 1); what a run has used is the sum over its attempts, never above the cap (3); the counters of
-//! a step equal a recount of its items (4). No claimed item is one whose answer and grade are stored (2).
+//! a step equal a recount of its items (4). No claimed item is one whose answer and grade are stored (2). What is claimed
+//! is what the model's quota has room for.
 
 use super::world::{HOLD, POLICY, START, World, failed, good, report};
-use crate::{Claimed, Store};
+use crate::{
+    Claimed, Quota, RunModel, Store,
+    quota::{Granted, Meters, Need, Standing},
+};
 use domain::{
     ids::{RunId, TaskId},
     run::{Limits, Spend},
 };
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use wire::{Action, Report, ReportItem};
+use wire::{Action, Counted, Report, ReportItem};
 
 /// The run may make this many calls; it is raised at the end.
 const CAP: u64 = 24;
+/// Of the quotas.
+const PER: i64 = 2 * HOLD;
 
 /// Something that happens.
 #[derive(Clone, Debug)]
@@ -34,6 +40,8 @@ pub enum Op {
     Rescue,
     /// Dead tasks are planned again.
     Revive,
+    /// The run says how many requests its model allows in [`PER`].
+    Allow(Option<u64>),
     /// Time passes.
     Wait(i64),
     /// The process dies and comes back.
@@ -64,6 +72,7 @@ pub fn operations() -> impl Strategy<Value = Vec<Op>> {
         2 => any::<Index>().prop_map(Op::Again),
         1 => Just(Op::Rescue),
         1 => Just(Op::Revive),
+        1 => prop::option::of(2..60u64).prop_map(Op::Allow),
         2 => (1..2 * HOLD).prop_map(Op::Wait),
         1 => Just(Op::Crash),
     ];
@@ -145,6 +154,15 @@ impl Task {
     }
 }
 
+/// What a task with so many questions reserves.
+fn worst(calls: u64) -> Spend {
+    Spend {
+        calls,
+        tokens: 100 * calls,
+        cost_micros: 10 * calls,
+    }
+}
+
 struct Model {
     now: i64,
     cap: u64,
@@ -157,6 +175,12 @@ struct Model {
     charged: HashMap<(TaskId, u32), (Spend, bool)>,
     claimed: Vec<Claimed>,
     reports: Vec<Report>,
+    allowed: Option<u64>,
+    /// Whether that was ever said: then the store knows of the model.
+    limited: bool,
+    paced_until: Option<i64>,
+    /// What each attempt was granted, and until when it counts.
+    grants: HashMap<(TaskId, u32), (u64, i64)>,
 }
 
 impl Model {
@@ -171,6 +195,10 @@ impl Model {
             charged: HashMap::new(),
             claimed: vec![],
             reports: vec![],
+            allowed: None,
+            limited: false,
+            paced_until: None,
+            grants: HashMap::new(),
         }
     }
 
@@ -196,6 +224,7 @@ impl Model {
             }
             Op::Rescue => self.rescue(w).await,
             Op::Revive => self.revive(w).await,
+            Op::Allow(requests) => self.allow(w, *requests).await,
             Op::Wait(time) => self.now += time,
             Op::Dispatch(_) | Op::Report(_) | Op::Again(_) | Op::Crash => {}
         }
@@ -245,36 +274,99 @@ impl Model {
         sum
     }
 
-    /// What the store should claim, in order; tasks with nothing left to ask are done by it.
-    fn expect_claims(&mut self) -> Vec<usize> {
-        let mut due: Vec<(i64, usize, bool)> = vec![];
+    async fn allow(&mut self, w: &World<'_>, requests: Option<u64>) {
+        let model = RunModel {
+            name: "m".to_owned(),
+            model: format!("model of {}", w.run),
+            quota: requests.map(|requests| Quota {
+                requests: Some(requests),
+                tokens: None,
+                per: PER,
+            }),
+        };
+        let said = w.store.use_models(w.run, &[model]).await;
+        said.expect("models");
+        self.allowed = requests;
+        self.limited |= requests.is_some();
+    }
+
+    fn meters(&mut self) -> Meters {
+        if self.allowed.is_none() {
+            (self.limited, self.paced_until) = (false, None);
+        }
+        if !self.limited {
+            return Meters::default();
+        }
+        let counting = self.grants.values().filter(|g| g.1 > self.now);
+        let counting: Vec<_> = counting.collect();
+        let standing = Standing {
+            name: "m".to_owned(),
+            model: "m".to_owned(),
+            quota: self.allowed.map(|requests| Quota {
+                requests: Some(requests),
+                tokens: None,
+                per: PER,
+            }),
+            not_before: None,
+            paced_until: self.paced_until,
+            held: (
+                counting.iter().map(|g| g.0).sum(),
+                0,
+                counting.iter().filter(|g| g.0 > 0).map(|g| g.1).min(),
+            ),
+        };
+        Meters::new(vec![standing], self.now)
+    }
+
+    /// What the store should claim, in order, and what of the quota; tasks with nothing left to ask are done by it, and
+    /// claims that lapsed are given up.
+    fn expect_claims(&mut self) -> Vec<(usize, Option<Granted>)> {
+        let mut meters = self.meters();
+        if !meters.closed().is_empty() {
+            return vec![];
+        }
+        let mut due: Vec<(i64, usize)> = vec![];
         for (n, task) in self.tasks.iter().enumerate() {
-            if let State::Planned { due: at, claimed } = task.state
+            if let State::Planned { due: at, .. } = task.state
                 && at <= self.now
             {
-                due.push((at, n, claimed));
+                due.push((at, n));
             }
         }
         due.sort_unstable();
         let mut calls = self.spent().calls;
         let mut full = false;
         let mut out = vec![];
-        for (_, n, claimed) in due {
-            let graded = &self.graded;
-            self.tasks[n].settle(|q| graded.contains(&q));
-            if self.tasks[n].open().is_empty() {
-                self.tasks[n].state = State::Done;
+        for (at, n) in due {
+            let (graded, answered) = (&self.graded, &self.answered);
+            let task = &mut self.tasks[n];
+            task.settle(|q| graded.contains(&q));
+            if task.open().is_empty() {
+                task.state = State::Done;
                 continue;
             }
-            let worst = self.tasks[n].questions.len() as u64;
-            if !claimed {
-                full |= calls + worst > self.cap;
-                if full {
-                    continue;
-                }
-                calls += worst;
+            if matches!(task.state, State::Planned { claimed: true, .. }) {
+                task.epoch += 1;
+                task.state = State::Planned {
+                    due: at,
+                    claimed: false,
+                };
             }
-            out.push(n);
+            let worst = worst(task.questions.len() as u64);
+            let asked = task.open().into_iter();
+            let asked = asked.filter(|p| !answered.contains(&task.questions[*p]));
+            let need = Need::of(worst, asked.count() as u64);
+            if !meters.fits("m", need) {
+                continue;
+            }
+            full |= calls + worst.calls > self.cap;
+            if !full {
+                calls += worst.calls;
+                out.push((n, meters.take("m", need)));
+            }
+        }
+        if let Some((_, paced)) = meters.taken().first() {
+            self.paced_until = *paced;
         }
         out
     }
@@ -287,7 +379,13 @@ impl Model {
             .await
             .expect("claim");
         assert_eq!(claim.tasks.len(), expected.len());
-        for (n, attempt) in expected.into_iter().zip(claim.tasks) {
+        for ((n, granted), attempt) in expected.into_iter().zip(claim.tasks) {
+            let terms = attempt
+                .terms
+                .map(|t| t.grant.map(|g| (g.requests, g.before)));
+            let counted = self.cap != u64::MAX || granted.is_some();
+            let grant = granted.as_ref().map(|g| (g.requests, g.before));
+            assert_eq!(terms, counted.then_some(grant));
             let places: Vec<usize> = attempt.open.iter().map(|p| *p as usize).collect();
             assert_eq!(places, self.tasks[n].open());
             let task = &mut self.tasks[n];
@@ -303,15 +401,13 @@ impl Model {
                 let answered = self.answered.contains(&task.questions[place]);
                 assert_eq!(known, answered && places.contains(&place));
             }
-            let calls = task.questions.len() as u64;
-            let worst = Spend {
-                calls,
-                tokens: 100 * calls,
-                cost_micros: 10 * calls,
-            };
-            self.charged
-                .entry((task.id, task.epoch))
-                .or_insert((worst, false));
+            let attempted = (task.id, task.epoch);
+            let worst = worst(task.questions.len() as u64);
+            self.charged.entry(attempted).or_insert((worst, false));
+            if let Some(granted) = granted {
+                self.grants
+                    .insert(attempted, (granted.requests, granted.until));
+            }
             self.claimed.push(attempt);
         }
     }
@@ -354,7 +450,16 @@ impl Model {
                 Fate::GiveUp => failed(*place, question, Action::GiveUp),
             }
         });
-        report(attempt.task, attempt.epoch, items.collect())
+        // Each question that is not known was sent once.
+        let sent = (attempt.open.len() - attempt.known.len()) as u64;
+        let grant = attempt.terms.and_then(|terms| terms.grant);
+        Report {
+            counted: Counted {
+                requests: grant.map(|_| sent),
+                ..Counted::default()
+            },
+            ..report(attempt.task, attempt.epoch, items.collect())
+        }
     }
 
     async fn apply(&mut self, w: &World<'_>, batch: Vec<Report>) {
@@ -418,6 +523,12 @@ impl Model {
 
     /// The first report of an attempt replaces its worst case by what was used.
     fn book(&mut self, report: &Report) {
+        let attempted = (report.task, report.epoch);
+        if let (Some(sent), Some(grant)) =
+            (report.counted.requests, self.grants.get_mut(&attempted))
+        {
+            *grant = (grant.0.min(sent), grant.1.min(self.now + PER));
+        }
         let charge = self
             .charged
             .get_mut(&(report.task, report.epoch))
@@ -549,6 +660,7 @@ impl Model {
             .await
             .expect("limits");
         self.cap = u64::MAX;
+        self.allow(w, None).await;
         self.now += HOLD;
         self.rescue(w).await;
         self.revive(w).await;

@@ -3,8 +3,8 @@
 use crate::retention::{Part, Unused};
 use crate::{
     Applied, Beat, Claim, Examples, KeyQuery, LeaseAsk, Lost, MemberPage, NewTask, Outcome, Plans,
-    RescuePolicy, Result, Results, Retention, RetryPolicy, Run, Running, Runs, Shared,
-    StatusChange, StepStatus, StepWriter, Tasks, Totals,
+    Quotas, RescuePolicy, Result, Results, Retention, RetryPolicy, Run, RunModel, Running, Runs,
+    Shared, StatusChange, StepStatus, StepWriter, Tasks, Totals,
 };
 use async_trait::async_trait;
 use domain::{
@@ -209,6 +209,13 @@ impl<A: Shared, B: Shared> Shared for Twin<A, B> {
     }
     async fn release(&self, name: &str, holder: &str) -> Result<()> {
         both!(self.release(name, holder))
+    }
+}
+
+#[async_trait]
+impl<A: Quotas, B: Quotas> Quotas for Twin<A, B> {
+    async fn use_models(&self, run: RunId, models: &[RunModel]) -> Result<()> {
+        both!(self.use_models(run, models))
     }
 }
 

@@ -11,7 +11,7 @@ use domain::{
     prompt::PromptDoc,
     run::{Item, Limits, Member, RoundKind, RunKind, RunStatus, Spend, Step, StepKey},
 };
-use wire::{Action, ItemError, Report, ReportItem, VERSION};
+use wire::{Action, Counted, ItemError, Report, ReportItem, VERSION};
 
 /// When tests begin.
 pub const START: i64 = 1_000_000;
@@ -276,6 +276,7 @@ pub fn report(task: TaskId, epoch: u32, items: Vec<ReportItem>) -> Report {
         epoch,
         worker: "w".to_owned(),
         items,
+        counted: Counted::default(),
     }
 }
 

@@ -5,7 +5,7 @@ use super::{
     fates::{self, Fates},
     plan::{New, Question},
 };
-use crate::{Result, Run, StatusChange, Store};
+use crate::{Result, Run, RunModel, StatusChange, Store};
 use domain::{
     candidate::{Arm, Candidate, Target, Verdict},
     example::Example,
@@ -93,6 +93,12 @@ pub struct Stage<'a> {
 impl<'a> Stage<'a> {
     async fn open(store: &'a dyn Store, run: Run, limits: &Limits, fates: Fates) -> Done<Self> {
         store.create_run(&run, limits).await?;
+        let model = RunModel {
+            name: "target".to_owned(),
+            model: "the target".to_owned(),
+            quota: None,
+        };
+        store.use_models(run.id, &[model]).await?;
         let members = cast::members();
         store.add_examples(run.id, &members).await?;
         Ok(Self {

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{Beat, Claimed, RetryPolicy};
 use domain::{call::Usage, hash::Hash, run::Item};
-use wire::{Action, ItemError, Paid, Report, ReportItem, VERSION};
+use wire::{Action, Counted, ItemError, Paid, Report, ReportItem, VERSION};
 
 const HOLD: i64 = 60 * SECOND;
 const POLICY: RetryPolicy = RetryPolicy {
@@ -121,6 +121,7 @@ impl Stage<'_> {
             epoch: claimed.epoch,
             worker: ["ada", "bob", "cyd"][who as usize].to_owned(),
             items: items.collect(),
+            counted: Counted::default(),
         }
     }
 
