@@ -187,6 +187,7 @@ fn config(number: u32) -> Config {
             holder: format!("coordinator-{number}"),
             ttl: Duration::from_millis(600),
         }),
+        retain: coordinator::Retain::default(),
     }
 }
 

@@ -67,7 +67,7 @@ async fn rewrites_that_lose_the_material_are_rejected_and_counted() {
         name: "scripted".into(),
         scores: true,
     };
-    let forgetful = |request: &llm::Request| {
+    let forgetful = |request: &Request| {
         let mut answer = support::script(request)?;
         if let Reply::Text { text } = &mut answer.reply {
             *text = text
@@ -328,7 +328,7 @@ async fn an_outage_pauses_the_run_and_is_never_a_wrong_answer() {
         name: "scripted".into(),
         scores: true,
     };
-    let down = |_: &llm::Request| {
+    let down = |_: &Request| {
         Err(ModelError::new(
             ErrorKind::Retry { after: None },
             "server is down",

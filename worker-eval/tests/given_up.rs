@@ -22,7 +22,7 @@ fn model(name: &str, latency: Duration) -> Arc<dyn LanguageModel> {
         name: name.into(),
         scores: false,
     };
-    let answer = |_: &llm::Request| {
+    let answer = |_: &Request| {
         Ok(Answer {
             reply: Reply::Text { text: "4".into() },
             usage: Usage::default(),

@@ -112,6 +112,10 @@ impl TaskQueue for ByReference {
         self.queue.publish(lane, messages).await
     }
 
+    async fn publish_once(&self, lane: Lane, messages: Vec<Message>) -> Result<(), QueueError> {
+        self.queue.publish_once(lane, messages).await
+    }
+
     fn body_limit(&self) -> Option<usize> {
         self.queue.body_limit().map(|limit| limit.max(MAX_KEPT))
     }

@@ -107,6 +107,7 @@ fn task(length: usize) -> Message {
         epoch: 3,
         open: vec![0, 2],
         known: Default::default(),
+        terms: None,
         body: serde_json::value::to_raw_value(&body).unwrap(),
     };
     Message {
