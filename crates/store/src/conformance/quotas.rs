@@ -127,7 +127,11 @@ pub async fn a_lost_grant_counts_to_its_end(store: &dyn Store) {
             requests: Some(0),
             ..Counted::default()
         },
-        ..answered(&lost, 0, 0)
+        ..report(
+            lost.task,
+            lost.epoch,
+            vec![failed(0, 0, Action::Retry { after_ms: 0 })],
+        )
     };
     apply(store, &[declined], now).await;
     assert_eq!(claim(&w, START + 3 * PER - 1).await.tasks.len(), 0);
