@@ -1,4 +1,6 @@
 //! Limits over a whole cluster, seen by the server that is called: whoever dies, it never sees more than was allowed.
+//!
+//! With `PROMPTIMAL_SABOTAGE=grant` the first test fails, with `decline` the second.
 
 #![allow(
     clippy::unwrap_used,

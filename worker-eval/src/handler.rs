@@ -217,7 +217,7 @@ impl Handler for EvalHandler {
             Ok(decoded) => decoded,
             Err(e) => return Handled::Reject(e.to_string()),
         };
-        if redelivered && task.terms.is_some() {
+        if redelivered && task.terms.is_some() && !sabotage::breaks("decline") {
             let counted = Counted {
                 declined: true,
                 ..Counted::default()

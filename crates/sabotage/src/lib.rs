@@ -21,6 +21,8 @@
 //! | `unique` | a step is planned once (its round must not be unique in the database either) |
 //! | `lease` | one coordinator leads at a time |
 //! | `haste` | a step is planned as soon as that is decided (without it two seconds later) |
+//! | `decline` | an attempt whose calls are counted is worked on by one worker |
+//! | `grant` | what is claimed of a limited model keeps within its limit (PostgreSQL) |
 //! | `once` | a message is published once (without it three times, in any order) |
 //! | `poison` | a task whose text holds `POISON` does not end its worker |
 

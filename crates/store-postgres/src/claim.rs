@@ -135,6 +135,7 @@ impl PostgresStore {
         let mut tx = self.write().await?;
         let next_at = next_at(&mut tx, run, now).await?;
         let (limits, metered) = quotas::limits(&mut tx, run).await?;
+        let metered = metered && !sabotage::breaks("grant");
         let mut meters = match metered {
             true => quotas::meters(&mut tx, run, now).await?,
             false => Meters::default(),
