@@ -204,16 +204,20 @@ pub async fn book<'a>(
     reports: impl Iterator<Item = (i64, &'a Report)> + Clone,
     now: i64,
 ) -> Result<Vec<(String, i64)>, Fault> {
-    let said = spent(reports.clone());
+    let pauses = reports
+        .clone()
+        .filter_map(|(seq, report)| Some((seq, pause(report, now)?)));
+    let pauses: Vec<(i64, i64)> = pauses.collect();
+    // Models before grants, as claims take them.
+    let held = match pauses.is_empty() {
+        true => Vec::new(),
+        false => hold(tx, &pauses).await?,
+    };
+    let said = spent(reports);
     if !said.is_empty() {
         give_back(tx, &said, now).await?;
     }
-    let pauses = reports.filter_map(|(seq, report)| Some((seq, pause(report, now)?)));
-    let pauses: Vec<(i64, i64)> = pauses.collect();
-    match pauses.is_empty() {
-        true => Ok(Vec::new()),
-        false => hold(tx, &pauses).await,
-    }
+    Ok(held)
 }
 
 async fn give_back(tx: &mut Tx, said: &[Spent], now: i64) -> Result<(), Fault> {
