@@ -166,6 +166,12 @@ impl Need {
     }
 }
 
+/// What any task needs that asks something.
+const LEAST: Need = Need {
+    calls: 1,
+    tokens: 1,
+};
+
 /// What a task got.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Granted {
@@ -254,8 +260,7 @@ impl Meters {
     pub fn closed(&mut self) -> Vec<String> {
         for n in 0..self.meters.len() {
             if !self.meters[n].shut {
-                let usual = self.meters[n].usual();
-                self.room(n, usual);
+                self.room(n, LEAST);
             }
         }
         let shut = self.names.iter().filter(|(_, at)| self.meters[**at].shut);
@@ -301,15 +306,6 @@ impl Meters {
 }
 
 impl Meter {
-    /// A block of the usual size.
-    fn usual(&self) -> Need {
-        let quota = self.standing.quota;
-        Need {
-            calls: quota.and_then(|q| q.block()).unwrap_or(1),
-            tokens: quota.and_then(|q| q.block_tokens()).unwrap_or(0),
-        }
-    }
-
     /// Whether so much may go now; else when it is worth asking again.
     fn room(&self, need: Need, now: i64) -> std::result::Result<(), i64> {
         if let Some(at) = self.standing.not_before.filter(|at| *at > now) {
