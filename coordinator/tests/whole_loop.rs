@@ -23,13 +23,13 @@ use std::{
     future::Future,
     pin::pin,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
     task::Poll,
-    time::Duration,
+    time::{Duration, Instant},
 };
-use store::{Plans, Results, Runs, Tasks};
+use store::{Plans, Quota, Results, Runs, Tasks};
 use support::World;
 
 #[tokio::test]
@@ -391,4 +391,42 @@ async fn a_server_that_asks_for_it_is_left_alone() {
     assert!(claim.tasks.is_empty() && claim.next_at.is_some());
     driving.abort();
     worker.abort();
+}
+
+/// In one process and on SQLite, too, no window sees more calls than the model's quota.
+#[tokio::test]
+async fn a_quota_holds_in_one_process() {
+    const PER: Duration = Duration::from_millis(400);
+    const CALLS: u64 = 60;
+    let identity = Identity {
+        key: "limited".into(),
+        name: "limited".into(),
+        scores: true,
+    };
+    let times = Arc::new(Mutex::new(Vec::new()));
+    let log = times.clone();
+    let noted = move |request: &Request| {
+        log.lock().unwrap().push(Instant::now());
+        support::script(request)
+    };
+    let mut world = World::with(20, ScriptedModel::new(identity, noted), Limits::default()).await;
+    world.quota = Some(Quota {
+        requests: Some(CALLS),
+        tokens: None,
+        per: PER.as_micros() as i64,
+    });
+    let worker = world.worker();
+    assert_eq!(world.drive(true).await, Outcome::Finished);
+    worker.abort();
+    let times = times.lock().unwrap().clone();
+    assert!(times.len() > 2 * CALLS as usize, "{} calls", times.len());
+    // Two clocks, which tick alike to a hundredth.
+    let window = PER - Duration::from_millis(4);
+    for from in &times {
+        let within = times
+            .iter()
+            .filter(|at| *at >= from && at.duration_since(*from) < window);
+        let calls = within.count() as u64;
+        assert!(calls <= CALLS, "{calls} calls in {window:?}");
+    }
 }

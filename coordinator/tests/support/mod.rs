@@ -18,7 +18,7 @@ use llm::{Identity, LanguageModel, ModelError, Request, scripted::ScriptedModel}
 use queue::{TaskQueue, memory::MemoryQueue};
 use runtime::{clock::SystemClock, heart::Heart, shutdown::Shutdown};
 use std::{path::Path, sync::Arc, time::Duration};
-use store::{RetryPolicy, Run, Runs, StatusChange, Store};
+use store::{Quota, RetryPolicy, Run, Runs, StatusChange, Store};
 use store_sqlite::SqliteStore;
 
 /// Everything a test needs of a run.
@@ -29,6 +29,7 @@ pub struct World {
     pub queue: Arc<dyn TaskQueue>,
     pub model: Arc<ScriptedModel>,
     pub settings: Settings,
+    pub quota: Option<Quota>,
     pub run: RunId,
 }
 
@@ -186,6 +187,7 @@ impl World {
             queue: Arc::new(MemoryQueue::new()),
             model: Arc::new(model),
             settings: settings(),
+            quota: None,
             run,
         }
     }
@@ -208,7 +210,7 @@ impl World {
         let facts = ModelFacts {
             identity: model.identity().clone(),
             worst_case: Arc::new(move |call| model.worst_case(call)),
-            quota: None,
+            quota: self.quota,
         };
         let deps = Deps {
             store: self.store.clone(),
