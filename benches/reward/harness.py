@@ -51,7 +51,8 @@ def table(runs, options):
     lines = [
         f"{datetime.date.today()}: {len(os.sched_getaffinity(0))} cores ({cpu}), Linux {platform.release().split('-')[0]}, "
         f"Python {platform.python_version()}, {versions()}; {texts} texts of {tokens:,} tokens, medians of "
-        f"{min(map(len, runs.values()))} runs, load average {min(load):.1f} to {max(load):.1f}. The file of weights has {size:,.0f} MiB.",
+        f"{min(map(len, runs.values()))} runs, load average {min(load):.1f} to {max(load):.1f}. The file of weights has "
+        f"{size:,.0f} MiB.{busy(load)}",
         "",
         "| engine | sequences/s | lowest to highest | of ONNX Runtime | of PyTorch | load, s | peak MiB | of the file |",
         "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
@@ -64,6 +65,15 @@ def table(runs, options):
             f"| {NAMES[engine]} | {rate[engine]:.2f} | {spread(results)} | {of('ort')} | {of('torch')} | {seconds:.1f} | {peak:,.0f} | {peak / size:.2f} |"
         )
     return "\n".join(lines)
+
+
+def busy(load):
+    if statistics.median(load) <= len(os.sched_getaffinity(0)) + 1:
+        return ""
+    return (
+        " **The machine was busy with other work meanwhile: ratios of engines that took turns hold roughly, absolute"
+        " rates are too low.**"
+    )
 
 
 def versions():

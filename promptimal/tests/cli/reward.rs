@@ -116,6 +116,17 @@ fn preferences_get_accuracies_by_source_beside_picking_the_longer() {
 }
 
 #[test]
+fn the_example_file_can_be_scored_and_length_says_nothing_there() {
+    let input = root().join("examples/data/preferences.jsonl");
+    let got = score(&fixture(), &input, &["--json"]).exits(0).json();
+    let all = got["sources"].as_array().unwrap().last().unwrap();
+    assert_eq!(
+        (&all["pairs"], &all["longer"]["mean"]),
+        (&json!(8), &json!(0.5))
+    );
+}
+
+#[test]
 fn what_cannot_be_scored_is_told() {
     let dir = tempfile::tempdir().unwrap();
     let input = write(
