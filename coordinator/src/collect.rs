@@ -46,9 +46,8 @@ pub async fn run(
         }
         apply(config, deps, pulse, &reports).await?;
         sabotage::point("coordinator.applied");
-        for receipt in read {
-            receipt.ack().await?;
-        }
+        // All at once, so that the queue can tell its broker with one word.
+        futures::future::try_join_all(read.into_iter().map(|receipt| receipt.ack())).await?;
     }
     Ok(())
 }

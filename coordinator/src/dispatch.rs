@@ -14,8 +14,8 @@ use std::time::Duration;
 use store::{Claim, Claimed, Running};
 use wire::{Action, Report, Task, VERSION, trace::Trace};
 
-/// Tasks claimed at a time.
-const BATCH: usize = 64;
+/// Tasks claimed at a time. Two transactions and one wait for confirms go into each batch, whatever its size.
+const BATCH: usize = 256;
 /// How long a task waits that could not be sent.
 const DOUBT_MS: u64 = 500;
 /// The longest wait between two looks, microseconds.

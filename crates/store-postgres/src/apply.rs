@@ -72,7 +72,7 @@ pub async fn apply(
     }
     let mut settlement = Settlement::default();
     for k in &known {
-        settlement.book(k.task.seq, k.task.report);
+        settlement.book(&k.task);
     }
     settlement.write(tx, now).await?;
     let reports = known.iter().map(|k| (k.task.seq, k.task.report));
@@ -85,8 +85,10 @@ pub async fn apply(
 async fn fence<'a>(tx: &mut Tx, reports: &'a [Report]) -> Result<Vec<Known<'a>>, Fault> {
     let ids: Vec<Uuid> = reports.iter().map(|r| r.task.0).collect();
     let found = query!(
-        r#"SELECT seq, id, run_id, round_id, state, epoch, attempts, claimed_at IS NOT NULL AS "claimed!"
-             FROM tasks WHERE id = ANY($1) ORDER BY seq FOR NO KEY UPDATE"#,
+        r#"SELECT t.seq, t.id, t.run_id, t.round_id, t.state, t.epoch, t.attempts,
+                  t.state = 'planned' AND EXISTS (SELECT FROM outbox o
+                      WHERE o.task_seq = t.seq AND o.claimed_at IS NOT NULL) AS "claimed!"
+             FROM tasks t WHERE t.id = ANY($1) ORDER BY t.seq FOR NO KEY UPDATE OF t"#,
         &ids
     );
     let found = db(found.fetch_all(&mut **tx)).await?;
@@ -142,6 +144,9 @@ fn reported(accepted: &[Accepted<'_>]) -> Vec<Place> {
 ///
 /// It takes all locks that are needed until the transaction ends: of the items that wait for these keys, then of
 /// their rounds and of `rounds`.
+///
+/// Whether an answer (and grade) is stored is asked by sub-selects and not by `EXISTS`, which the server may turn into a hash
+/// of all grades.
 pub async fn close_items(tx: &mut Tx, places: &[Place], rounds: &[i64]) -> Result<u64, Fault> {
     let keys: Vec<Uuid> = places.iter().map(|p| p.key).collect();
     let waiting = query!(
@@ -162,12 +167,11 @@ pub async fn close_items(tx: &mut Tx, places: &[Place], rounds: &[i64]) -> Resul
     let close = query!(
         "UPDATE items i SET state = 'done'
           WHERE i.task_seq = ANY($1) AND i.state = 'open'
-            AND EXISTS (
-                SELECT 1 FROM answers a
-                 WHERE a.key = i.key AND (i.grader IS NULL OR EXISTS (
-                       SELECT 1 FROM grades g
-                        WHERE g.answer_seq = a.seq AND g.example_id = coalesce(i.example_id, $2)
-                          AND g.grader = i.grader AND g.grader_version = i.grader_version)))",
+            AND (SELECT i.grader IS NULL OR (
+                        SELECT true FROM grades g
+                         WHERE g.answer_seq = a.seq AND g.example_id = coalesce(i.example_id, $2)
+                           AND g.grader = i.grader AND g.grader_version = i.grader_version)
+                   FROM answers a WHERE a.key = i.key)",
         &seqs,
         NO_EXAMPLE
     );
@@ -177,12 +181,11 @@ pub async fn close_items(tx: &mut Tx, places: &[Place], rounds: &[i64]) -> Resul
             "UPDATE items i SET state = 'done'
                FROM unnest($1::bigint[], $2::bigint[]) w (round_id, ordinal)
               WHERE i.round_id = w.round_id AND i.ordinal = w.ordinal AND i.state = 'open'
-                AND EXISTS (
-                    SELECT 1 FROM answers a
-                     WHERE a.key = i.key AND (i.grader IS NULL OR EXISTS (
-                           SELECT 1 FROM grades g
-                            WHERE g.answer_seq = a.seq AND g.example_id = coalesce(i.example_id, $3)
-                              AND g.grader = i.grader AND g.grader_version = i.grader_version)))",
+                AND (SELECT i.grader IS NULL OR (
+                            SELECT true FROM grades g
+                             WHERE g.answer_seq = a.seq AND g.example_id = coalesce(i.example_id, $3)
+                               AND g.grader = i.grader AND g.grader_version = i.grader_version)
+                       FROM answers a WHERE a.key = i.key)",
             &waiting_rounds,
             &ordinals,
             NO_EXAMPLE

@@ -132,7 +132,7 @@ impl PostgresStore {
         closed: &mut Vec<String>,
     ) -> Result<(Claim, Vec<String>), Fault> {
         let Ask { run, now, .. } = ask;
-        let mut tx = self.write().await?;
+        let mut tx = self.write_by_key().await?;
         let next_at = next_at(&mut tx, run, now).await?;
         let (limits, metered) = quotas::limits(&mut tx, run).await?;
         let metered = metered && !sabotage::breaks("grant");
@@ -207,8 +207,8 @@ fn earlier(a: Option<i64>, b: Option<i64>) -> Option<i64> {
 async fn under_way(tx: &mut Tx, run: RunId, now: i64) -> Result<bool, Fault> {
     let found = query_scalar!(
         r#"SELECT EXISTS (SELECT FROM tasks t WHERE t.run_id = $1 AND t.state = 'dispatched')
-               OR EXISTS (SELECT FROM outbox o JOIN tasks t ON t.seq = o.task_seq
-                           WHERE o.run_id = $1 AND o.due > $2 AND t.claimed_at IS NOT NULL) AS "found!""#,
+               OR EXISTS (SELECT FROM outbox o
+                           WHERE o.run_id = $1 AND o.due > $2 AND o.claimed_at IS NOT NULL) AS "found!""#,
         run.0,
         Micros(now)
     );
@@ -223,7 +223,8 @@ async fn lapse(tx: &mut Tx, work: &mut [Due], now: i64) -> Result<(), Fault> {
     }
     ledger::expire(tx, &lapsed, now).await?;
     let plan = query!(
-        "UPDATE tasks SET epoch = epoch + 1, claimed_at = NULL WHERE seq = ANY($1)",
+        "WITH unclaimed AS (UPDATE outbox SET claimed_at = NULL WHERE task_seq = ANY($1))
+         UPDATE tasks SET epoch = epoch + 1 WHERE seq = ANY($1)",
         &lapsed
     );
     db(plan.execute(&mut **tx)).await?;
@@ -291,7 +292,7 @@ async fn find(tx: &mut Tx, ask: Ask, closed: &[String]) -> Result<Found, Fault> 
 async fn due(tx: &mut Tx, ask: Ask, seen: &[i64], closed: &[String]) -> Result<Vec<Due>, Fault> {
     let due = query_as!(
         Due,
-        r#"SELECT t.seq, t.id, t.model, t.round_id, t.epoch, t.claimed_at IS NOT NULL AS "lapsed!",
+        r#"SELECT t.seq, t.id, t.model, t.round_id, t.epoch, o.claimed_at IS NOT NULL AS "lapsed!",
                   t.worst_calls AS calls, t.worst_tokens AS tokens, t.worst_cost_micros AS cost_micros
              FROM outbox o JOIN tasks t ON t.seq = o.task_seq
             WHERE o.run_id = $1 AND o.due <= $2 AND o.task_seq <> ALL($4) AND t.state = 'planned'
@@ -315,10 +316,10 @@ async fn open_items(tx: &mut Tx, seqs: &[i64], found: &mut Found) -> Result<(), 
                   CASE WHEN NOT s.answered THEN a.reply_json::text END AS reply_json
              FROM items i
              LEFT JOIN answers a ON a.key = i.key
-            CROSS JOIN LATERAL (SELECT a.seq IS NOT NULL AND (i.grader IS NULL OR EXISTS (
-                       SELECT 1 FROM grades g
+            CROSS JOIN LATERAL (SELECT a.seq IS NOT NULL AND (i.grader IS NULL OR coalesce((
+                       SELECT true FROM grades g
                         WHERE g.answer_seq = a.seq AND g.example_id = coalesce(i.example_id, $2)
-                          AND g.grader = i.grader AND g.grader_version = i.grader_version)) AS answered) s
+                          AND g.grader = i.grader AND g.grader_version = i.grader_version), false)) AS answered) s
             WHERE i.task_seq = ANY($1) AND i.state = 'open'
             ORDER BY i.task_seq, i.place"#,
         seqs,
@@ -358,18 +359,13 @@ async fn close_settled(tx: &mut Tx, tasks: &[Due], now: i64) -> Result<(), Fault
 async fn mark_claimed(tx: &mut Tx, tasks: &[Taken], now: i64, hold: i64) -> Result<(), Fault> {
     let seqs: Vec<i64> = tasks.iter().map(|t| t.due.seq).collect();
     ledger::reserve(tx, &seqs, now).await?;
-    let mark = query!(
-        "UPDATE tasks SET claimed_at = $2 WHERE seq = ANY($1)",
-        &seqs,
-        Micros(now)
-    );
-    db(mark.execute(&mut **tx)).await?;
     // At least one microsecond: what this claim took must not be due within it.
     let due = Micros(now.saturating_add(hold.max(1)));
     let hold = query!(
-        "UPDATE outbox SET due = $2 WHERE task_seq = ANY($1)",
+        "UPDATE outbox SET due = $2, claimed_at = $3 WHERE task_seq = ANY($1)",
         &seqs,
-        due
+        due,
+        Micros(now)
     );
     db(hold.execute(&mut **tx)).await?;
     Ok(())

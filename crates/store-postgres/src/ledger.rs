@@ -9,8 +9,7 @@ use crate::{
 use domain::{ids::RunId, run::Spend};
 use sqlx::{PgConnection, query, query_scalar};
 use std::collections::{HashMap, HashSet};
-use store::budget::used;
-use wire::Report;
+use store::{budget::used, changes::Accepted};
 
 /// What a run has used, reservations included.
 pub async fn spend(conn: &mut PgConnection, run: RunId) -> Result<Spend, Fault> {
@@ -73,6 +72,7 @@ pub struct Settlement<'a> {
 }
 
 struct Row<'a> {
+    run: RunId,
     task_seq: i64,
     epoch: u32,
     worker: &'a str,
@@ -83,7 +83,8 @@ struct Row<'a> {
 
 impl<'a> Settlement<'a> {
     /// Books a report of a task. Who declined an attempt says nothing of what others did under it.
-    pub fn book(&mut self, task_seq: i64, report: &'a Report) {
+    pub fn book(&mut self, task: &Accepted<'a>) {
+        let (task_seq, report) = (task.seq, task.report);
         if report.counted.declined {
             return;
         }
@@ -91,6 +92,7 @@ impl<'a> Settlement<'a> {
         let first = workers.is_empty();
         if workers.insert(&report.worker) {
             self.rows.push(Row {
+                run: task.run,
                 task_seq,
                 epoch: report.epoch,
                 worker: &report.worker,
@@ -103,6 +105,7 @@ impl<'a> Settlement<'a> {
     /// Writes the rows. What was settled by earlier batches is seen here: the tasks are locked.
     pub async fn write(self, tx: &mut Tx, now: i64) -> Result<(), Fault> {
         columns!(self.rows =>
+            runs: |r| r.run.0,
             tasks: |r| r.task_seq,
             epochs: |r| i64::from(r.epoch),
             workers: |r| plain(r.worker),
@@ -113,14 +116,16 @@ impl<'a> Settlement<'a> {
         );
         let rows = query!(
             "INSERT INTO ledger (run_id, task_seq, epoch, kind, worker, calls, tokens, cost_micros, created_at)
-             SELECT t.run_id, t.seq, e.epoch, 'settle', e.worker, e.calls - coalesce(r.calls, 0),
+             SELECT e.run_id, e.task_seq, e.epoch, 'settle', e.worker, e.calls - coalesce(r.calls, 0),
                     e.tokens - coalesce(r.tokens, 0), e.cost - coalesce(r.cost_micros, 0), $8
                FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::boolean[], $5::bigint[], $6::bigint[],
-                           $7::bigint[]) e (task_seq, epoch, worker, first, calls, tokens, cost)
-               JOIN tasks t ON t.seq = e.task_seq
-               LEFT JOIN ledger r ON r.task_seq = t.seq AND r.epoch = e.epoch AND r.kind = 'reserve' AND e.first
-                     AND NOT EXISTS (SELECT 1 FROM ledger s WHERE s.task_seq = t.seq AND s.epoch = e.epoch
-                                        AND s.kind = 'settle')
+                           $7::bigint[], $9::uuid[]) e (task_seq, epoch, worker, first, calls, tokens, cost, run_id)
+               LEFT JOIN LATERAL (
+                    SELECT * FROM ledger r
+                     WHERE r.task_seq = e.task_seq AND r.epoch = e.epoch AND r.kind = 'reserve' AND r.worker = ''
+                       AND e.first AND (SELECT true FROM ledger s WHERE s.task_seq = e.task_seq AND s.epoch = e.epoch
+                                           AND s.kind = 'settle' LIMIT 1) IS NULL
+                     LIMIT 1) r ON true
              ON CONFLICT (task_seq, epoch, kind, worker) DO NOTHING",
             &tasks,
             &epochs,
@@ -129,7 +134,8 @@ impl<'a> Settlement<'a> {
             &calls,
             &tokens,
             &costs,
-            Micros(now)
+            Micros(now),
+            &runs
         );
         db(rows.execute(&mut **tx)).await?;
         Ok(())

@@ -31,7 +31,7 @@ impl Plans for PostgresStore {
         kind: RoundKind,
         now: i64,
     ) -> Result<Option<Box<dyn StepWriter>>> {
-        let mut tx = self.write().await?;
+        let mut tx = self.write_by_key().await?;
         let round_id = match sabotage::breaks("unique") {
             true => Some(insert_round(&mut tx, key, kind, now).await?),
             false => claim_round(&mut tx, key, kind, now).await?,

@@ -86,7 +86,7 @@ impl Shared for PostgresStore {
 
 impl PostgresStore {
     async fn beat_once(&self, beats: &[Beat], now: i64) -> Result<u64, Fault> {
-        let mut tx = self.write().await?;
+        let mut tx = self.write_by_key().await?;
         columns!(beats =>
             ids: |b| b.task.0,
             epochs: |b| i64::from(b.epoch),
@@ -211,7 +211,7 @@ async fn give_back(tx: &mut Tx, found: &[Found], now: i64) -> Result<(), Fault> 
         "UPDATE tasks t
             SET state = CASE WHEN e.dead THEN 'dead' ELSE 'planned' END,
                 epoch = t.epoch + CASE WHEN e.dead THEN 0 ELSE 1 END, attempts = t.attempts + e.counts,
-                not_before = $5, claimed_at = NULL, dispatched_at = NULL,
+                not_before = $5, dispatched_at = NULL,
                 closed_at = CASE WHEN e.dead THEN $5::timestamptz END, reason = e.reason
            FROM unnest($1::bigint[], $2::bigint[], $3::boolean[], $4::text[]) e (seq, counts, dead, reason)
           WHERE t.seq = e.seq",

@@ -48,27 +48,27 @@ impl Tasks for PostgresStore {
 
 impl PostgresStore {
     async fn dispatched_once(&self, attempts: &[(TaskId, u32)], now: i64) -> Result<(), Fault> {
-        let mut tx = self.write().await?;
+        let mut tx = self.write_by_key().await?;
         columns!(attempts =>
             ids: |(task, _)| task.0,
             epochs: |(_, epoch)| i64::from(*epoch),
         );
-        let seqs = query_scalar!(
-            "SELECT t.seq FROM unnest($1::uuid[], $2::bigint[]) e (id, epoch)
-               JOIN tasks t ON t.id = e.id AND t.epoch = e.epoch
-              WHERE t.state = 'planned' AND t.claimed_at IS NOT NULL
-              ORDER BY t.seq FOR NO KEY UPDATE OF t",
-            &ids,
-            &epochs
-        );
-        let seqs = db(seqs.fetch_all(&mut *tx)).await?;
         let mark = query!(
-            "UPDATE tasks SET state = 'dispatched', dispatched_at = $2 WHERE seq = ANY($1)",
-            &seqs,
+            "WITH published AS MATERIALIZED (
+                 SELECT t.seq FROM unnest($1::uuid[], $2::bigint[]) e (id, epoch)
+                   JOIN tasks t ON t.id = e.id AND t.epoch = e.epoch
+                   JOIN outbox o ON o.task_seq = t.seq
+                  WHERE t.state = 'planned' AND o.claimed_at IS NOT NULL
+                  ORDER BY t.seq FOR NO KEY UPDATE OF t
+             ), gone AS (
+                 DELETE FROM outbox o USING published p WHERE o.task_seq = p.seq
+             )
+             UPDATE tasks t SET state = 'dispatched', dispatched_at = $3 FROM published p WHERE t.seq = p.seq",
+            &ids,
+            &epochs,
             Micros(now)
         );
         db(mark.execute(&mut *tx)).await?;
-        forget(&mut tx, &seqs).await?;
         commit(tx).await
     }
 
@@ -78,7 +78,7 @@ impl PostgresStore {
         policy: RetryPolicy,
         now: i64,
     ) -> Result<Applied, Fault> {
-        let mut tx = self.write().await?;
+        let mut tx = self.write_by_key().await?;
         let applied = apply(&mut tx, reports, policy, now).await?;
         commit(tx).await?;
         Ok(applied)
@@ -101,8 +101,8 @@ impl PostgresStore {
         );
         db(expire.execute(&mut *tx)).await?;
         let plan = query!(
-            "UPDATE tasks SET state = 'planned', epoch = epoch + 1, not_before = $2, claimed_at = NULL,
-                    dispatched_at = NULL, reason = 'lost: its report never came'
+            "UPDATE tasks SET state = 'planned', epoch = epoch + 1, not_before = $2, dispatched_at = NULL,
+                    reason = 'lost: its report never came'
               WHERE seq = ANY($1)",
             &lost,
             Micros(now)
@@ -125,7 +125,7 @@ impl PostgresStore {
         lock_rounds(&mut tx, &rounds).await?;
         let plan = query!(
             "UPDATE tasks SET state = 'planned', epoch = epoch + 1, attempts = 0, not_before = $2,
-                    claimed_at = NULL, dispatched_at = NULL, closed_at = NULL, reason = NULL
+                    dispatched_at = NULL, closed_at = NULL, reason = NULL
               WHERE seq = ANY($1)",
             &dead,
             Micros(now)
@@ -152,7 +152,7 @@ pub async fn publish(tx: &mut Tx, seqs: &[i64]) -> Result<(), Fault> {
     let outbox = query!(
         "INSERT INTO outbox (task_seq, run_id, due)
          SELECT seq, run_id, not_before FROM tasks WHERE seq = ANY($1)
-         ON CONFLICT (task_seq) DO UPDATE SET due = excluded.due",
+         ON CONFLICT (task_seq) DO UPDATE SET due = excluded.due, claimed_at = NULL",
         seqs
     );
     db(outbox.execute(&mut **tx)).await?;
@@ -175,7 +175,12 @@ pub async fn close_done(
 ) -> Result<(), Fault> {
     crate::codec::equally_long(&[seqs.len(), workers.len()])?;
     let done = query!(
-        "UPDATE tasks t SET state = 'done', closed_at = $3, worker = e.worker, reason = NULL
+        "WITH published AS (
+             DELETE FROM outbox WHERE task_seq = ANY($1)
+         ), worked_on AS (
+             DELETE FROM task_bodies WHERE task_seq = ANY($1)
+         )
+         UPDATE tasks t SET state = 'done', closed_at = $3, worker = e.worker, reason = NULL
            FROM unnest($1::bigint[], $2::text[]) e (seq, worker)
           WHERE t.seq = e.seq AND t.state IN ('planned', 'dispatched')",
         seqs,
@@ -183,8 +188,5 @@ pub async fn close_done(
         Micros(now)
     );
     db(done.execute(&mut **tx)).await?;
-    forget(tx, seqs).await?;
-    let bodies = query!("DELETE FROM task_bodies WHERE task_seq = ANY($1)", seqs);
-    db(bodies.execute(&mut **tx)).await?;
     Ok(())
 }

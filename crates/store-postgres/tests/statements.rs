@@ -74,8 +74,8 @@ const MANY: [&str; 9] = [
     "INSERT INTO rounds (run_id, round, step, kind, created_at)
      SELECT id, 0, 'answer', 'baseline', now() FROM runs WHERE name = 'many'",
     "INSERT INTO tasks (seq, id, run_id, round_id, model, state, worst_calls, worst_tokens, worst_cost_micros,
-                        not_before, claimed_at, dispatched_at)
-     SELECT nextval('tasks_seq'), gen_random_uuid(), p.run_id, p.id, 'm', 'done', 1, 1, 1, now(), now(), now()
+                        not_before, dispatched_at)
+     SELECT nextval('tasks_seq'), gen_random_uuid(), p.run_id, p.id, 'm', 'done', 1, 1, 1, now(), now()
        FROM rounds p JOIN runs r ON r.id = p.run_id AND r.name = 'many', generate_series(1, 25)",
     "INSERT INTO outbox (task_seq, run_id, due) SELECT seq, run_id, now() FROM tasks ON CONFLICT DO NOTHING",
     "INSERT INTO task_bodies (task_seq, body) SELECT seq, '{}' FROM tasks ON CONFLICT DO NOTHING",

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use lapin::Acker;
-use lapin::options::{BasicAckOptions, BasicNackOptions};
+use lapin::options::BasicNackOptions;
 
 use super::convert;
 use super::publish::{InDoubt, Publisher};
-use super::pump::{Life, Pump};
+use super::pump::Pump;
+use super::settle::{Life, Line};
 use super::topology::Topology;
 use crate::dead::DEAD_ALREADY;
 use crate::{Consumer, Control, DeadLetter, Delivery, Lane, Message, QueueError, Receipt};
@@ -35,11 +36,13 @@ impl Consumer for AmqpConsumer {
     async fn next(&mut self) -> Option<Delivery> {
         let (delivery, channel) = self.pump.next().await?;
         let hands = Arc::clone(&self.hands);
-        let (redelivered, acker) = (delivery.redelivered, delivery.acker.clone());
+        let (redelivered, tag) = (delivery.redelivered, delivery.delivery_tag);
+        let acker = delivery.acker.clone();
         let message = convert::message(hands.lane, &hands.topology, delivery);
         let receipt = Box::new(AmqpReceipt {
             hands,
             channel,
+            tag,
             acker,
             message: message.clone(),
         });
@@ -59,7 +62,9 @@ impl Drop for AmqpConsumer {
 
 struct AmqpReceipt {
     hands: Arc<Hands>,
-    channel: Arc<Life>,
+    channel: Arc<Line>,
+    tag: u64,
+    /// For what is no acknowledgement.
     acker: Acker,
     message: Message,
 }
@@ -98,11 +103,16 @@ impl AmqpReceipt {
             requeue: true,
             multiple: false,
         };
-        self.settled(self.acker.nack(options).await)
+        let outcome = self.acker.nack(options).await;
+        self.channel.given_back(self.tag);
+        self.settled(outcome)
     }
 
     async fn acknowledge(&self) -> Result<(), QueueError> {
-        self.settled(self.acker.ack(BasicAckOptions::default()).await)
+        match self.channel.ack(self.tag).await {
+            true => Ok(()),
+            false => Err(self.late("its channel is gone")),
+        }
     }
 }
 

@@ -11,6 +11,7 @@
 //! | `link` | a connection that never gives up |
 //! | `publish`, `flight` | publications, their confirms and their time limit |
 //! | `pump`, `consume` | subscriptions, deliveries, receipts |
+//! | `settle` | acknowledgements, many at a time |
 //! | `convert` | messages and their headers |
 //! | `error` | what the broker says, for people |
 //!
@@ -25,6 +26,7 @@ mod flight;
 mod link;
 mod publish;
 mod pump;
+mod settle;
 mod topology;
 
 use std::sync::Arc;
@@ -40,7 +42,8 @@ use crate::{Consumer, Control, Lane, MAX_BODY, Message, QueueError, TaskQueue};
 use consume::{AmqpConsumer, AmqpControl, Hands};
 use link::Link;
 use publish::{InDoubt, Publisher, Route};
-use pump::{Life, Pump, Subscription};
+use pump::{Pump, Subscription};
+use settle::Life;
 use topology::Topology;
 
 /// Connects to a broker and declares what is missing there.

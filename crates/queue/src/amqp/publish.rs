@@ -194,10 +194,25 @@ impl Task {
                     self.outlet = outlet;
                 }
                 job = orders.recv(), if more && room => match job {
-                    Some(job) => self.accept(job),
+                    Some(job) => self.accept_all(job, &mut orders).await,
                     None => more = false,
                 },
             }
+        }
+    }
+
+    /// Takes a job and those that come with it: workers publish one report each, but not one at a time. What is handed to
+    /// the connection together leaves in one packet.
+    async fn accept_all(&mut self, job: Job, orders: &mut mpsc::UnboundedReceiver<Job>) {
+        self.accept(job);
+        if orders.is_empty() {
+            // Whoever can run now may have one, too.
+            tokio::task::yield_now().await;
+        }
+        while self.waiting.len() < WINDOW
+            && let Ok(job) = orders.try_recv()
+        {
+            self.accept(job);
         }
     }
 

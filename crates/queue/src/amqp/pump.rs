@@ -1,10 +1,10 @@
 //! Subscriptions that go on whatever happens to the connection.
 //!
 //! A task subscribes, hands on what comes, and subscribes anew when the stream ends for whatever reason.
-//! What it handed on from an ended channel is worthless: the broker delivers it again.
+//! What it handed on from an ended channel is worthless: the broker delivers it again. It also sends what is
+//! acknowledged, see `settle`.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures::StreamExt;
@@ -16,6 +16,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{sleep, timeout};
 
 use super::link::{Link, Session, jittered};
+use super::settle::{Line, Notes, Unsettled};
 
 /// Between two subscriptions on one connection: a queue that is deleted again and again must not spin us.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -75,23 +76,9 @@ async fn own_queue(channel: &Channel, exchange: &str) -> lapin::Result<lapin::ty
     Ok(queue.name().clone())
 }
 
-/// Whether deliveries of one channel can still be acknowledged.
-#[derive(Default)]
-pub(super) struct Life(AtomicBool);
-
-impl Life {
-    pub(super) fn is_over(&self) -> bool {
-        self.0.load(Ordering::SeqCst)
-    }
-
-    pub(super) fn end(&self) {
-        self.0.store(true, Ordering::SeqCst);
-    }
-}
-
 /// The receiving end of a subscription. Dropping it ends the subscription.
 pub(super) struct Pump {
-    deliveries: mpsc::UnboundedReceiver<(Delivery, Arc<Life>)>,
+    deliveries: mpsc::UnboundedReceiver<(Delivery, Arc<Line>)>,
 }
 
 impl Pump {
@@ -117,17 +104,17 @@ impl Pump {
     }
 
     /// The next delivery that can still be acknowledged; `None` once the link is closed. Cancel-safe.
-    pub(super) async fn next(&mut self) -> Option<(Delivery, Arc<Life>)> {
+    pub(super) async fn next(&mut self) -> Option<(Delivery, Arc<Line>)> {
         loop {
-            let (delivery, life) = self.deliveries.recv().await?;
-            if !life.is_over() {
-                return Some((delivery, life));
+            let (delivery, line) = self.deliveries.recv().await?;
+            if !line.is_over() {
+                return Some((delivery, line));
             }
         }
     }
 }
 
-type Sender = mpsc::UnboundedSender<(Delivery, Arc<Life>)>;
+type Sender = mpsc::UnboundedSender<(Delivery, Arc<Line>)>;
 
 async fn run(
     link: Arc<Link>,
@@ -164,16 +151,25 @@ async fn run(
 
 /// Hands on what comes until the stream ends, by an error, by the broker (`None`), or because nobody listens.
 async fn hand_on(channel: Channel, mut consumer: lapin::Consumer, sender: &Sender) {
-    let life = Arc::new(Life::default());
+    let (line, mut notes) = Line::new();
+    let mut unsettled = Unsettled::default();
     loop {
         let delivery = tokio::select! {
             biased;
             () = sender.closed() => break,
             delivery = consumer.next() => delivery,
+            mut settled = notes.next() => {
+                // Receipts are settled in bursts, as confirms come: those that can speak now are let speak.
+                tokio::task::yield_now().await;
+                settled.extend(notes.more());
+                unsettled.settle(&channel, settled).await;
+                continue;
+            }
         };
         match delivery {
             Some(Ok(delivery)) => {
-                if sender.send((delivery, Arc::clone(&life))).is_err() {
+                unsettled.add(delivery.delivery_tag);
+                if sender.send((delivery, Arc::clone(&line))).is_err() {
                     break;
                 }
             }
@@ -184,7 +180,16 @@ async fn hand_on(channel: Channel, mut consumer: lapin::Consumer, sender: &Sende
             None => break,
         }
     }
-    life.end();
-    // Gives back what is not acknowledged. On a connection that is lost the broker has done so already.
-    let _ = timeout(FAREWELL, channel.close(200, "OK".into())).await;
+    line.end();
+    say_goodbye(&channel, notes, unsettled).await;
+}
+
+/// Sends what was acknowledged before the end, then gives back the rest. On a connection that is lost the broker has
+/// done so already.
+async fn say_goodbye(channel: &Channel, mut notes: Notes, mut unsettled: Unsettled) {
+    let last = async {
+        unsettled.settle(channel, notes.rest()).await;
+        channel.close(200, "OK".into()).await
+    };
+    let _ = timeout(FAREWELL, last).await;
 }

@@ -73,7 +73,7 @@ async fn plan_again(tx: &mut Tx, again: &[Again]) -> Result<(), Fault> {
     );
     let update = query!(
         "UPDATE tasks t SET state = 'planned', epoch = t.epoch + 1, attempts = e.attempts,
-                not_before = e.not_before, claimed_at = NULL, dispatched_at = NULL, reason = e.reason
+                not_before = e.not_before, dispatched_at = NULL, reason = e.reason
            FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::timestamptz[], $5::text[])
                 e (seq, epoch, attempts, not_before, reason)
           WHERE t.seq = e.seq AND t.epoch = e.epoch AND t.state IN ('planned', 'dispatched')",
