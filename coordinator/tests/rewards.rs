@@ -121,6 +121,7 @@ impl Open {
             queue: Arc::new(MemoryQueue::new()),
             model: Arc::new(ScriptedModel::new(identity, script)),
             settings: settings("reward-1"),
+            quota: None,
             run,
         };
         Self {

@@ -57,9 +57,10 @@ pub async fn run(config: Config, deps: Deps, shutdown: Shutdown) -> Result<(), Q
         handler,
         shutdown,
     );
+    // A reward model asks no server: no word about one concerns it.
     let ended = tokio::select! {
         ended = working => ended?,
-        () = given_up.listen(queue.as_ref()) => return Ok(()),
+        () = given_up.listen(queue.as_ref(), |_| ()) => return Ok(()),
     };
     tracing::debug!(?ended, "worker ended");
     Ok(())

@@ -273,12 +273,13 @@ mod tests {
     #[tokio::test]
     async fn what_arrives_together_is_computed_together() {
         let seen: Arc<Mutex<Vec<usize>>> = Arc::default();
-        let (note, gate) = (seen.clone(), Arc::new(Mutex::new(())));
-        let held = gate.lock().unwrap();
-        let closed = gate.clone();
+        let note = seen.clone();
+        // Closed until its sender is dropped.
+        let (gate, closed) = channel::<()>();
+        let closed = Mutex::new(closed);
         let model = Scripted::new("s", |_, answer| answer.len() as f32).watched(move |batch| {
             note.lock().unwrap().push(batch);
-            drop(closed.lock());
+            let _ = closed.lock().unwrap().recv();
         });
         let scorer = model.start();
         let ask = |n: usize| {
@@ -294,7 +295,7 @@ mod tests {
         for _ in 0..100 {
             tokio::task::yield_now().await;
         }
-        drop(held);
+        drop(gate);
         first.await.unwrap();
         for (task, n) in rest.into_iter().zip([2.0, 3.0]) {
             assert_eq!(rewards(task.await.unwrap()), [n, n]);

@@ -51,7 +51,8 @@ impl Sums {
     fn line(&self) -> Option<Line> {
         let spread = self.xx - self.x * self.x / self.n;
         // Not `<=`: a NaN is no line either.
-        if !(spread > 1e-9 * self.xx.max(f64::MIN_POSITIVE)) || !spread.is_finite() {
+        let wide = spread > 1e-9 * self.xx.max(f64::MIN_POSITIVE);
+        if !wide || !spread.is_finite() {
             return None;
         }
         let slope = (self.xy - self.x * self.y / self.n) / spread;
