@@ -132,8 +132,14 @@ impl Unsettled {
         let words = self.words(acked);
         let ack = |tag, multiple| channel.basic_ack(tag, BasicAckOptions { multiple });
         let many = words.up_to.map(|tag| ack(tag, true));
-        let said = many.into_iter().chain(words.single.iter().map(|tag| ack(*tag, false)));
-        match join_all(said).await.into_iter().collect::<lapin::Result<()>>() {
+        let said = many
+            .into_iter()
+            .chain(words.single.iter().map(|tag| ack(*tag, false)));
+        match join_all(said)
+            .await
+            .into_iter()
+            .collect::<lapin::Result<()>>()
+        {
             Ok(()) => {
                 for ack in notes.into_iter().filter_map(|note| note.ack) {
                     // Whoever asked may have gone.
