@@ -238,13 +238,11 @@ impl Meters {
             ..Self::default()
         };
         for standing in standings {
+            let count = meters.meters.len();
             let same = |m: &Meter| m.standing.model == standing.model;
-            let at = match meters.meters.iter().position(same) {
-                Some(at) => at,
-                None => meters.meters.len(),
-            };
+            let at = meters.meters.iter().position(same).unwrap_or(count);
             meters.names.insert(standing.name.clone(), at);
-            if at == meters.meters.len() {
+            if at == count {
                 meters.meters.push(Meter {
                     standing,
                     granted: false,
