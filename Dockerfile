@@ -1,4 +1,4 @@
-# One image for each program of a cluster: docker build --target coordinator . (worker-eval, cli)
+# One image for each program of a cluster: docker build --target coordinator . (worker-eval, worker-score, cli)
 #
 # BUILD_IMAGE needs Rust and a C compiler on Debian, RUN_IMAGE a Debian of the same release.
 ARG BUILD_IMAGE=rust:1.95-bookworm
@@ -7,7 +7,7 @@ ARG RUN_IMAGE=debian:bookworm-slim
 FROM ${BUILD_IMAGE} AS build
 WORKDIR /src
 COPY . .
-RUN cargo build --release --locked -p promptimal -p worker-eval --bins
+RUN cargo build --release --locked -p promptimal -p worker-eval -p worker-score --bins
 
 FROM ${RUN_IMAGE} AS run
 # Certificates for model servers and the hub; python3-pip is the way to the small model where no hub is reached. A new
@@ -34,6 +34,13 @@ COPY --from=build /src/target/release/worker-eval /usr/local/bin/
 ENV PROMPTIMAL_LISTEN=0.0.0.0:7701
 HEALTHCHECK --interval=5s --timeout=6s --start-period=60s CMD ["worker-eval", "--healthcheck"]
 ENTRYPOINT ["worker-eval"]
+
+FROM run AS worker-score
+COPY --from=build /src/target/release/worker-score /usr/local/bin/
+ENV PROMPTIMAL_LISTEN=0.0.0.0:7702
+# A large model takes its time to load.
+HEALTHCHECK --interval=5s --timeout=6s --start-period=120s CMD ["worker-score", "--healthcheck"]
+ENTRYPOINT ["worker-score"]
 
 FROM run AS cli
 COPY --from=build /src/target/release/promptimal /usr/local/bin/

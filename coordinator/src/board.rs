@@ -29,6 +29,18 @@ pub struct Trial {
     pub said: Option<String>,
 }
 
+impl Trial {
+    /// The reward, where the grade is one.
+    pub fn reward(&self) -> f64 {
+        self.grade.raw.unwrap_or(f64::NAN)
+    }
+
+    /// How long the answer is, characters.
+    pub fn chars(&self) -> usize {
+        self.said.as_ref().map_or(0, |said| said.chars().count())
+    }
+}
+
 /// A target with all that was made and tried for it.
 #[derive(Clone, Debug)]
 pub struct Spot {
@@ -83,7 +95,7 @@ impl Board {
             trials: HashMap::new(),
         };
         for status in store.steps(run).await? {
-            let tried = status.key.step == Step::Answer || status.key.step == Step::Propose;
+            let tried = matches!(status.key.step, Step::Propose | Step::Answer | Step::Score);
             if status.kind != RoundKind::Baseline && tried {
                 board.read_trials(store, status.key).await?;
             }

@@ -8,11 +8,11 @@
 //! so that a small run beside a large one does not wait for its end, and nothing stands still while one has none.
 
 use crate::{Config, CoordinatorError, Deps, Outcome, collect, conduct, pulse::Pulse, watch};
-use domain::ids::RunId;
+use domain::ids::{RunId, TaskId};
 use queue::{Lane, MAX_BODY, Message};
 use std::time::Duration;
 use store::{Claim, Claimed, Running};
-use wire::{Action, Report, Task, VERSION, trace::Trace};
+use wire::{Action, Report, Task, VERSION, Work, trace::Trace};
 
 /// Tasks claimed at a time. Two transactions and one wait for confirms go into each batch, whatever its size.
 const BATCH: usize = 256;
@@ -113,13 +113,13 @@ async fn send(
     tasks: Vec<Claimed>,
     (config, deps, pulse): (&Config, &Deps, &Pulse),
 ) -> Result<(), CoordinatorError> {
-    let attempts: Vec<_> = tasks.iter().map(|t| (t.task, t.epoch)).collect();
-    let messages = tasks.into_iter().filter_map(|task| message(run, task));
-    let fitted = futures::future::join_all(messages.map(|m| fit(deps, m))).await;
-    let mut messages = Vec::with_capacity(fitted.len());
+    let letters = tasks.into_iter().filter_map(|task| letter(run, task));
+    let fitted = futures::future::join_all(letters.map(|l| fit(deps, l))).await;
+    let (mut asks, mut scores) = (Vec::with_capacity(fitted.len()), Vec::new());
     for fitted in fitted {
         match fitted {
-            Ok(message) => messages.push(message),
+            Ok(letter) if letter.lane == Lane::Score => scores.push(letter),
+            Ok(letter) => asks.push(letter),
             // The queue would refuse it for ever, and with it whatever else is to be sent.
             Err(report) => {
                 let report: Vec<_> = report.into_iter().collect();
@@ -127,8 +127,25 @@ async fn send(
             }
         }
     }
+    // A step's tasks are all of one kind, so mostly one of the two has nothing.
+    for (lane, letters) in [(Lane::Eval, asks), (Lane::Score, scores)] {
+        if !letters.is_empty() {
+            post(lane, letters, (config, deps, pulse)).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Sends what goes one way, and marks it as sent.
+async fn post(
+    lane: Lane,
+    letters: Vec<Letter>,
+    (config, deps, pulse): (&Config, &Deps, &Pulse),
+) -> Result<(), CoordinatorError> {
+    let (attempts, messages): (Vec<_>, Vec<_>) =
+        letters.into_iter().map(|l| (l.attempt, l.message)).unzip();
     let sent = messages.len() as u64;
-    let published = deps.queue.publish_once(Lane::Eval, messages.clone()).await;
+    let published = deps.queue.publish_once(lane, messages.clone()).await;
     if let Err(error) = published {
         unsent(config, deps, pulse, &messages, error.untouched).await;
         // A queue that is away ends the loop; a connection that broke is mended when the tasks go out again.
@@ -146,12 +163,19 @@ async fn send(
     Ok(())
 }
 
+/// A task on its way.
+struct Letter {
+    lane: Lane,
+    attempt: (TaskId, u32),
+    message: Message,
+}
+
 /// A message that the queue takes, or the report that it is too large.
-async fn fit(deps: &Deps, message: Message) -> Result<Message, Option<Report>> {
+async fn fit(deps: &Deps, letter: Letter) -> Result<Letter, Option<Report>> {
     // A body is counted references: this copies nothing.
-    let body = message.body.clone();
-    let why = match deps.queue.fit(Lane::Eval, message).await {
-        Ok(message) => return Ok(message),
+    let body = letter.message.body.clone();
+    let why = match deps.queue.fit(letter.lane, letter.message).await {
+        Ok(message) => return Ok(Letter { message, ..letter }),
         Err(why) => why,
     };
     let (action, way_out) = match why.unkept {
@@ -189,8 +213,13 @@ async fn unsent(
     }
 }
 
-fn message(run: RunId, claimed: Claimed) -> Option<Message> {
+fn letter(run: RunId, claimed: Claimed) -> Option<Letter> {
+    let attempt = (claimed.task, claimed.epoch);
     let id = format!("{}:{}", claimed.task, claimed.epoch);
+    let lane = match Work::of(&claimed.body) {
+        Work::Ask => Lane::Eval,
+        Work::Score => Lane::Score,
+    };
     let body = match serde_json::value::RawValue::from_string(claimed.body) {
         Ok(body) => body,
         Err(e) => {
@@ -214,10 +243,15 @@ fn message(run: RunId, claimed: Claimed) -> Option<Message> {
         terms: claimed.terms,
         body,
     };
-    Some(Message {
+    let message = Message {
         id,
         headers: runtime::trace::headers(&trace),
         body: task.encode().into(),
+    };
+    Some(Letter {
+        lane,
+        attempt,
+        message,
     })
 }
 

@@ -3,6 +3,7 @@
 use crate::plan::order::Shape;
 use domain::{call::Sampling, example::Split, grade::Grader, prompt::PromptDoc, run::RunKind};
 use spec::{EvalSplit, Feedback, Spec};
+use std::collections::HashMap;
 
 /// The name of the model that answers, in a spec's `[models]`.
 pub const TARGET: &str = "target";
@@ -80,7 +81,7 @@ pub struct Settings {
     /// Whether operators may see references (the run is marked).
     pub show_reference: bool,
     /// How each model's replies are sampled, by its name.
-    pub sampling: std::collections::HashMap<String, Sampling>,
+    pub sampling: HashMap<String, Sampling>,
     /// What an evaluation tries.
     pub eval: EvalPlan,
 }
@@ -136,6 +137,21 @@ impl Settings {
             kind: self.kind,
             rounds: self.rounds,
             placebo: self.placebo,
+            scored: self.scored(),
+        }
+    }
+
+    /// Whether a reward model grades some of the answers.
+    pub fn scored(&self) -> bool {
+        self.datasets.iter().any(|d| d.grader.is_reward())
+    }
+
+    /// Tells the graders what their reward models are, by the models' names: grades are stored under that.
+    pub fn know(&mut self, rewards: &HashMap<String, String>) {
+        for dataset in &mut self.datasets {
+            if let Grader::Reward { model, identity } = &mut dataset.grader {
+                *identity = rewards.get(model).cloned().unwrap_or_default();
+            }
         }
     }
 

@@ -97,6 +97,12 @@ pub fn failed(body: &[u8], action: Action, message: &str) -> Result<Report, wire
     if Reference::is(body) {
         return Ok(Reference::decode(body)?.failed(COORDINATOR, action, message));
     }
-    let (task, body) = Task::decode(body)?;
-    Ok(Report::failed(&task, &body, COORDINATOR, action, message))
+    let (task, keys) = Task::decode_keys(body)?;
+    Ok(Report::failed_items(
+        &task,
+        &keys,
+        COORDINATOR,
+        action,
+        message,
+    ))
 }

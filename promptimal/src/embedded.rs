@@ -3,7 +3,8 @@
 use crate::{
     bus::{Bus, BusArgs},
     lock::Lock,
-    models, out, progress,
+    models::{self, Scorers},
+    out, progress,
     site::Site,
 };
 use anyhow::Context;
@@ -14,8 +15,10 @@ use coordinator::{
     settings::{PROPOSER, TARGET},
 };
 use domain::run::RunKind;
+use queue::QueueError;
 use runtime::{
     clock::{Clock, SystemClock},
+    heart::Heart,
     shutdown::Shutdown,
 };
 use std::sync::Arc;
@@ -24,6 +27,9 @@ use worker_eval::Models;
 
 /// Blocks a worker holds at once for a local model: the model computes one at a time, the others wait ready.
 const LOCAL_BLOCKS: usize = 4;
+
+/// Blocks of answers in hand at once for a reward model: what it computes together comes from these.
+const SCORED_BLOCKS: usize = 8;
 
 /// Tasks under way over a broker: other workers may take them.
 const SHARED_WINDOW: usize = 128;
@@ -61,9 +67,10 @@ pub async fn drive(job: Job<'_>) -> anyhow::Result<Outcome> {
     let lock = Lock::take(job.site, &job.store, &job.run, &shutdown).await?;
     let names = model_names(&job.stored, job.run.kind);
     let models = models::build(&job.stored.spec, &job.stored.paths, &names).await?;
+    let scorers = models::scorers(&job.stored.spec, &job.stored.paths).await?;
     let bus = Bus::open(job.bus).await?;
     ready(&job).await?;
-    let outcome = work(&job, &bus, models, shutdown).await;
+    let outcome = work(&job, &bus, (models, scorers), shutdown).await;
     lock.release().await;
     outcome
 }
@@ -93,27 +100,33 @@ fn tell(one: &Ingested, quiet: bool) {
     }
 }
 
-/// Worker and coordinator side by side. On the first Ctrl-C the worker finishes what it has in hand, and only then
+/// Workers and coordinator side by side. On the first Ctrl-C the workers finish what they have in hand, and only then
 /// does the coordinator store the last reports and end.
 async fn work(
     job: &Job<'_>,
     bus: &Bus,
-    models: Models,
+    (models, scorers): (Models, Scorers),
     shutdown: Shutdown,
 ) -> anyhow::Result<Outcome> {
     let concurrency = concurrency(job, &models);
+    // A step has tasks of one kind only: as many may be under way as either worker takes.
+    let taken = match scorers.is_empty() {
+        true => concurrency,
+        false => concurrency.max(SCORED_BLOCKS),
+    };
     let deps = Deps {
         store: job.store.clone(),
         queue: bus.queue(),
         clock: Arc::new(SystemClock),
-        briefs: briefs(job, &models),
+        briefs: briefs(job, &models, &scorers),
         observer: observer(job),
     };
     let (worker, heart, _beating) = bus.worker()?;
     let config = worker_eval::Config {
         concurrency,
-        worker,
+        worker: worker.clone(),
     };
+    let scoring = scoring(bus, scorers, (worker, heart.clone()), shutdown.clone());
     let worker_deps = worker_eval::Deps {
         queue: bus.queue(),
         models,
@@ -129,7 +142,10 @@ async fn work(
                     shutdown.drain_requested().await;
                     Ok(())
                 }
-                false => worker_eval::run(config, worker_deps, shutdown.clone()).await,
+                false => {
+                    let asking = worker_eval::run(config, worker_deps, shutdown.clone());
+                    tokio::try_join!(asking, scoring).map(|_| ())
+                }
             };
             if shutdown.is_stopping() {
                 last.request_stop();
@@ -139,8 +155,8 @@ async fn work(
         }
     });
     let window = match bus.is_shared() {
-        true => SHARED_WINDOW.max(2 * concurrency),
-        false => 2 * concurrency,
+        true => SHARED_WINDOW.max(2 * taken),
+        false => 2 * taken,
     };
     // What was under way in an earlier process went with it, unless a broker has it still.
     let lost = !bus.is_shared();
@@ -151,10 +167,36 @@ async fn work(
     Ok(outcome?)
 }
 
+/// The worker that scores, where a reward model grades.
+fn scoring(
+    bus: &Bus,
+    scorers: Scorers,
+    (worker, heart): (String, Heart),
+    shutdown: Shutdown,
+) -> impl Future<Output = Result<(), QueueError>> + use<> {
+    let config = worker_score::Config {
+        concurrency: SCORED_BLOCKS,
+        worker,
+    };
+    let deps = worker_score::Deps {
+        queue: bus.queue(),
+        scorers: scorers.into_values().collect(),
+        heart,
+    };
+    async move {
+        match deps.scorers.is_empty() {
+            true => Ok(()),
+            false => worker_score::run(config, deps, shutdown).await,
+        }
+    }
+}
+
 /// The spec as it is written now: how a model is reached may have changed since the run began.
-fn briefs(job: &Job<'_>, models: &Models) -> Briefs {
+fn briefs(job: &Job<'_>, models: &Models, scorers: &Scorers) -> Briefs {
+    let mut settings = job.stored.settings(job.run.kind);
+    settings.know(&models::rewards(scorers));
     let brief = Brief {
-        settings: job.stored.settings(job.run.kind),
+        settings,
         models: models::facts(models, &job.stored.spec),
     };
     Arc::new(move |_| Ok(brief.clone()))

@@ -19,6 +19,8 @@ use spec::{Loaded, Model, Spec};
 const BYTES_PER_TOKEN: f64 = 4.0;
 /// Tokens a second of a small local model on two cores, about: reading and writing.
 const LOCAL_SPEED: (f64, f64) = (350.0, 60.0);
+/// Tokens a second of a large reward model on two cores, about.
+const REWARD_SPEED: f64 = 190.0;
 /// Seconds of one call over HTTP, about.
 const HTTP_SECONDS: f64 = 2.0;
 /// Replies are this share of the longest, about.
@@ -54,6 +56,8 @@ struct Shape {
     words: f64,
     writes: bool,
     hardest: u64,
+    /// Whether a reward model grades.
+    scored: bool,
 }
 
 /// Prints the plan.
@@ -114,10 +118,11 @@ fn plan(loaded: &Loaded, kind: RunKind) -> anyhow::Result<Plan> {
         .filter_map(|d| Some((d, loaded.paths.datasets.get(&d.name)?)))
         .map(|(d, path)| shape(&d.source(path, spec.run.seed), &settings))
         .collect::<anyhow::Result<_>>()?;
-    let stages = match kind {
+    let mut stages = match kind {
         RunKind::Evaluate => evaluation(spec, &settings, &shapes),
         RunKind::Optimise => search(spec, &settings, &shapes),
     };
+    stages.extend(scoring(spec, &settings, &shapes));
     let sum = |f: &dyn Fn(&Stage) -> f64| stages.iter().map(f).sum::<f64>();
     Ok(Plan {
         calls: stages.iter().map(|s| s.calls).sum(),
@@ -152,6 +157,7 @@ fn shape(source: &dataset::Source, settings: &Settings) -> anyhow::Result<Shape>
         words: words / n,
         writes: !grader.wants_scores(),
         hardest: plan.map_or(0, |d| d.hardest as u64),
+        scored: grader.is_reward(),
     })
 }
 
@@ -235,6 +241,34 @@ fn search(spec: &Spec, settings: &Settings, shapes: &[Shape]) -> Vec<Stage> {
         });
     out.push(sum("confirming", spec, TARGET, fresh));
     out
+}
+
+/// What a reward model reads: every answer once. It calls nobody and costs nothing but time.
+fn scoring(spec: &Spec, settings: &Settings, shapes: &[Shape]) -> Option<Stage> {
+    let repeats = u64::from(settings.repeats);
+    let answers = |s: &Shape| match settings.kind {
+        RunKind::Evaluate => {
+            let cells = settings.eval.models.len() * settings.eval.prompts.len();
+            s.rows * cells as u64 * repeats
+        }
+        RunKind::Optimise => {
+            let train = s.rows as f64 * spec.splits.train;
+            let arms = if settings.placebo { 3 } else { 2 };
+            let tried = u64::from(settings.rewrites * settings.rounds) * repeats * (arms - 1);
+            let fresh = u64::from(settings.confirm_repeats) * arms;
+            train.round() as u64 * repeats + s.hardest.min(train as u64) * (tried + fresh)
+        }
+    };
+    let longest = |m: &Model| m.sampling().map(|s| f64::from(s.max_tokens));
+    let written = REPLY_SHARE * spec.models.values().filter_map(longest).fold(0.0, f64::max);
+    let scored: Vec<&Shape> = shapes.iter().filter(|s| s.scored).collect();
+    let n: u64 = scored.iter().map(|s| answers(s)).sum();
+    let tokens = |s: &&Shape| answers(s) as f64 * (s.words + written);
+    (n > 0).then(|| Stage {
+        stage: format!("scoring {} answers", thousands(n)),
+        seconds: scored.iter().map(tokens).sum::<f64>() / REWARD_SPEED,
+        ..Stage::default()
+    })
 }
 
 fn round_stages(

@@ -8,6 +8,7 @@ use spec::{Model, Paths, Spec};
 use std::{collections::HashMap, path::PathBuf, sync::Arc};
 use store::Quota;
 use worker_eval::Models;
+use worker_score::scorer::{Batching, Scorer};
 
 /// Builds the models of the given names.
 ///
@@ -22,6 +23,29 @@ pub async fn build(spec: &Spec, paths: &Paths, names: &[String]) -> anyhow::Resu
     let fetch =
         |name: String| async move { fetch(&name).await.map_err(|e| format!("{e:#}")) }.boxed();
     Ok(worker_eval::models::build(wanted, paths, &fetch).await?)
+}
+
+/// The reward models of a run, by name.
+pub type Scorers = HashMap<String, Scorer>;
+
+/// Loads the reward models that grade.
+///
+/// # Errors
+/// When one cannot be loaded.
+pub async fn scorers(spec: &Spec, paths: &Paths) -> anyhow::Result<Scorers> {
+    let named = spec.rewards();
+    let wanted = spec
+        .models
+        .iter()
+        .filter(|(name, _)| named.contains(&name.as_str()));
+    Ok(worker_score::models::build(wanted, paths, Batching::default()).await?)
+}
+
+/// What they are, by name.
+pub fn rewards(scorers: &Scorers) -> HashMap<String, String> {
+    let identity =
+        |(name, scorer): (&String, &Scorer)| (name.clone(), scorer.identity().to_owned());
+    scorers.iter().map(identity).collect()
 }
 
 /// What the planner needs to know of them.

@@ -163,11 +163,14 @@ pub fn stage(key: StepKey, kind: RoundKind) -> String {
         Step::Propose => "writing",
         Step::Guard => "leak guard",
         Step::Answer => "trying",
+        Step::Score => "scoring",
     };
     match kind {
+        RoundKind::Baseline if key.step == Step::Score => "baseline scoring".to_owned(),
         RoundKind::Baseline => "baseline".to_owned(),
         RoundKind::Search => format!("round {} {doing}", key.round),
         RoundKind::Placebo => format!("placebo {doing}"),
+        RoundKind::Confirm if key.step == Step::Score => "confirming, scoring".to_owned(),
         RoundKind::Confirm => "confirming on fresh draws".to_owned(),
     }
 }

@@ -2,8 +2,10 @@
 
 use crate::{out, progress::thousands};
 use comfy_table::{CellAlignment, Table, presets};
-use coordinator::summary::{BeforeAfter, EvalSummary, Gain, Summary};
-use domain::{run::RunStatus, stats::Estimate};
+use coordinator::summary::{
+    BeforeAfter, Cell, CellRewards, EvalSummary, Gain, RewardSummary, Summary,
+};
+use domain::{reward::LengthBias, run::RunStatus, stats::Estimate};
 
 /// The longest prompt shown whole, characters.
 const SHOWN: usize = 600;
@@ -23,6 +25,11 @@ pub fn search(summary: &Summary, json: bool) -> anyhow::Result<()> {
     out::line(numbers(summary).to_string());
     if summary.datasets.len() > 1 {
         out::line(by_dataset(summary).to_string());
+    }
+    for d in &summary.datasets {
+        if let Some(reward) = &d.reward {
+            out::line(rewards(&d.dataset, reward).to_string());
+        }
     }
     out::line(costs(summary));
     if !summary.rejected.is_empty() {
@@ -108,6 +115,66 @@ fn by_dataset(s: &Summary) -> Table {
         ]);
     }
     table
+}
+
+/// A data set that a reward model grades, in rewards.
+fn rewards(dataset: &str, r: &RewardSummary) -> Table {
+    let mut table = table([
+        &format!("{dataset}, in rewards"),
+        "mean",
+        "95% interval",
+        "n",
+    ]);
+    let mut add = |name: &str, e: &Estimate| {
+        table.add_row([
+            name.to_owned(),
+            format!("{:+.3}", e.mean),
+            interval(e),
+            e.n.to_string(),
+        ]);
+    };
+    add("gain of the winners on fresh draws", &r.gain.winners);
+    if let Some(placebo) = &r.gain.placebo {
+        add("gain of the placebo arm", placebo);
+    }
+    add("GAIN over placebo (search gain)", &r.gain.net);
+    table.add_row([
+        "answers that win against the original's".to_owned(),
+        format!("{:.3}", r.win_rate.mean),
+        interval(&r.win_rate),
+        r.win_rate.n.to_string(),
+    ]);
+    if let Some(length) = &r.length {
+        length_rows(&mut table, length);
+    }
+    table
+}
+
+/// How much of a gain goes with longer answers.
+fn length_rows(table: &mut Table, length: &LengthBias) {
+    let row = |name: &str, value: String| [name.to_owned(), value, String::new(), String::new()];
+    table.add_row(row(
+        "winners' answers are longer by",
+        format!("×{:.2}", length.longer),
+    ));
+    if let (Some(doubling), Some(part)) = (length.per_doubling, length.with_length) {
+        table.add_row(row(
+            "reward for each doubling of length",
+            format!("{doubling:+.3}"),
+        ));
+        table.add_row(row(
+            "part of the winners' gain that goes with length",
+            format!("{part:+.3}"),
+        ));
+    }
+    if let Some(e) = &length.at_equal_length {
+        table.add_row([
+            "winners' gain at equal length".to_owned(),
+            format!("{:+.3}", e.mean),
+            interval(e),
+            e.n.to_string(),
+        ]);
+    }
 }
 
 fn signed(gain: &Gain) -> String {
@@ -208,6 +275,11 @@ pub fn evaluation(summary: &EvalSummary, missed: &[String], json: bool) -> anyho
         ]);
     }
     out::line(table.to_string());
+    for cell in &summary.cells {
+        if let Some(reward) = &cell.reward {
+            out::line(cell_rewards(cell, reward));
+        }
+    }
     out::line(format!(
         "run {} · {} calls · {} tokens · ${:.4} · {:.0} s",
         summary.run,
@@ -220,6 +292,33 @@ pub fn evaluation(summary: &EvalSummary, missed: &[String], json: bool) -> anyho
         .iter()
         .for_each(|m| out::line(format!("threshold missed: {m}")));
     Ok(())
+}
+
+/// One line about a cell in rewards.
+fn cell_rewards(cell: &Cell, reward: &CellRewards) -> String {
+    let place = format!("{} / {} / {}", cell.prompt, cell.model, cell.dataset);
+    let mean = format!(
+        "{place}: mean reward {:+.3} {}",
+        reward.mean.mean,
+        interval(&reward.mean)
+    );
+    let Some(against) = &reward.against_first else {
+        return mean;
+    };
+    let (gain, wins) = (&against.gain, &against.win_rate);
+    let mut line = format!(
+        "{mean}, {:+.3} {} against the first prompt, wins {:.1}%",
+        gain.mean,
+        interval(gain),
+        100.0 * wins.mean
+    );
+    if let Some(length) = &against.length {
+        line.push_str(&format!(", answers ×{:.2} as long", length.longer));
+        if let Some(e) = &length.at_equal_length {
+            line.push_str(&format!(", {:+.3} {} at equal length", e.mean, interval(e)));
+        }
+    }
+    line
 }
 
 /// A table with a header; columns after the first are aligned right where they hold numbers.

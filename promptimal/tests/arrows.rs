@@ -45,6 +45,12 @@ const ARROWS: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "worker-score",
+        &[
+            "domain", "wire", "spec", "queue", "model", "runtime", "dataset",
+        ],
+    ),
+    (
         "coordinator",
         &[
             "domain", "wire", "spec", "queue", "store", "llm", "dataset", "runtime", "sabotage",

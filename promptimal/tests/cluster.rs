@@ -124,6 +124,10 @@ impl Cluster {
         let scene = Scene::new(16);
         scene.spec();
         add_large_question(&scene);
+        Self::around(site, scene)
+    }
+
+    fn around(site: Site, scene: Scene) -> Self {
         let mut cluster = Self {
             prefix: format!("processes-{}", domain::ids::RunId::new()),
             site,
@@ -372,6 +376,46 @@ fn no_call_goes_beyond_the_cap_whatever_is_killed() {
     }
     let made = cluster.scene.server.requests();
     assert!((8..=CAP).contains(&made), "{made} calls");
+}
+
+/// Open answers: one worker asks, another scores, and a killed scorer is replaced.
+#[test]
+fn a_cluster_scores_open_answers() {
+    let Some(site) = site() else {
+        return;
+    };
+    let scorer = site.worker.with_file_name("worker-score");
+    if !scorer.exists() {
+        skip("processes: worker-score is not built (cargo build -p worker-score)");
+        return;
+    }
+    let _turn = turn();
+    let scene = Scene::new(4);
+    scene.spec();
+    scene.open(16);
+    let here = scene.run(&["run", "open.toml", "--json"]).exits(0).json();
+    let mut cluster = Cluster::around(site, scene);
+    let start = |cluster: &Cluster| {
+        let mut worker = program(&scorer, cluster);
+        let worker = Watched::start(worker.args(["--models", "open.toml"]));
+        worker.wait_for("ready for tasks");
+        worker
+    };
+    let first = start(&cluster);
+    let submitted = cluster.run(&["submit", "open.toml"]).exits(0);
+    let id = submitted.stdout.trim().to_owned();
+    let watched = Watched::start(&mut cluster.command(&["watch", &id]));
+    watched.wait_for("scoring");
+    first.kill();
+    let second = start(&cluster);
+    cluster.processes.push(second);
+    watched.finish().exits(0);
+    let there = cluster.run(&["show", &id, "--json"]).exits(0).json();
+    for key in [
+        "name", "status", "best", "gain", "datasets", "pairs", "rejected",
+    ] {
+        assert_eq!(here[key], there[key], "{key}");
+    }
 }
 
 /// One flag more at a time: the same command, the same result. Killed on the way, it goes on.

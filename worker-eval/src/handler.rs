@@ -2,7 +2,6 @@
 
 use crate::{
     Models,
-    given_up::GivenUp,
     grade::{GradeError, GraderRuntime},
     report,
 };
@@ -16,6 +15,7 @@ use domain::{
 use llm::{Allowance, ErrorKind, LanguageModel, ModelError, Request, Terms};
 use queue::{Message, Unfit};
 use runtime::{
+    given_up::GivenUp,
     heart::Heart,
     work::{Handled, Handler},
 };

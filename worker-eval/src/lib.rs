@@ -5,7 +5,6 @@
 //! report says item by item what came of it. What an error means (ask again, give up, stop the run) is in
 //! the report; the queue only ever redelivers what was lost. Tasks of a run that was given up meanwhile are let go.
 
-mod given_up;
 pub mod grade;
 mod handler;
 #[cfg(feature = "local")]
@@ -14,7 +13,7 @@ mod report;
 
 use llm::LanguageModel;
 use queue::{Lane, QueueError, TaskQueue};
-use runtime::{heart::Heart, shutdown::Shutdown};
+use runtime::{given_up, heart::Heart, shutdown::Shutdown};
 use std::{collections::HashMap, sync::Arc};
 
 /// The models a worker may call, by their name in the spec.

@@ -91,7 +91,7 @@ async fn work(
         .start_over(worker.clone(), broker)
         .context("no thread for the signs of life")?;
     let limit = Duration::from_secs(cli.drain_seconds);
-    tokio::spawn(stop_after(limit, shutdown.clone()));
+    tokio::spawn(shutdown.clone().stop_when_late(limit));
     let deps = Deps {
         queue,
         models,
@@ -103,14 +103,4 @@ async fn work(
     };
     worker_eval::run(config, deps, shutdown).await?;
     Ok(())
-}
-
-/// A drain that takes too long becomes a stop: what is in hand goes back to the queue.
-async fn stop_after(limit: Duration, shutdown: Shutdown) {
-    shutdown.drain_requested().await;
-    tokio::time::sleep(limit).await;
-    if !shutdown.is_stopping() {
-        tracing::warn!(seconds = limit.as_secs(), "not drained in time, stopping");
-        shutdown.request_stop();
-    }
 }

@@ -40,6 +40,11 @@ impl Environment for Outside<'_> {
         inside.map_or(Found::Missing, |real| Machine.find(&real))
     }
 
+    /// A stranger's spec must not fill a disk.
+    fn hub(&self) -> bool {
+        false
+    }
+
     fn current_dir(&self) -> PathBuf {
         self.0.map_or_else(|| "/".into(), |root| root.0.clone())
     }

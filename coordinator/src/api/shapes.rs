@@ -133,7 +133,7 @@ pub struct StepRow {
     /// What its round is for: `baseline`, `search`, `placebo` or `confirm`.
     #[schema(value_type = String)]
     pub kind: RoundKind,
-    /// `propose`, `guard` or `answer`.
+    /// `propose`, `guard`, `answer` or `score`.
     #[schema(value_type = String)]
     pub step: Step,
     /// Its items.

@@ -70,7 +70,7 @@ impl Filling {
 }
 
 /// A block that is about this large is full, whatever its size: a queue takes messages up to a limit.
-const BLOCK_BYTES: usize = 128 * 1024;
+pub const BLOCK_BYTES: usize = 128 * 1024;
 
 /// Turns questions into items and tasks, in the order they come: the same questions give the same tasks.
 pub struct Blocks<'a> {
@@ -267,7 +267,7 @@ pub fn named(grader: &Grader) -> (String, String) {
 }
 
 /// Key and graded example in one: both are hashes, so their combination meets another no sooner than they do.
-fn asked_as(key: Hash, example: Option<Hash>) -> Hash {
+pub fn asked_as(key: Hash, example: Option<Hash>) -> Hash {
     let example = example.map_or(0, |e| u128::from_le_bytes(e.0));
     Hash((u128::from_le_bytes(key.0) ^ example.rotate_left(1)).to_le_bytes())
 }
@@ -276,7 +276,8 @@ fn graded_example(question: &Question) -> Option<Hash> {
     question.grade.as_ref().and(question.example)
 }
 
-async fn write_satisfied(
+/// Writes items that need no task, those of one grader together.
+pub async fn write_satisfied(
     writer: &mut dyn StepWriter,
     satisfied: Vec<(Item, Option<Grader>)>,
 ) -> Result<(), CoordinatorError> {

@@ -11,7 +11,7 @@ use domain::{
     call::Reply,
     candidate::{Arm, Candidate, Target, Verdict},
     example::{Example, Split},
-    grade::Grader,
+    grade::{Grade, Grader},
     hash::Hash,
     ids::{CandidateId, TargetId},
     prompt::{self, Asking, PromptDoc},
@@ -111,7 +111,7 @@ impl<'a> Baseline<'a> {
             example: Some(example.id()),
             repeat,
             model: target.model.clone(),
-            grade: Some((plan.grader.clone(), asked.grade)),
+            grade: super::tries::grading(&plan.grader, asked.grade),
             call: asked.call,
         })
     }
@@ -260,15 +260,64 @@ struct Measured {
     dataset: HashMap<Hash, String>,
 }
 
-fn baseline_key(planner: &Planner<'_>) -> StepKey {
-    StepKey {
+/// The steps of the baseline that give grades.
+fn baseline_keys(planner: &Planner<'_>) -> [StepKey; 2] {
+    [Step::Answer, Step::Score].map(|step| StepKey {
         run: planner.run,
         round: 0,
-        step: Step::Answer,
+        step,
+    })
+}
+
+/// What an example's grades add up to.
+#[derive(Default)]
+struct Sum {
+    n: u32,
+    value: f64,
+    margin: f64,
+    raw: f64,
+    highest: f64,
+}
+
+impl Sum {
+    fn add(&mut self, grade: &Grade) {
+        let raw = grade.raw.unwrap_or(f64::NAN);
+        self.highest = if self.n == 0 {
+            raw
+        } else {
+            self.highest.max(raw)
+        };
+        self.n += 1;
+        self.value += grade.value;
+        self.margin += grade.margin.unwrap_or(0.0);
+        self.raw += raw;
+    }
+
+    /// How hard an example is: the lowest grade and margin first.
+    fn row(&self, example: Hash, plan: &DatasetPlan, seed: u64) -> select::Baseline {
+        let n = f64::from(self.n);
+        let (grade, margin) = match plan.grader.is_reward() {
+            false => (self.value / n, self.margin / n),
+            // Rewards of two questions do not compare. What does is the room that a question's own answers show: by how
+            // much the best of them beats their mean. Among equals, as with one repeat all are, a lot decides.
+            true => (self.raw / n - self.highest, lot(seed, example)),
+        };
+        select::Baseline {
+            example,
+            group: plan.name.clone(),
+            grade,
+            margin: Some(margin),
+        }
     }
 }
 
-/// The mean grade of every example that was answered.
+/// A number in `[0, 1)` that is the same for an example on any machine, and another one under another seed.
+fn lot(seed: u64, example: Hash) -> f64 {
+    let drawn = Hash::of([&seed.to_le_bytes()[..], &example.0[..]]).seed();
+    (drawn >> 11) as f64 / (1u64 << 53) as f64
+}
+
+/// How every example that was answered did.
 async fn measure(planner: &Planner<'_>) -> Result<Measured, CoordinatorError> {
     let targets: HashMap<TargetId, String> = planner
         .store
@@ -277,33 +326,28 @@ async fn measure(planner: &Planner<'_>) -> Result<Measured, CoordinatorError> {
         .into_iter()
         .map(|t| (t.id, t.dataset))
         .collect();
-    let mut sums: HashMap<Hash, (f64, f64, u32, TargetId)> = HashMap::new();
-    let mut pages = Pages::new(baseline_key(planner));
-    while let Some(page) = pages.next(planner.store).await? {
-        for outcome in page {
-            let (Some(example), Some(grade)) = (outcome.item.example, outcome.grade) else {
-                continue;
-            };
-            let entry = sums
-                .entry(example)
-                .or_insert((0.0, 0.0, 0, outcome.item.target));
-            entry.0 += grade.value;
-            entry.1 += grade.margin.unwrap_or(0.0);
-            entry.2 += 1;
+    let mut sums: HashMap<Hash, (TargetId, Sum)> = HashMap::new();
+    for key in baseline_keys(planner) {
+        let mut pages = Pages::new(key);
+        while let Some(page) = pages.next(planner.store).await? {
+            for outcome in page {
+                let (Some(example), Some(grade)) = (outcome.item.example, outcome.grade) else {
+                    continue;
+                };
+                let of = sums.entry(example);
+                let (_, sum) = of.or_insert((outcome.item.target, Sum::default()));
+                sum.add(&grade);
+            }
         }
     }
     let mut out = Measured::default();
-    for (example, (value, margin, n, target)) in sums {
-        let Some(dataset) = targets.get(&target) else {
+    for (example, (target, sum)) in sums {
+        let plan = targets.get(&target);
+        let Some(plan) = plan.and_then(|name| planner.settings.dataset(name)) else {
             continue;
         };
-        out.dataset.insert(example, dataset.clone());
-        out.rows.push(select::Baseline {
-            example,
-            group: dataset.clone(),
-            grade: value / f64::from(n),
-            margin: Some(margin / f64::from(n)),
-        });
+        out.dataset.insert(example, plan.name.clone());
+        out.rows.push(sum.row(example, plan, planner.settings.seed));
     }
     Ok(out)
 }
@@ -326,12 +370,14 @@ async fn baseline_trials(planner: &Planner<'_>, board: &mut Board) -> Result<(),
         .iter()
         .filter_map(|s| Some((s.target.example?, s.original()?.id)))
         .collect();
-    let mut pages = Pages::new(baseline_key(planner));
-    while let Some(page) = pages.next(planner.store).await? {
-        for outcome in page {
-            let original = outcome.item.example.and_then(|e| originals.get(&e));
-            if let (Some(id), Some(trial)) = (original, plain_trial(&outcome)) {
-                board.trials.entry(*id).or_default().push(trial);
+    for key in baseline_keys(planner) {
+        let mut pages = Pages::new(key);
+        while let Some(page) = pages.next(planner.store).await? {
+            for outcome in page {
+                let original = outcome.item.example.and_then(|e| originals.get(&e));
+                if let (Some(id), Some(trial)) = (original, plain_trial(&outcome)) {
+                    board.trials.entry(*id).or_default().push(trial);
+                }
             }
         }
     }

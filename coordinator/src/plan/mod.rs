@@ -11,10 +11,11 @@ pub mod order;
 pub mod probe;
 mod propose;
 mod score;
+mod scores;
 mod seen;
 mod tries;
 
-pub use score::{Effect, effect, selected};
+pub use score::{Effect, Rewards, effect, selected, value};
 
 use crate::{
     CoordinatorError, ModelFacts,
@@ -58,6 +59,9 @@ impl Planner<'_> {
     /// # Errors
     /// When the store fails, or the run's data make no sense (no example to search on).
     pub async fn plan(&self, place: Place, now: i64) -> Result<(), CoordinatorError> {
+        if place.step == Step::Score {
+            return scores::plan(self, place, now).await;
+        }
         if place.kind == RoundKind::Baseline {
             return self.baseline(place, now).await;
         }
@@ -87,6 +91,8 @@ impl Planner<'_> {
             (_, Step::Propose) => Ok(propose::questions(self, &board, place)),
             (_, Step::Guard) => guard::additions(self, &board, place).await,
             (_, Step::Answer) => tries::additions(self, &board, place).await,
+            // Planned page by page: it can be as large as the data.
+            (_, Step::Score) => Ok(Additions::default()),
         }
     }
 

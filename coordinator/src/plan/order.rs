@@ -11,6 +11,8 @@ pub struct Shape {
     pub rounds: u32,
     /// Whether a placebo arm is tried.
     pub placebo: bool,
+    /// Whether a reward model grades some of the answers: each step of answers is then followed by one of scores.
+    pub scored: bool,
 }
 
 /// A round and its place.
@@ -44,6 +46,12 @@ impl Shape {
                 step: Step::Answer,
             });
         };
+        if last.step == Step::Answer && self.scored {
+            return Some(Place {
+                step: Step::Score,
+                ..last
+            });
+        }
         if self.kind == RunKind::Evaluate || last.kind == RoundKind::Confirm {
             return None;
         }
@@ -56,7 +64,7 @@ impl Shape {
                 step: Step::Answer,
                 ..last
             },
-            Step::Answer => self.after(last.round),
+            Step::Answer | Step::Score => self.after(last.round),
         })
     }
 
@@ -103,6 +111,7 @@ mod tests {
             kind: RunKind::Optimise,
             rounds: 2,
             placebo: true,
+            scored: false,
         };
         insta::assert_snapshot!(walk(shape).join("\n"), @r"
         0 baseline answer
@@ -125,6 +134,7 @@ mod tests {
             kind: RunKind::Optimise,
             rounds: 1,
             placebo: false,
+            scored: false,
         };
         assert_eq!(
             walk(shape).last().map(String::as_str),
@@ -135,5 +145,34 @@ mod tests {
             ..shape
         };
         assert_eq!(walk(shape), ["0 baseline answer"]);
+    }
+
+    #[test]
+    fn scores_follow_answers() {
+        let shape = Shape {
+            kind: RunKind::Optimise,
+            rounds: 1,
+            placebo: true,
+            scored: true,
+        };
+        insta::assert_snapshot!(walk(shape).join("\n"), @r"
+        0 baseline answer
+        0 baseline score
+        1 search propose
+        1 search guard
+        1 search answer
+        1 search score
+        2 placebo propose
+        2 placebo guard
+        2 placebo answer
+        2 placebo score
+        3 confirm answer
+        3 confirm score
+        ");
+        let shape = Shape {
+            kind: RunKind::Evaluate,
+            ..shape
+        };
+        assert_eq!(walk(shape), ["0 baseline answer", "0 baseline score"]);
     }
 }

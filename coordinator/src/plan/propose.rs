@@ -1,6 +1,6 @@
 //! What proposers are asked.
 
-use super::{Additions, Planner, block::Question, order::Place};
+use super::{Additions, Planner, block::Question, order::Place, score::value};
 use crate::{
     board::{Board, Spot, Trial},
     settings::PROPOSER,
@@ -12,7 +12,6 @@ use domain::{
     operator::{Operator, ProposeContext, Scored, TaskKind},
     proposal::Limits,
     run::RoundKind,
-    stats,
 };
 
 /// The operator of a round.
@@ -93,7 +92,6 @@ struct Seen<'a> {
 /// The outcome of a candidate, as an operator may see it.
 fn seen<'a>(planner: &Planner<'_>, board: &Board, spot: &'a Spot, c: &'a Candidate) -> Seen<'a> {
     let trials = board.tried(c.id, false);
-    let values: Vec<f64> = trials.iter().map(|t| 100.0 * t.grade.value).collect();
     let first: Option<&&Trial> = trials.first();
     let mut feedback = first.map(|t| t.grade.feedback.clone());
     if let (true, Some(reference)) = (
@@ -105,7 +103,7 @@ fn seen<'a>(planner: &Planner<'_>, board: &Board, spot: &'a Spot, c: &'a Candida
     }
     Seen {
         text: c.doc.question.as_deref().unwrap_or(&spot.example.input),
-        score: stats::mean(&values).unwrap_or(f64::NAN),
+        score: 100.0 * value(board, spot, c, false).unwrap_or(f64::NAN),
         said: first.and_then(|t| t.said.clone()),
         feedback,
     }

@@ -4,6 +4,7 @@ use crate::board::{Board, Spot, Trial};
 use domain::{
     candidate::{Arm, Candidate},
     grade::Grader,
+    reward::{self, Duel},
     select::{self, Tried},
     stats,
 };
@@ -12,12 +13,31 @@ use domain::{
 pub const SEARCH_CONTROLS: usize = 2;
 
 /// The number by which a trial counts in the search. Under `reference_loglik` it is the margin over mismatched
-/// references: a rewrite that makes every text more probable has gained nothing.
+/// references: a rewrite that makes every text more probable has gained nothing. Under `reward` it is the reward, which
+/// compares with the others of its target: they answer the same question.
 pub fn of(grader: &Grader, trial: &Trial) -> f64 {
     match grader {
         Grader::ReferenceLoglik => trial.grade.margin.unwrap_or(trial.grade.value),
+        Grader::Reward { .. } => trial.reward(),
         _ => trial.grade.value,
     }
+}
+
+/// A candidate's mean value in `[0, 1]`, as people and proposers see it: in the search, or on fresh draws. Under `reward`
+/// it is the chance that its answer is preferred to the original's (0.5 for the original itself), because a reward by
+/// itself means nothing. `None` where it was not measured.
+pub fn value(board: &Board, spot: &Spot, candidate: &Candidate, fresh: bool) -> Option<f64> {
+    let trials = board.tried(candidate.id, fresh);
+    if spot.grader.is_reward() {
+        let original = board.tried(spot.original()?.id, fresh);
+        return reward::preferred(&rewards(&trials), &rewards(&original));
+    }
+    let values: Vec<f64> = trials.iter().map(|t| t.grade.value).collect();
+    stats::mean(&values)
+}
+
+fn rewards(trials: &[&Trial]) -> Vec<f64> {
+    trials.iter().map(|t| t.reward()).collect()
 }
 
 /// A candidate's standing in the search.
@@ -65,6 +85,21 @@ pub struct Effect {
     pub improved: f64,
     /// How many paired draws.
     pub draws: usize,
+    /// The same in rewards, where the grader is a reward model; the values above are then chances of being preferred.
+    pub reward: Option<Rewards>,
+}
+
+/// A comparison in rewards: of answers to one question.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Rewards {
+    /// The original's mean reward.
+    pub original: f64,
+    /// The candidate's.
+    pub improved: f64,
+    /// How often the candidate's answer has the higher reward; ties count as half.
+    pub win_rate: f64,
+    /// The draws one by one, the candidate's answer first; all of cluster 0.
+    pub duels: Vec<Duel>,
 }
 
 /// Compares a candidate with the original over their fresh draws, paired by repeat. `None` without a pair.
@@ -77,6 +112,9 @@ pub fn effect(board: &Board, spot: &Spot, candidate: &Candidate) -> Option<Effec
         .collect();
     if spot.grader == Grader::ReferenceLoglik {
         return pairs.first().map(|(o, i)| by_controls(o, i));
+    }
+    if spot.grader.is_reward() {
+        return by_reward(candidate, &pairs);
     }
     let diffs: Vec<f64> = pairs
         .iter()
@@ -92,6 +130,37 @@ pub fn effect(board: &Board, spot: &Spot, candidate: &Candidate) -> Option<Effec
         original: mean(&|p| p.0.grade.value),
         improved: mean(&|p| p.1.grade.value),
         draws: diffs.len(),
+        reward: None,
+    })
+}
+
+/// Original and improved trials, paired. The test is on the differences of rewards; what people see is the chance that
+/// the improved answer is preferred.
+fn by_reward(candidate: &Candidate, pairs: &[(&Trial, &Trial)]) -> Option<Effect> {
+    let side = |f: fn(&(&Trial, &Trial)) -> f64| pairs.iter().map(f).collect::<Vec<_>>();
+    let (original, improved) = (side(|p| p.0.reward()), side(|p| p.1.reward()));
+    let duel =
+        |(o, i): &(&Trial, &Trial)| Duel::new(0, (i.reward(), i.chars()), (o.reward(), o.chars()));
+    let duels: Vec<Duel> = pairs.iter().map(duel).collect();
+    let diffs: Vec<f64> = duels.iter().map(|d| d.gain).collect();
+    let fought: Vec<(f64, f64)> = improved
+        .iter()
+        .copied()
+        .zip(original.iter().copied())
+        .collect();
+    let preferred = reward::preferred(&improved, &original)?;
+    Some(Effect {
+        gain: preferred - 0.5,
+        p_value: stats::sign_flip_p(&diffs, candidate.doc.fingerprint().seed()),
+        original: 0.5,
+        improved: preferred,
+        draws: pairs.len(),
+        reward: Some(Rewards {
+            original: stats::mean(&original)?,
+            improved: stats::mean(&improved)?,
+            win_rate: reward::win_rate(&fought)?,
+            duels,
+        }),
     })
 }
 
@@ -119,5 +188,6 @@ fn by_controls(original: &Trial, improved: &Trial) -> Effect {
         original: before,
         improved: after,
         draws: 1 + controls.len(),
+        reward: None,
     }
 }

@@ -7,7 +7,7 @@ use crate::{
 };
 use domain::{
     candidate::{Candidate, Verdict},
-    grade::Grader,
+    grade::{GradeInput, Grader},
     prompt::{self, Asking},
 };
 use std::collections::HashMap;
@@ -75,6 +75,11 @@ pub async fn additions(
     })
 }
 
+/// How the worker that asks grades the answer; `None` where a reward model does, afterwards.
+pub fn grading(grader: &Grader, input: GradeInput) -> Option<(Grader, GradeInput)> {
+    (!grader.is_reward()).then(|| (grader.clone(), input))
+}
+
 /// The questions that try one candidate.
 pub fn of(
     planner: &Planner<'_>,
@@ -110,7 +115,7 @@ pub fn of(
             example: spot.target.example,
             repeat,
             model: spot.target.model.clone(),
-            grade: Some((spot.grader.clone(), asked.grade)),
+            grade: grading(&spot.grader, asked.grade),
             call: asked.call,
         }
     };

@@ -1,15 +1,20 @@
 //! The summary of an evaluation: prompts x models x datasets.
 
-use super::{clusters, estimate};
+use super::{
+    baseline_step, clusters, estimate,
+    reward::{self, CellRewards, Row},
+};
 use crate::{CoordinatorError, board::Pages, settings::Settings};
 use domain::{
-    ids::{CandidateId, RunId},
-    run::{RunStatus, Step, StepKey},
+    call::Reply,
+    hash::Hash,
+    ids::{CandidateId, RunId, TargetId},
+    run::{RunStatus, Step},
     stats::Estimate,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
-use store::{Run, Store};
+use store::{Outcome, Run, Store};
 
 /// The summary of an evaluation, as `--json` prints it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -43,8 +48,12 @@ pub struct Cell {
     pub dataset: String,
     /// The grader.
     pub grader: String,
-    /// The mean grade of what was measured.
+    /// The mean grade of what was measured. Where a reward model grades: the chance that an answer is preferred to that
+    /// of the first prompt, which is 0.5 for the first prompt itself.
     pub mean: Option<Estimate>,
+    /// The same in rewards.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reward: Option<CellRewards>,
     /// Questions asked.
     pub asked: u64,
     /// Questions without a grade: outages, refusals; not counted as wrong.
@@ -61,6 +70,8 @@ impl Cell {
 #[derive(Default)]
 struct Tally {
     values: Vec<(usize, f64)>,
+    /// Sorted by example and repeat.
+    rewards: Vec<Row>,
     asked: u64,
 }
 
@@ -82,8 +93,14 @@ pub async fn evaluation(
         .map(|t| (t.id, t))
         .collect();
     let spend = store.spend(run.id).await?;
+    let candidates = store.candidates(run.id).await?;
+    // The first prompt of each model and dataset.
+    let mut first: HashMap<TargetId, CandidateId> = HashMap::new();
+    for c in candidates.iter().filter(|c| c.ordinal == 0) {
+        first.insert(c.target, c.id);
+    }
     let mut cells = Vec::new();
-    for candidate in store.candidates(run.id).await? {
+    for candidate in candidates {
         let Some(target) = targets.get(&candidate.target) else {
             continue;
         };
@@ -91,14 +108,20 @@ pub async fn evaluation(
             .dataset(&target.dataset)
             .map_or("", |d| d.grader.name());
         let tally = tallies.get(&candidate.id);
-        let measured = tally.map_or(0, |t| t.values.len() as u64);
+        let measured = tally.map_or(0, |t| (t.values.len() + t.rewards.len()) as u64);
+        let of_first = first.get(&candidate.target).and_then(|id| tallies.get(id));
+        let of_first = of_first.map_or(&[][..], |t| &t.rewards);
         let asked = tally.map_or(0, |t| t.asked);
         cells.push(Cell {
             prompt: candidate.author.clone(),
             model: target.model.clone(),
             dataset: target.dataset.clone(),
             grader: grader.to_owned(),
-            mean: tally.and_then(|t| estimate(&t.values, settings.seed)),
+            mean: tally.and_then(|t| mean(t, of_first, settings.seed)),
+            reward: tally.and_then(|t| {
+                let is_first = first.get(&candidate.target) == Some(&candidate.id);
+                reward::cell(&t.rewards, (!is_first).then_some(of_first), settings.seed)
+            }),
             asked,
             unmeasured: asked - measured,
         });
@@ -147,11 +170,7 @@ async fn tally(
 ) -> Result<HashMap<CandidateId, Tally>, CoordinatorError> {
     let clusters = clusters(store, run).await?;
     let mut out: HashMap<CandidateId, Tally> = HashMap::new();
-    let mut pages = Pages::new(StepKey {
-        run,
-        round: 0,
-        step: Step::Answer,
-    });
+    let mut pages = Pages::new(baseline_step(run, Step::Answer));
     while let Some(page) = pages.next(store).await? {
         for outcome in page {
             let Some(candidate) = outcome.item.candidate else {
@@ -165,5 +184,51 @@ async fn tally(
             }
         }
     }
+    let mut numbers: HashMap<Hash, u32> = HashMap::new();
+    let mut pages = Pages::new(baseline_step(run, Step::Score));
+    while let Some(page) = pages.next(store).await? {
+        for outcome in page {
+            let Some((candidate, row)) = row(&outcome, &clusters, &mut numbers) else {
+                continue;
+            };
+            out.entry(candidate).or_default().rewards.push(row);
+        }
+    }
+    for tally in out.values_mut() {
+        tally
+            .rewards
+            .sort_unstable_by_key(|r| (r.example, r.repeat));
+    }
     Ok(out)
+}
+
+/// The mean of a cell's values, or of its chances against the first prompt.
+fn mean(tally: &Tally, of_first: &[Row], seed: u64) -> Option<Estimate> {
+    match tally.rewards.is_empty() {
+        true => estimate(&tally.values, seed),
+        false => estimate(&reward::preferences(&tally.rewards, of_first), seed),
+    }
+}
+
+/// A scored answer as a row; examples are numbered as they come.
+fn row(
+    outcome: &Outcome,
+    clusters: &HashMap<Hash, usize>,
+    numbers: &mut HashMap<Hash, u32>,
+) -> Option<(CandidateId, Row)> {
+    let (candidate, example) = (outcome.item.candidate?, outcome.item.example?);
+    let small = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+    let next = small(numbers.len());
+    let chars = match outcome.reply.as_ref()? {
+        Reply::Text { text } => text.chars().count(),
+        Reply::Scores { .. } => return None,
+    };
+    let row = Row {
+        cluster: small(*clusters.get(&example)?),
+        example: *numbers.entry(example).or_insert(next),
+        repeat: outcome.item.repeat,
+        chars: small(chars),
+        reward: outcome.grade.as_ref()?.raw?,
+    };
+    Some((candidate, row))
 }

@@ -5,10 +5,12 @@
 
 mod evaluation;
 mod outcome;
+mod reward;
 mod search;
 
 pub use evaluation::{Cell, EvalSummary, evaluation};
 pub use outcome::{Evaluated, Shown, keep, missed, shown};
+pub use reward::{CellRewards, RewardSummary};
 pub use search::{Numbers, numbers, pairs};
 
 use crate::{
@@ -40,7 +42,7 @@ pub struct Summary {
     /// Why, when paused or failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// The unchanged prompts on all train examples.
+    /// The unchanged prompts on all train examples; those that a reward model grades aside.
     pub baseline: Option<Estimate>,
     /// The hardest ones after each round, as the search saw them: chosen and measured on the same draws, so flattering.
     pub rounds: Vec<RoundSummary>,
@@ -127,6 +129,10 @@ pub struct DatasetSummary {
     pub best: Option<Estimate>,
     /// What was gained.
     pub gain: Option<Gain>,
+    /// Where a reward model grades: the same in rewards, and how much of it goes with longer answers. The values above
+    /// are then chances of being preferred to the unchanged prompt's answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reward: Option<RewardSummary>,
 }
 
 /// A prompt before and after.
@@ -158,7 +164,7 @@ pub async fn search(
 ) -> Result<Summary, CoordinatorError> {
     let board = Board::load(store, run.id, settings).await?;
     let clusters = clusters(store, run.id).await?;
-    let baseline = baseline(store, run.id, &clusters).await?;
+    let (baseline, cut) = baseline(store, run.id, settings, &clusters).await?;
     let numbers = numbers(&board, settings, &clusters);
     let totals = store.totals(run.id).await?;
     let steps = store.steps(run.id).await?;
@@ -189,9 +195,9 @@ pub async fn search(
         examples: search::examples(&board, &numbers, &pairs),
         leaks_rejected: leaks,
         rejected: rejected(totals.rejected, lost(&steps, Step::Propose)),
-        unmeasured: lost(&steps, Step::Answer),
+        unmeasured: lost(&steps, Step::Answer) + lost(&steps, Step::Score),
         seconds: (run.finished_at.unwrap_or(now) - run.created_at) as f64 / 1e6,
-        marks: marks(settings),
+        marks: marks(settings, cut + reward::cut(&board)),
         ..spent(totals.spend, run)
     })
 }
@@ -234,7 +240,7 @@ fn rejected(reasons: Vec<(String, u64)>, unwritten: u64) -> BTreeMap<String, u64
     reasons.into_iter().chain(unwritten).collect()
 }
 
-fn marks(settings: &Settings) -> Vec<String> {
+fn marks(settings: &Settings, cut: u64) -> Vec<String> {
     let mut out = vec![
         "the gain is a search gain: measured on the questions that were searched, not on unseen ones"
             .to_owned(),
@@ -260,6 +266,9 @@ fn marks(settings: &Settings) -> Vec<String> {
         out.push(
             "no placebo arm: part of the gain is the luck of choosing the best of many".into(),
         );
+    }
+    if settings.scored() {
+        out.extend(reward::marks(cut));
     }
     if settings.show_reference {
         out.push("operators saw the references (search.feedback = \"reference\")".to_owned());
@@ -300,12 +309,16 @@ pub(crate) async fn clusters(
     }
 }
 
-/// Baseline values by dataset.
+/// Values by dataset, and how many texts a reward model did not see whole. What it grades has no values: rewards of
+/// different questions do not compare.
+type BaselineValues = (BTreeMap<String, Vec<(usize, f64)>>, u64);
+
 async fn baseline(
     store: &dyn Store,
     run: RunId,
+    settings: &Settings,
     clusters: &HashMap<Hash, usize>,
-) -> Result<BTreeMap<String, Vec<(usize, f64)>>, CoordinatorError> {
+) -> Result<BaselineValues, CoordinatorError> {
     let targets: HashMap<_, String> = store
         .targets(run)
         .await?
@@ -313,11 +326,7 @@ async fn baseline(
         .map(|t| (t.id, t.dataset))
         .collect();
     let mut out: BTreeMap<String, Vec<(usize, f64)>> = BTreeMap::new();
-    let mut pages = Pages::new(StepKey {
-        run,
-        round: 0,
-        step: Step::Answer,
-    });
+    let mut pages = Pages::new(baseline_step(run, Step::Answer));
     while let Some(page) = pages.next(store).await? {
         for outcome in page {
             let dataset = targets.get(&outcome.item.target);
@@ -330,5 +339,21 @@ async fn baseline(
             }
         }
     }
-    Ok(out)
+    let mut cut = 0;
+    if settings.scored() {
+        let mut pages = Pages::new(baseline_step(run, Step::Score));
+        while let Some(page) = pages.next(store).await? {
+            let grades = page.iter().filter_map(|o| o.grade.as_ref());
+            cut += grades.filter(|g| domain::reward::was_cut(g)).count() as u64;
+        }
+    }
+    Ok((out, cut))
+}
+
+fn baseline_step(run: RunId, step: Step) -> StepKey {
+    StepKey {
+        run,
+        round: 0,
+        step,
+    }
 }

@@ -1,9 +1,9 @@
 //! A search's numbers: per target first, then means over targets.
 
-use super::{BeforeAfter, DatasetSummary, Gain, GainKind, RoundSummary, estimate};
+use super::{BeforeAfter, DatasetSummary, Gain, GainKind, RoundSummary, estimate, reward};
 use crate::{
     board::{Board, Spot},
-    plan::{Effect, effect, selected},
+    plan::{Effect, effect, selected, value},
     settings::{DatasetPlan, Settings},
 };
 use domain::{
@@ -32,6 +32,8 @@ pub struct Numbers {
     pub gain: f64,
     /// The placebo winner's gain; 0 where no paraphrase beat the original.
     pub placebo: f64,
+    /// The same in rewards, where a reward model grades; the values above are then chances of being preferred.
+    pub reward: Option<reward::Numbers>,
 }
 
 /// The numbers of every target that was measured on fresh draws.
@@ -41,7 +43,7 @@ pub fn numbers(
     clusters: &HashMap<Hash, usize>,
 ) -> Vec<Numbers> {
     let one = |(at, spot): (usize, &Spot)| {
-        let original = fresh_mean(board, spot.original()?)?;
+        let original = value(board, spot, spot.original()?, true)?;
         let winner = arm(
             board,
             spot,
@@ -61,6 +63,7 @@ pub fn numbers(
             best: winner.as_ref().map_or(original, |e| e.improved),
             gain: winner.as_ref().map_or(0.0, |e| e.gain),
             placebo: placebo.as_ref().map_or(0.0, |e| e.gain),
+            reward: reward::numbers(spot, winner.as_ref(), placebo.as_ref()),
         })
     };
     board.spots.iter().enumerate().filter_map(one).collect()
@@ -72,15 +75,6 @@ fn arm(board: &Board, spot: &Spot, winner: Option<&Candidate>) -> Option<Option<
         None => Some(None),
         Some(winner) => effect(board, spot, winner).map(Some),
     }
-}
-
-fn fresh_mean(board: &Board, candidate: &Candidate) -> Option<f64> {
-    let values: Vec<f64> = board
-        .tried(candidate.id, true)
-        .iter()
-        .map(|t| t.grade.value)
-        .collect();
-    stats::mean(&values)
 }
 
 /// The pairs that hold up: winners whose gain on fresh draws passes the false discovery rate.
@@ -104,13 +98,15 @@ pub fn pairs(board: &Board, settings: &Settings) -> Vec<Pair> {
 }
 
 fn pair(spot: &Spot, winner: &Candidate, effect: &Effect) -> Pair {
+    // Whoever trains on pairs wants the rewards themselves: by how much is one better?
+    let rewards = effect.reward.as_ref();
     Pair {
         target: spot.target.id,
         candidate: winner.id,
         original: spot.example.input.clone(),
         improved: winner.doc.question.clone().unwrap_or_default(),
-        original_grade: effect.original,
-        improved_grade: effect.improved,
+        original_grade: rewards.map_or(effect.original, |r| r.original),
+        improved_grade: rewards.map_or(effect.improved, |r| r.improved),
         grader: format!("{}@{}", spot.grader.name(), spot.grader.version()),
         operator: winner.operator.clone(),
         round: winner.round,
@@ -141,7 +137,7 @@ pub fn gain(numbers: &[Numbers], settings: &Settings) -> Option<Gain> {
     })
 }
 
-fn of(numbers: &[Numbers], value: impl Fn(&Numbers) -> f64) -> Vec<(usize, f64)> {
+pub(super) fn of(numbers: &[Numbers], value: impl Fn(&Numbers) -> f64) -> Vec<(usize, f64)> {
     numbers.iter().map(|n| (n.cluster, value(n))).collect()
 }
 
@@ -157,6 +153,7 @@ pub fn dataset(numbers: &[Numbers], plan: &DatasetPlan, settings: &Settings) -> 
         grader: plan.grader.name().to_owned(),
         targets: own.len() as u64,
         baseline: None,
+        reward: reward::summary(&own, settings),
         original: estimate(&of(&own, |n| n.original), settings.seed),
         best: best(&own, settings.seed),
         gain: gain(&own, settings),
@@ -170,16 +167,18 @@ pub fn rounds(
     clusters: &HashMap<Hash, usize>,
     steps: &[StepStatus],
 ) -> Vec<RoundSummary> {
+    let graded = match settings.scored() {
+        true => Step::Score,
+        false => Step::Answer,
+    };
     let closed =
-        |s: &&StepStatus| s.kind == RoundKind::Search && s.key.step == Step::Answer && s.open == 0;
+        |s: &&StepStatus| s.kind == RoundKind::Search && s.key.step == graded && s.open == 0;
     let one = |s: &StepStatus| {
         let round = s.key.round;
         let value = |(at, spot): (usize, &Spot)| {
             let chosen = selected(board, spot, Arm::Search, round).or(spot.original())?;
-            let trials = board.tried(chosen.id, false);
-            let values: Vec<f64> = trials.iter().map(|t| t.grade.value).collect();
             let cluster = spot.target.example.and_then(|e| clusters.get(&e)).copied();
-            Some((cluster.unwrap_or(at), stats::mean(&values)?))
+            Some((cluster.unwrap_or(at), value(board, spot, chosen, false)?))
         };
         let values: Vec<(usize, f64)> = board.spots.iter().enumerate().filter_map(value).collect();
         let made = || {

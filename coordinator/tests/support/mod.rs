@@ -117,7 +117,7 @@ pub fn script(request: &Request) -> Result<Answer, ModelError> {
     })
 }
 
-fn text(asked: &str, key: Hash) -> String {
+pub fn text(asked: &str, key: Hash) -> String {
     if asked.contains("<question>") {
         let number: String = asked
             .rsplit("item ")

@@ -55,6 +55,21 @@ pub enum Grader {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         token_env: Option<String>,
     },
+    /// A reward model reads question and answer (see [`crate::reward`]). It grades in a step of its own, after the
+    /// answers are there.
+    Reward {
+        /// Its name under `[models]`.
+        #[serde(default = "default_reward")]
+        model: String,
+        /// What the model is. A spec does not say it: whoever looked at the weights fills it in.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        identity: String,
+    },
+}
+
+/// The name of the reward model where a grader gives none.
+fn default_reward() -> String {
+    "reward".to_owned()
 }
 
 fn default_timeout() -> u64 {
@@ -76,13 +91,18 @@ impl Grader {
             Grader::ReferenceLoglik => "reference_loglik",
             Grader::Program { .. } => "program",
             Grader::Http { .. } => "http",
+            Grader::Reward { .. } => "reward",
         }
     }
 
     /// The version of the grading code and of its settings: the same answer may get another grade only
     /// under another version.
     pub fn version(&self) -> String {
-        let settings = serde_json::to_vec(self).unwrap_or_default();
+        let settings = match self {
+            // What it is, and not what a spec calls it.
+            Grader::Reward { identity, .. } => identity.clone().into_bytes(),
+            _ => serde_json::to_vec(self).unwrap_or_default(),
+        };
         let digest = Hash::of([settings]).to_string();
         format!("1-{}", &digest[..8])
     }
@@ -90,6 +110,11 @@ impl Grader {
     /// Whether the grader reads log-likelihoods instead of a written reply.
     pub fn wants_scores(&self) -> bool {
         matches!(self, Grader::ChoiceLoglik | Grader::ReferenceLoglik)
+    }
+
+    /// Whether it is a reward model: its grades come after the answers, from another worker.
+    pub fn is_reward(&self) -> bool {
+        matches!(self, Grader::Reward { .. })
     }
 
     /// Whether grading runs outside this process (so that its failure is an outage, never a 0).
@@ -113,9 +138,10 @@ pub struct GradeInput {
 /// What a grader says of an answer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Grade {
-    /// In `[0, 1]` where `raw` is `None`; else the calibrated value of the raw one.
+    /// In `[0, 1]`. For a reward: its logistic, which says no more than the raw one does (see [`crate::reward`]).
     pub value: f64,
-    /// A raw reward or log-likelihood, where the grader has one. For `reference_loglik`: nats per byte.
+    /// A raw reward or log-likelihood, where the grader has one. For `reference_loglik`: nats per byte. For `reward`: the
+    /// model's logit, which compares with those of other answers to the same question only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub raw: Option<f64>,
     /// How clear the decision was, for ranking among equal values: larger is better for the candidate

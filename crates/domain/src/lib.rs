@@ -16,6 +16,7 @@
 //! | [`operator`] | ways to make candidates: the scored trajectory, paraphrase |
 //! | [`proposal`] | reading a proposer's reply |
 //! | [`leak`] | does a rewrite give the answer away? |
+//! | [`reward`] | what a reward says, and how much of it is length |
 //! | [`select`] | mining the hardest, choosing winners |
 //! | [`stats`] | intervals, paired tests, false discovery rate |
 
@@ -29,6 +30,7 @@ pub mod leak;
 pub mod operator;
 pub mod prompt;
 pub mod proposal;
+pub mod reward;
 pub mod run;
 pub mod select;
 pub mod stats;

@@ -92,6 +92,8 @@ word!(
         Guard = "guard",
         /// The target answers; answers are graded.
         Answer = "answer",
+        /// A reward model grades the answers that only it can grade.
+        Score = "score",
     }
 );
 word!(

@@ -1,4 +1,4 @@
-//! Intervals, paired tests and the false discovery rate.
+//! Intervals, paired tests, lines and the false discovery rate.
 //!
 //! Everything is a pure function of its arguments. What is random takes a seed and draws from ChaCha8
 //! through one integer-only reduction, so the same rows give the same bits on any machine.
@@ -6,9 +6,11 @@
 //! A value that is not finite is never averaged in silence: each function says what it does with one.
 
 mod interval;
+mod line;
 mod paired;
 
 pub use interval::{Estimate, cluster_bootstrap, cluster_bootstrap_within, wilson};
+pub use line::{Line, cluster_bootstrap_intercept};
 pub use paired::{benjamini_hochberg, rank_p, sign_flip_p};
 
 use rand_chacha::{

@@ -4,6 +4,7 @@
 //! - [`shutdown`]: first ask to drain, then to stop at once.
 //! - [`clock`]: the time as a parameter.
 //! - `bodies` (with the feature `service`): what is too large for the broker travels by reference.
+//! - [`given_up`]: runs whose tasks nobody wants any more.
 //! - [`heart`]: signs of life, which no amount of work can keep back.
 //! - `service` (a feature): health, readiness and metrics over HTTP, and who this process is.
 //! - [`trace`]: which trace a message belongs to.
@@ -12,6 +13,7 @@
 #[cfg(feature = "service")]
 pub mod bodies;
 pub mod clock;
+pub mod given_up;
 pub mod heart;
 mod line;
 #[cfg(feature = "service")]

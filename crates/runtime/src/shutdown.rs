@@ -4,7 +4,7 @@
 //! asks to *stop at once*: what is in hand is dropped, and the queue and the store give it back. A
 //! service gets a clone of one [`Shutdown`]; nobody else decides when the process ends.
 
-use std::io;
+use std::{io, time::Duration};
 
 use tokio_util::sync::CancellationToken;
 
@@ -60,6 +60,16 @@ impl Shutdown {
     /// Returns once a stop is requested. Cancel-safe.
     pub async fn stop_requested(&self) {
         self.stop.cancelled().await;
+    }
+
+    /// Turns a drain that takes longer than this into a stop: what is in hand goes back to the queue.
+    pub async fn stop_when_late(self, limit: Duration) {
+        self.drain_requested().await;
+        tokio::time::sleep(limit).await;
+        if !self.is_stopping() {
+            tracing::warn!(seconds = limit.as_secs(), "not drained in time, stopping");
+            self.request_stop();
+        }
     }
 
     /// Whether a drain or a stop is requested.

@@ -85,9 +85,4 @@ pub enum DatasetGrader {
 pub enum LaterGrader {
     /// A program's tests, run in the sandbox.
     Code,
-    /// A reward model.
-    Reward {
-        /// Its name under `[models]`.
-        model: String,
-    },
 }

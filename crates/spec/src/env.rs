@@ -32,6 +32,11 @@ pub trait Environment {
     /// The current directory.
     fn current_dir(&self) -> PathBuf;
 
+    /// Whether models may be fetched from the Hugging Face hub.
+    fn hub(&self) -> bool {
+        true
+    }
+
     /// The names of local models that can be fetched by name.
     fn catalogue(&self) -> &[&str] {
         CATALOGUE

@@ -91,7 +91,10 @@ pub(crate) fn usable(has: Has, scores: bool) -> Vec<&'static str> {
     if has.tests {
         kinds.push("code");
     }
-    kinds.extend(["regex", "program", "http", "reward"]);
+    kinds.extend(["regex", "program", "http"]);
+    if !has.choices && !has.tests {
+        kinds.push("reward");
+    }
     kinds
 }
 
@@ -100,7 +103,6 @@ pub(crate) fn kind(grader: &DatasetGrader) -> &'static str {
     match grader {
         DatasetGrader::Ready(grader) => grader.name(),
         DatasetGrader::Later(LaterGrader::Code) => "code",
-        DatasetGrader::Later(LaterGrader::Reward { .. }) => "reward",
     }
 }
 

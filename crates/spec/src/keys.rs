@@ -54,7 +54,7 @@ pub struct Key {
 /// The kinds of `[models]`.
 pub const MODEL_KINDS: &[&str] = &["local", "http", "reward"];
 
-/// The kinds of graders: those of [`domain::grade::Grader`], then those that are not available yet.
+/// The kinds of graders: those of [`domain::grade::Grader`], and `code`, which is not available yet.
 pub const GRADER_KINDS: &[&str] = &[
     "choice_letter",
     "choice_loglik",
@@ -148,14 +148,14 @@ pub const KEYS: &[Key] = &[
     of(&["http"], "datasets[].grader.url", Text, Required, "where to post; `{score, feedback}` comes back"),
     of(&["program", "http"], "datasets[].grader.timeout_seconds", Count(1, 86_400), Is("30"), "time limit for one answer"),
     of(&["http"], "datasets[].grader.token_env", Text, Nothing, "the environment variable that holds a bearer token"),
-    of(&["reward"], "datasets[].grader.model", Text, Required, "a model under `[models]` with `kind = \"reward\"`"),
+    of(&["reward"], "datasets[].grader.model", Text, Is("\"reward\""), "a model under `[models]` with `kind = \"reward\"`"),
 
     key("splits.train", Positive(1.0), Is("0.8"), "mining, baseline and search read it"),
     key("splits.validation", Number(0.0, 1.0), Is("0.1"), "choices between finalists read it"),
     key("splits.test", Number(0.0, 1.0), Is("0.1"), "sealed until the one last evaluation; the three sum to 1"),
 
-    key("models.*.kind", Word(MODEL_KINDS), Required, "`local`: in this process; `http`: any OpenAI-compatible server; `reward` is not available yet. `[models.proposer]` may leave it out: it is then the target with its own sampling"),
-    key("models.*.model", Text, Required, "`local`: a name of `promptimal models list`, or a path; `http`: the name the server knows"),
+    key("models.*.kind", Word(MODEL_KINDS), Required, "`local`: in this process; `http`: any OpenAI-compatible server; `reward`: a reward model, which grades open answers. `[models.proposer]` may leave it out: it is then the target with its own sampling"),
+    key("models.*.model", Text, Required, "`local`: a name of `promptimal models list`, or a path; `http`: the name the server knows; `reward`: the path of a folder with config.json, weights and tokeniser, or a repository of the Hugging Face hub (`owner/name`)"),
     of(LOCAL, "models.*.precision", Word(&["auto", "f32", "q8_0", "native"]), Is("\"auto\""), "what the weights are computed in"),
     of(HTTP, "models.*.base_url", Text, Required, "up to and including the version: `https://api.openai.com/v1`"),
     of(HTTP, "models.*.api_key_env", Text, Nothing, "the environment variable that holds the key; never the key itself"),

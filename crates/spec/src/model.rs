@@ -11,7 +11,7 @@ pub enum Model {
     Local(Local),
     /// Any OpenAI-compatible server.
     Http(Http),
-    /// A reward model: known, not available yet.
+    /// A reward model.
     Reward(Reward),
 }
 
@@ -143,11 +143,24 @@ pub struct Http {
     pub sampling: Sampling,
 }
 
-/// A reward model.
+/// A reward model, in this process or that of a worker.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Reward {
-    /// A hub name or a path.
+    /// The path of a folder with config.json, weights and tokeniser, as the spec writes it, or a repository of the
+    /// Hugging Face hub.
     pub model: String,
+}
+
+impl Reward {
+    /// Whether `model` may be `owner/name` on the hub; a folder of that path goes before.
+    pub fn is_repository(&self) -> bool {
+        let plain = |part: &str| {
+            let known = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+            !part.is_empty() && !part.starts_with('.') && part.chars().all(known)
+        };
+        let parts = self.model.split_once('/');
+        parts.is_some_and(|(owner, name)| plain(owner) && plain(name))
+    }
 }
 
 mod defaults {

@@ -1,7 +1,7 @@
 //! The spec as types: one struct a section.
 
 use crate::{data::Dataset, model::Model};
-use domain::{hash::Hash, run::Limits};
+use domain::{grade::Grader, hash::Hash, run::Limits};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -88,6 +88,19 @@ impl Spec {
     /// The proposer.
     pub fn proposer(&self) -> Option<&Model> {
         self.models.get(PROPOSER)
+    }
+
+    /// The names of the reward models that grade, each once.
+    pub fn rewards(&self) -> Vec<&str> {
+        let mut names: Vec<&str> = Vec::new();
+        for dataset in &self.datasets {
+            if let Some(Grader::Reward { model, .. }) = dataset.grader()
+                && !names.contains(&model.as_str())
+            {
+                names.push(model);
+            }
+        }
+        names
     }
 
     /// The data set of this name.

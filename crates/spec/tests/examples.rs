@@ -228,9 +228,8 @@ fn the_reference_experiment_says_what_is_missing() {
             .iter()
             .any(|part| part.starts_with(what))
     };
-    assert_eq!(loaded.missing_parts.len(), 3, "{:?}", loaded.missing_parts);
+    assert_eq!(loaded.missing_parts.len(), 2, "{:?}", loaded.missing_parts);
     assert!(starts("code grading: needs the sandbox"));
-    assert!(starts("reward model: needs worker-score"));
     assert!(starts("[train]: needs worker-train"));
     let Spec { search, train, .. } = &loaded.spec;
     let quotas: usize = loaded.spec.quotas().iter().map(|(_, n)| n).sum();

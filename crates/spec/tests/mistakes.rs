@@ -5,6 +5,7 @@
 mod common;
 
 use common::{HTTP, SMALL, World, load, load_as, said};
+use domain::grade::Grader;
 use insta::assert_snapshot;
 use spec::Purpose;
 
@@ -204,7 +205,7 @@ fn alpaca_without_log_likelihoods() {
 
 #[test]
 fn a_loglik_grader_without_log_likelihoods() {
-    assert_snapshot!(said(&HTTP.replace("path =", "grader = { kind = \"choice_loglik\" }\npath ="), &World::small()), @r#"specs/s.toml:7: datasets[0].grader.kind = "choice_loglik": needs log-likelihoods, which not all answering models give (local ones do, http ones with score_endpoint = true): use one of choice_letter, numeric, exact, normalised, label, contains, regex, program, http, reward"#);
+    assert_snapshot!(said(&HTTP.replace("path =", "grader = { kind = \"choice_loglik\" }\npath ="), &World::small()), @r#"specs/s.toml:7: datasets[0].grader.kind = "choice_loglik": needs log-likelihoods, which not all answering models give (local ones do, http ones with score_endpoint = true): use one of choice_letter, numeric, exact, normalised, label, contains, regex, program, http"#);
 }
 
 #[test]
@@ -284,7 +285,63 @@ fn instructions_are_not_there_yet() {
 
 #[test]
 fn a_reward_model_that_is_none() {
-    assert_snapshot!(small("format = \"mmlu\"", "format = \"mmlu\"\ngrader = { kind = \"reward\", model = \"target\" }"), @r#"specs/s.toml:7: datasets[0].grader.model = "target": is no reward model (say [models.target] with kind = "reward")"#);
+    let open = |grader: &str| {
+        small(
+            "format = \"mmlu\"",
+            &format!("format = \"alpaca\"\ngrader = {grader}"),
+        )
+    };
+    assert_snapshot!(open("{ kind = \"reward\", model = \"target\" }"), @r#"specs/s.toml:7: datasets[0].grader.model = "target": is no reward model (say [models.target] with kind = "reward" and model = "PATH")"#);
+    assert_snapshot!(open("{ kind = \"reward\" }"), @r#"specs/s.toml:7: datasets[0].grader.model: missing, and no model has the name that stands for it (say [models.reward] with kind = "reward" and model = "PATH")"#);
+}
+
+#[test]
+fn a_reward_model_for_choices() {
+    assert_snapshot!(small("format = \"mmlu\"", "format = \"mmlu\"\ngrader = { kind = \"reward\" }"), @r#"
+    specs/s.toml:7: datasets[0].grader.kind = "reward": reads open answers, and this mmlu data set has choices or tests: use one of choice_letter, choice_loglik, numeric, exact, normalised, label, contains, reference_loglik, regex, program, http
+    specs/s.toml:7: datasets[0].grader.model: missing, and no model has the name that stands for it (say [models.reward] with kind = "reward" and model = "PATH")
+    "#);
+}
+
+#[test]
+fn a_reward_model_that_is_not_there() {
+    let model = "\n[models.reward]\nkind = \"reward\"\nmodel = \"./rewards/large\"\n";
+    let open = SMALL.replace(
+        "format = \"mmlu\"",
+        "format = \"alpaca\"\ngrader = { kind = \"reward\" }",
+    );
+    let text = format!("{open}{model}");
+    assert_snapshot!(said(&text, &World::small()), @r#"specs/s.toml:16: models.reward.model = "./rewards/large": no such file or folder (looked for /home/ada/specs/./rewards/large and /home/ada/./rewards/large): say where it is, here or with --set models.reward.model=PATH"#);
+    let folder = World {
+        files: vec!["/home/ada/specs/q.csv", "/home/ada/specs/./rewards/large"],
+        ..World::default()
+    };
+    assert_snapshot!(said(&text, &folder), @r#"specs/s.toml:16: models.reward.model = "./rewards/large": has no config.json: a reward model is a folder with config.json, weights (*.safetensors or pytorch_model.bin) and tokenizer.json or spm.model"#);
+    let whole = World {
+        files: vec![
+            "/home/ada/specs/q.csv",
+            "/home/ada/specs/./rewards/large",
+            "/home/ada/specs/./rewards/large/config.json",
+        ],
+        ..World::default()
+    };
+    let loaded = load(&text, &whole).unwrap();
+    assert!(
+        loaded.missing_parts.is_empty() && loaded.warnings.is_empty(),
+        "{loaded:?}"
+    );
+    assert_eq!(
+        loaded.paths.models["reward"],
+        std::path::Path::new("/home/ada/specs/./rewards/large")
+    );
+    let named = Grader::Reward {
+        model: "reward".into(),
+        identity: String::new(),
+    };
+    assert_eq!(loaded.spec.datasets[0].grader(), Some(&named));
+    // A repository of the hub is fetched when the run starts.
+    let hub = text.replace("./rewards/large", "someone/large");
+    assert!(load(&hub, &World::small()).unwrap().paths.models.is_empty());
 }
 
 #[test]

@@ -120,6 +120,7 @@ async fn views_say_the_same_in_both_stores() {
         ("v_spend", "run_id"),
         ("run_summary", "run_id"),
         ("leaderboard", "kind, grader, candidate_id"),
+        ("duels", "run_id, grader, candidate_id, repeat"),
         ("round_scores", "run_id, round, dataset, model, arm"),
         ("lineage", "candidate_id, ancestor_id"),
         ("operator_success", "run_id, arm, operator"),
@@ -138,7 +139,7 @@ async fn views_say_the_same_in_both_stores() {
     }
     let views =
         "select count(*) from information_schema.views where table_schema = current_schema()";
-    assert_eq!(common::number(&mut both.postgres, views).await, 14);
+    assert_eq!(common::number(&mut both.postgres, views).await, 15);
 }
 
 /// The store as psql asks it.

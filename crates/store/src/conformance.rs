@@ -32,6 +32,7 @@ mod reports;
 mod results;
 mod retention;
 mod runs;
+mod scores;
 mod shared;
 mod tasks;
 mod twin;
@@ -48,6 +49,7 @@ pub use reports::*;
 pub use results::*;
 pub use retention::*;
 pub use runs::*;
+pub use scores::*;
 pub use shared::*;
 pub use tasks::*;
 pub use twin::Twin;
@@ -99,6 +101,7 @@ macro_rules! conformance_suite {
             failed_calls_are_charged_when_they_were_billed
             an_attempt_run_twice_is_charged_twice
             grades_and_replies_come_back_to_the_bit
+            answers_are_graded_by_a_later_step
             pairs_are_stored_once
             two_runs_of_a_plan_have_one_projection
             a_quota_holds_over_all_runs

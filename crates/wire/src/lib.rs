@@ -11,6 +11,10 @@ pub mod trace;
 
 pub use reference::Reference;
 
+mod score;
+
+pub use score::{ScoreBody, ScoreItem, Work};
+
 use domain::{
     call::{Answer, Call, Reply, Usage},
     grade::{Grade, GradeInput, Grader},

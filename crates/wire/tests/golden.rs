@@ -2,8 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a failure here is a failed test")]
 
+use domain::call::Reply;
 use wire::{
-    Action, Counted, Grant, Hold, Order, Reference, Report, Task, Terms, VERSION, WireError, Word,
+    Action, Counted, Grant, Hold, Order, Reference, Report, ScoreBody, ScoreItem, Task, Terms,
+    VERSION, WireError, Word, Work,
 };
 
 const CANCEL: &str = r#"{"v":1,"word":"cancel","run":"01936f1c-0000-7000-8000-000000000001"}"#;
@@ -136,4 +138,62 @@ fn terms_stand_only_where_calls_are_counted() {
     );
     assert_eq!(String::from_utf8(report.encode()).unwrap(), counted);
     assert_eq!(Report::decode(counted.as_bytes()).unwrap(), report);
+}
+
+const SCORE: &str = concat!(
+    r#"{"v":1,"task":"01936f1c-0000-7000-8000-000000000002","epoch":3,"open":[0],"#,
+    r#""known":{"0":{"kind":"text","text":"Paris."}},"#,
+    r#""body":{"work":"score","run":"01936f1c-0000-7000-8000-000000000001","model":"reward","identity":"r","#,
+    r#""items":[{"key":"00112233445566778899aabbccddeeff","question":"The capital of France?"}]}}"#
+);
+
+#[test]
+fn answers_to_score() {
+    let key = "00112233445566778899aabbccddeeff".parse().unwrap();
+    let body = ScoreBody {
+        work: Work::Score,
+        run: "01936f1c-0000-7000-8000-000000000001".parse().unwrap(),
+        model: "reward".into(),
+        identity: "r".into(),
+        items: vec![ScoreItem {
+            key,
+            question: "The capital of France?".into(),
+        }],
+    };
+    let said = Reply::Text {
+        text: "Paris.".into(),
+    };
+    let task = Task {
+        v: VERSION,
+        task: "01936f1c-0000-7000-8000-000000000002".parse().unwrap(),
+        epoch: 3,
+        open: vec![0],
+        known: [(0, said)].into(),
+        terms: None,
+        body: serde_json::value::to_raw_value(&body).unwrap(),
+    };
+    assert_eq!(String::from_utf8(task.encode()).unwrap(), SCORE);
+    let (read, found) = Task::decode_score(SCORE.as_bytes()).unwrap();
+    assert_eq!((found, read.known), (body, task.known));
+    assert_eq!(Task::decode_keys(SCORE.as_bytes()).unwrap().1, [key]);
+    assert_eq!(Work::of(read.body.get()), Work::Score);
+}
+
+/// A worker that asks models does not take it for its own, nor the other way round.
+#[test]
+fn the_two_kinds_of_tasks_are_told_apart() {
+    assert!(Task::decode(SCORE.as_bytes()).is_err());
+    let ask = SCORE
+        .replace("\"work\":\"score\",", "")
+        .replace("\"question\"", "\"call\"");
+    assert!(Task::decode_score(ask.as_bytes()).is_err());
+    assert_eq!(Work::of(r#"{"run":"x","items":[]}"#), Work::Ask);
+    assert_eq!(Work::of("not json"), Work::Ask);
+    let other = SCORE.replace("\"v\":1", "\"v\":2");
+    for error in [
+        Task::decode_score(other.as_bytes()).err(),
+        Task::decode_keys(other.as_bytes()).err(),
+    ] {
+        assert!(error.unwrap().to_string().contains("version 2"));
+    }
 }

@@ -6,13 +6,19 @@ use spec::{Local, Model};
 use std::{
     collections::HashMap,
     path::PathBuf,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 use store::Run;
 use tokio::runtime::Handle;
 
-/// Local models that were looked at, by file and precision.
-type Known = Mutex<HashMap<(PathBuf, &'static str), ModelFacts>>;
+/// Models that were looked at.
+#[derive(Default)]
+struct Known {
+    /// Local ones, by file and precision.
+    local: Mutex<HashMap<(PathBuf, &'static str), ModelFacts>>,
+    /// What reward models are, by folder.
+    rewards: Mutex<HashMap<PathBuf, String>>,
+}
 
 /// Makes briefs. A local model is loaded once to learn what it is, and let go: a coordinator calls none.
 pub fn briefs() -> Briefs {
@@ -28,10 +34,33 @@ fn brief(run: &Run, known: &Known, runtime: &Handle) -> anyhow::Result<Brief> {
         let found = found.map_err(|e| anyhow::anyhow!("models.{name}: {e}"))?;
         facts.insert(name, found);
     }
+    let mut rewards = HashMap::new();
+    for name in stored.spec.rewards() {
+        let found = runtime.block_on(of_reward(name, &stored, known));
+        let found = found.map_err(|e| anyhow::anyhow!("models.{name}: {e}"))?;
+        rewards.insert(name.to_owned(), found);
+    }
+    let mut settings = stored.settings(run.kind);
+    settings.know(&rewards);
     Ok(Brief {
-        settings: stored.settings(run.kind),
+        settings,
         models: facts,
     })
+}
+
+/// What a reward model is: its files are read once to learn that.
+async fn of_reward(name: &str, stored: &StoredSpec, known: &Known) -> Result<String, String> {
+    let Some(Model::Reward(reward)) = stored.spec.models.get(name) else {
+        return Err("is no reward model".to_owned());
+    };
+    let found = stored.paths.models.get(name).cloned();
+    let path = worker_score::models::folder(reward, found).await?;
+    if let Some(identity) = lock(&known.rewards).get(&path) {
+        return Ok(identity.clone());
+    }
+    let identity = worker_score::models::describe(path.clone()).await?;
+    lock(&known.rewards).insert(path, identity.clone());
+    Ok(identity)
 }
 
 fn of_model(
@@ -61,7 +90,7 @@ async fn of_local(
     use worker_eval::models::{fetch_silently, load, weights};
     let path = weights(local, found, &fetch_silently).await?;
     let key = (path.clone(), local.precision.as_str());
-    if let Some(facts) = lock(known).get(&key) {
+    if let Some(facts) = lock(&known.local).get(&key) {
         return Ok(facts.clone());
     }
     let facts = load(local, path).await?.facts();
@@ -70,10 +99,10 @@ async fn of_local(
         worst_case: Arc::new(move |call| facts.worst_case(call)),
         quota: None,
     };
-    lock(known).insert(key, facts.clone());
+    lock(&known.local).insert(key, facts.clone());
     Ok(facts)
 }
 
-fn lock(known: &Known) -> std::sync::MutexGuard<'_, HashMap<(PathBuf, &'static str), ModelFacts>> {
+fn lock<T>(known: &Mutex<T>) -> MutexGuard<'_, T> {
     known.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -8,6 +8,7 @@ mod support;
 mod eval;
 mod look;
 mod machine;
+mod open;
 mod prune;
 mod reward;
 mod run;

@@ -127,6 +127,36 @@ impl Scene {
         self.write("spec.toml", "", "")
     }
 
+    /// Writes `open.toml`: open questions, graded by a reward model of random weights, which lies in `reward`.
+    pub fn open(&self, n: usize) -> PathBuf {
+        let row = |i: usize| {
+            format!(
+                r#"{{"instruction": "Say something of item {i} of the list.", "input": "", "output": "x"}}"#
+            )
+        };
+        let rows: Vec<String> = (0..n).map(row).collect();
+        std::fs::write(self.path("open.json"), format!("[{}]", rows.join(",\n"))).unwrap();
+        let (from, to) = (
+            root().join("crates/model/tests/fixtures/deberta-v3"),
+            self.path("reward"),
+        );
+        std::fs::create_dir_all(&to).unwrap();
+        for entry in std::fs::read_dir(from).unwrap() {
+            let entry = entry.unwrap();
+            std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+        }
+        let reward = "\n[models.reward]\nkind = \"reward\"\nmodel = \"./reward\"\n";
+        let letters = spec(&self.server.url, "", reward);
+        let open = letters
+            .replace("name = \"letters\"", "name = \"open\"")
+            .replace("mmlu", "alpaca")
+            .replace("letters.csv", "open.json")
+            .replace("choice_letter", "reward");
+        let path = self.path("open.toml");
+        std::fs::write(&path, open).unwrap();
+        path
+    }
+
     /// The program in this folder, with a data folder of its own.
     pub fn command(&self, args: &[&str]) -> Command {
         let mut command = promptimal();

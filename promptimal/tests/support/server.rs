@@ -174,7 +174,7 @@ fn chat(body: &Value) -> Value {
     let text = if asked.contains("<prompt>") {
         rewrite(&asked, body["seed"].as_u64().unwrap_or(0))
     } else {
-        answer(&asked)
+        answer(&asked, body["seed"].as_u64().unwrap_or(0))
     };
     json!({
         "choices": [{"message": {"role": "assistant", "content": text}, "finish_reason": "stop"}],
@@ -206,7 +206,11 @@ fn rewrite(asked: &str, seed: u64) -> String {
     format!("<prompt>{text}</prompt>")
 }
 
-fn answer(asked: &str) -> String {
+/// The letter of a choice; where there are none, an essay.
+fn answer(asked: &str, seed: u64) -> String {
+    if !asked.lines().any(|l| l.chars().nth(1) == Some('.')) {
+        return essay(asked, seed);
+    }
     let wanted = WORDS[item(asked) % 4];
     let vague = asked.contains("something about") || asked.contains("roughly");
     let right = asked.contains("clearly") || !vague;
@@ -215,6 +219,14 @@ fn answer(asked: &str) -> String {
         .find(|l| l.chars().nth(1) == Some('.') && l.contains(wanted) == right);
     let letter = choice.and_then(|l| l.chars().next()).unwrap_or('A');
     format!("The answer is {letter}.")
+}
+
+/// Some words about an item: as the seed has it, more of them for a clear question.
+fn essay(asked: &str, seed: u64) -> String {
+    let length = 2 + seed as usize % 5 + if asked.contains("clearly") { 3 } else { 0 };
+    let words = (0..length).map(|i| WORDS[(seed as usize >> i) % 4]);
+    let words: Vec<&str> = words.collect();
+    format!("Item {} is {}.", item(asked), words.join(" and "))
 }
 
 /// Each text again, a token for each word, and how probable the token is: a function of the text up to it.

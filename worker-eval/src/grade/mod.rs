@@ -102,6 +102,11 @@ impl GraderRuntime {
                 *timeout_seconds,
                 token_env.as_deref(),
             )?)),
+            Grader::Reward { .. } => {
+                return Err(GradeError::lasting(
+                    "a reward model grades in a step of its own, after the answers: no worker that asks has it",
+                ));
+            }
         }))
     }
 

@@ -29,7 +29,10 @@ use crate::{
 use config::Config;
 use network::Network;
 use pairs::Pairs;
-use std::{path::Path, time::Instant};
+use std::{
+    path::{Path, PathBuf},
+    time::Instant,
+};
 use weights::{Weights, weight_files};
 
 /// Changes whenever the same model could give other bits.
@@ -46,6 +49,33 @@ pub struct RewardDescription {
     pub engine: &'static str,
     /// The most tokens of a pair; longer ones are cut.
     pub context: usize,
+}
+
+impl RewardDescription {
+    /// Of a folder that is not loaded: for whoever must know what a model is and has no need of it.
+    ///
+    /// # Errors
+    /// When it has no configuration of a reward model, or no weights.
+    pub fn of(dir: &Path) -> Result<Self> {
+        let (json, file) = weights::config(dir)?;
+        let config = Config::read(&json, &file)?;
+        Self::new(dir, &weight_files(dir)?, config.context)
+    }
+
+    fn new(dir: &Path, files: &[PathBuf], context: usize) -> Result<Self> {
+        let name = dir.canonicalize().ok();
+        let name = name
+            .as_deref()
+            .unwrap_or(dir)
+            .file_name()
+            .unwrap_or_default();
+        Ok(Self {
+            name: name.to_string_lossy().into_owned(),
+            sha256: sha256_files(files)?,
+            engine: ENGINE,
+            context,
+        })
+    }
 }
 
 /// A loaded reward model.
@@ -81,18 +111,7 @@ impl RewardModel {
         }
         let files = weight_files(dir)?;
         let network = Network::load(config, &mut Weights::open(&files)?)?;
-        let name = dir.canonicalize().ok();
-        let name = name
-            .as_deref()
-            .unwrap_or(dir)
-            .file_name()
-            .unwrap_or_default();
-        let description = RewardDescription {
-            name: name.to_string_lossy().into_owned(),
-            sha256: sha256_files(&files)?,
-            engine: ENGINE,
-            context: network.config().context,
-        };
+        let description = RewardDescription::new(dir, &files, network.config().context)?;
         tracing::info!(
             model = description.name,
             seconds = started.elapsed().as_secs_f64(),

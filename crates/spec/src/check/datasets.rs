@@ -33,7 +33,10 @@ pub(super) fn check(c: &mut Check<'_>, spec: &mut Spec) {
             None => fill(c, &key, dataset, scores),
         };
         if let Some(DatasetGrader::Later(later)) = &filled {
-            wait(c, spec, &key, later);
+            wait(c, &key, later);
+        }
+        if let Some(DatasetGrader::Ready(Grader::Reward { model, .. })) = &filled {
+            reward(c, spec, &key, model);
         }
         spec.datasets[i].grader = filled;
     }
@@ -102,14 +105,23 @@ fn fits(c: &mut Check<'_>, key: &str, dataset: &Dataset, given: &DatasetGrader, 
     let kind = grader::kind(given);
     let kind_key = format!("{key}.grader.kind");
     if !grader::usable(has, true).contains(&kind) {
+        let lacks = |what| {
+            format!(
+                "needs {what}, which this {} data set lacks",
+                dataset.format.name()
+            )
+        };
         let why = match kind {
-            "choice_letter" | "choice_loglik" => "choices",
-            "code" => "tests",
-            _ => "a reference",
+            "choice_letter" | "choice_loglik" => lacks("choices"),
+            "code" => lacks("tests"),
+            "reward" => {
+                let format = dataset.format.name();
+                format!("reads open answers, and this {format} data set has choices or tests")
+            }
+            _ => lacks("a reference"),
         };
         let can = grader::usable(has, scores).join(", ");
-        let format = dataset.format.name();
-        let message = format!("needs {why}, which this {format} data set lacks: use one of {can}");
+        let message = format!("{why}: use one of {can}");
         c.report.wrong(&kind_key, message);
     } else if !grader::usable(has, scores).contains(&kind) {
         let can = grader::usable(has, scores).join(", ");
@@ -156,33 +168,42 @@ fn settings(c: &mut Check<'_>, key: &str, grader: &Grader) {
 }
 
 /// A grader that is known but not available yet.
-fn wait(c: &mut Check<'_>, spec: &Spec, key: &str, later: &LaterGrader) {
+fn wait(c: &mut Check<'_>, key: &str, later: &LaterGrader) {
     match later {
         LaterGrader::Code => c.missing_parts.push(format!(
             "code grading: needs the sandbox, with which code runs arrive (asked for by {key})"
         )),
-        LaterGrader::Reward { model } => match spec.models.get(model) {
-            Some(Model::Reward(_)) => {}
-            other => {
-                let rewards = spec
-                    .models
-                    .iter()
-                    .filter(|(_, m)| matches!(m, Model::Reward(_)));
-                let names: Vec<&str> = rewards.map(|(name, _)| name.as_str()).collect();
-                let guess = nearest(model, names.into_iter());
-                let hint = guess
-                    .map(|g| format!(", did you mean \"{g}\"?"))
-                    .unwrap_or_default();
-                let what = if other.is_some() {
-                    "is no reward model"
-                } else {
-                    "is no model"
-                };
-                let message = format!("{what}{hint} (say [models.{model}] with kind = \"reward\")");
-                c.report.wrong(&format!("{key}.grader.model"), message);
-            }
-        },
     }
+}
+
+/// The grader's reward model must be one.
+fn reward(c: &mut Check<'_>, spec: &Spec, key: &str, model: &str) {
+    let other = match spec.models.get(model) {
+        Some(Model::Reward(_)) => return,
+        other => other,
+    };
+    // A model that is there and wrong is told under its own name.
+    if c.report.is_tainted(&format!("models.{model}")) {
+        return;
+    }
+    let rewards = spec
+        .models
+        .iter()
+        .filter(|(_, m)| matches!(m, Model::Reward(_)));
+    let names: Vec<&str> = rewards.map(|(name, _)| name.as_str()).collect();
+    let guess = nearest(model, names.into_iter());
+    let hint = guess
+        .map(|g| format!(", did you mean \"{g}\"?"))
+        .unwrap_or_default();
+    let named = c.report.is_given(&format!("{key}.grader.model"));
+    let what = match (other, named) {
+        (Some(_), _) => "is no reward model",
+        (None, true) => "is no model",
+        (None, false) => "missing, and no model has the name that stands for it",
+    };
+    let message =
+        format!("{what}{hint} (say [models.{model}] with kind = \"reward\" and model = \"PATH\")");
+    c.report.wrong(&format!("{key}.grader.model"), message);
 }
 
 fn quotas(c: &mut Check<'_>, spec: &Spec) {

@@ -104,6 +104,18 @@ impl Check<'_> {
         None
     }
 
+    /// Whether something is where [`Check::locate`] looks.
+    fn is_here(&self, written: &str) -> bool {
+        let here = self.env.current_dir();
+        let places = [
+            absolute(&here, self.folder).join(written),
+            here.join(written),
+        ];
+        places
+            .iter()
+            .any(|place| self.env.find(place) != Found::Missing)
+    }
+
     /// The key as people write it after `--set`: a data set by its name, where that can be written there.
     fn set_key(&self, key: &str) -> String {
         let by_name = || {

@@ -4,9 +4,10 @@ use super::Check;
 use crate::{
     env::Found,
     hint::nearest,
-    model::{Http, Local, Model},
+    model::{Http, Local, Model, Reward},
     types::{PROPOSER, Spec, TARGET},
 };
+use domain::grade::Grader;
 use std::path::Path;
 
 pub(super) fn check(c: &mut Check<'_>, spec: &Spec) {
@@ -34,9 +35,7 @@ pub(super) fn check(c: &mut Check<'_>, spec: &Spec) {
 
 /// Whether some part of the spec speaks of this model, even if this command does not call it.
 fn is_named(spec: &Spec, name: &str) -> bool {
-    use crate::data::{DatasetGrader::Later, LaterGrader::Reward};
-    let grades =
-        |d: &crate::Dataset| matches!(&d.grader, Some(Later(Reward { model })) if model == name);
+    let grades = |d: &crate::Dataset| matches!(d.grader(), Some(Grader::Reward { model, .. }) if model == name);
     let known = [TARGET, PROPOSER].contains(&name) || spec.eval.models.iter().any(|m| m == name);
     known || spec.datasets.iter().any(grades)
 }
@@ -58,9 +57,24 @@ fn one(c: &mut Check<'_>, name: &str, model: &Model, called: bool, own: bool) {
             let message = "a reward model writes no text: use kind = \"local\" or \"http\"";
             c.report.wrong(&format!("{key}.kind"), message);
         }
-        Model::Reward(_) => c
-            .missing_parts
-            .push("reward model: needs worker-score".to_owned()),
+        Model::Reward(model) => reward(c, name, model),
+    }
+}
+
+fn reward(c: &mut Check<'_>, name: &str, model: &Reward) {
+    let key = format!("models.{name}.model");
+    if model.is_repository() && c.env.hub() && !c.is_here(&model.model) {
+        return;
+    }
+    if !c.report.is_tainted(&key)
+        && let Some((found, _)) = c.locate(&key, &model.model)
+    {
+        if c.env.find(&found.join("config.json")) == Found::Missing {
+            let message = "has no config.json: a reward model is a folder with config.json, weights \
+                           (*.safetensors or pytorch_model.bin) and tokenizer.json or spm.model";
+            c.report.wrong(&key, message);
+        }
+        c.paths.models.insert(name.to_owned(), found);
     }
 }
 
