@@ -74,7 +74,10 @@ impl Link {
             .map_err(|message| config.url.error(message))?;
         let state = Arc::new(watch::Sender::new(State::default()));
         tokio::spawn(plan.supervise(first, Arc::downgrade(&state)));
-        Ok(Self { state })
+        let link = Self { state };
+        // The supervisor hands the first session over at once: from here on, none means that it was lost.
+        link.session().await;
+        Ok(link)
     }
 
     /// The session, as soon as there is one; `None` once the link is closed.
