@@ -48,7 +48,7 @@ def systems() -> list[System]:
 def in_python(some: int, few: int) -> list[System]:
     celery = ["celery", "-A", "peer_celery", "worker", "--without-gossip", "--without-mingle", "-l", "error"]
     dramatiq = ["dramatiq", "peer_dramatiq", "--processes", "{processes}", "--threads", "{threads}"]
-    procrastinate = ["procrastinate", "--app", "peer_procrastinate.app", "worker", "-c", "{concurrency}"]
+    procrastinate = ["procrastinate", "--app", "procrastinate_app.app", "worker", "-c", "{concurrency}"]
     return [
         Peer(
             "dramatiq 2.2.1",

@@ -1,23 +1,16 @@
 """procrastinate: jobs are rows; a finished job is a row that says so.
 
-The worker is procrastinate's own program: `procrastinate --app peer_procrastinate.app worker`.
+The worker is procrastinate's own program: `procrastinate --app procrastinate_app.app worker`.
 """
 
 import asyncio
 import sys
 
-import procrastinate
-from common import DATABASE, QUEUE, fill
+from common import fill
+from procrastinate_app import app, nothing
 
 # Jobs in one statement.
 CHUNK = 1_000
-
-app = procrastinate.App(connector=procrastinate.PsycopgConnector(conninfo=DATABASE))
-
-
-@app.task(name="nothing", queue=QUEUE)
-async def nothing(number: int) -> str:
-    return "A"
 
 
 async def defer(numbers: range) -> None:
@@ -33,10 +26,7 @@ async def prepare() -> None:
 
 
 if __name__ == "__main__":
-    # Not this module: procrastinate's tasks are those of a module that its worker can import.
-    import peer_procrastinate as peer
-
     if sys.argv[1] == "prepare":
-        asyncio.run(peer.prepare())
+        asyncio.run(prepare())
     else:
-        fill(lambda numbers: asyncio.run(peer.defer(numbers)))
+        fill(lambda numbers: asyncio.run(defer(numbers)))
