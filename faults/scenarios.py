@@ -276,7 +276,7 @@ def alarm_and_two_leaders(s: Stage) -> Outcome:
     """The broker blocks publishers for a while; then the leader of two coordinators is frozen and wakes up."""
     out = Outcome()
     # Slow enough that it is not over before the broker says so.
-    s.server.delay = 0.5
+    s.server.delay = 1
     coordinators, _ = s.begin(coordinators=2)
     s.cluster.services.run("rabbitmq", "ctl", "set_vm_memory_high_watermark", "0")
     settle("not ready while blocked", 30, lambda: not all(map(s.cluster.ready, coordinators)))
@@ -299,7 +299,8 @@ def alarm_and_two_leaders(s: Stage) -> Outcome:
 def queues_are_full(s: Stage) -> Outcome:
     """The broker refuses tasks and reports for a while because its queues are full."""
     out = Outcome()
-    s.server.delay = 0.1
+    # Slow enough that it is not over before the broker is told.
+    s.server.delay = 1
     s.begin()
     broker, name = s.cluster.services, s.cluster.name
     few = ["set_policy", name, rf"^{name}\.(eval|results)$", '{"max-length": 2}', "--apply-to", "queues"]
