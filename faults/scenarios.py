@@ -302,7 +302,7 @@ def queues_are_full(s: Stage) -> Outcome:
     """The queues take so few messages that the broker refuses tasks and reports again and again."""
     out = Outcome()
     # Slow enough that it is not over before the broker is told.
-    s.server.delay = 0.5
+    s.server.delay = 1
     s.begin()
     broker, name = s.cluster.services, s.cluster.name
     few = ["set_policy", name, rf"^{name}\.(eval|results)$", '{"max-length": 20}', "--apply-to", "queues"]
