@@ -98,11 +98,5 @@ pub fn failed(body: &[u8], action: Action, message: &str) -> Result<Report, wire
         return Ok(Reference::decode(body)?.failed(COORDINATOR, action, message));
     }
     let (task, keys) = Task::decode_keys(body)?;
-    Ok(Report::failed_items(
-        &task,
-        &keys,
-        COORDINATOR,
-        action,
-        message,
-    ))
+    Ok(Report::failed(&task, &keys, COORDINATOR, action, message))
 }

@@ -101,8 +101,8 @@ fn asked(lane: Lane, body: &[u8]) -> Result<Asked, WireError> {
         let items = report.items.iter().map(|item| (item.place, item.key));
         return Ok((report.task, report.epoch, items.collect()));
     }
-    let (task, body) = Task::decode(body)?;
-    let items = task.asked(&body).collect();
+    let (task, keys) = Task::decode_keys(body)?;
+    let items = task.asked(&keys).collect();
     Ok((task.task, task.epoch, items))
 }
 

@@ -18,7 +18,7 @@ use runtime::{
     clock::ManualClock,
 };
 use std::{path::PathBuf, sync::Arc, time::Duration};
-use wire::{Action, Body, BodyItem, Reference, Report, Task, VERSION};
+use wire::{Action, Body, BodyItem, Reference, Report, ScoreBody, ScoreItem, Task, VERSION, Work};
 
 /// What the queue of these tests takes as it is, bytes.
 const LIMIT: usize = 2_000;
@@ -101,6 +101,27 @@ fn task(length: usize) -> Message {
         grader: None,
         items: vec![item("a"), item("b"), item("c")],
     };
+    letter(run, serde_json::value::to_raw_value(&body).unwrap())
+}
+
+/// A task that has answers to questions of this length scored.
+fn score(length: usize) -> Message {
+    let run = RunId::new();
+    let item = |name: &str| ScoreItem {
+        key: Hash::of([name]),
+        question: "?".repeat(length),
+    };
+    let body = ScoreBody {
+        work: Work::Score,
+        run,
+        model: "reward".into(),
+        identity: "r".into(),
+        items: vec![item("a"), item("b"), item("c")],
+    };
+    letter(run, serde_json::value::to_raw_value(&body).unwrap())
+}
+
+fn letter(run: RunId, body: Box<serde_json::value::RawValue>) -> Message {
     let task = Task {
         v: VERSION,
         task: run.task("t"),
@@ -108,7 +129,7 @@ fn task(length: usize) -> Message {
         open: vec![0, 2],
         known: Default::default(),
         terms: None,
-        body: serde_json::value::to_raw_value(&body).unwrap(),
+        body,
     };
     Message {
         id: format!("{}:3", task.task),
@@ -118,9 +139,9 @@ fn task(length: usize) -> Message {
 }
 
 fn report(length: usize) -> Message {
-    let (task, body) = Task::decode(&task(1).body).unwrap();
+    let (task, keys) = Task::decode_keys(&task(1).body).unwrap();
     let message = "!".repeat(length);
-    let report = Report::failed(&task, &body, "w", Action::GiveUp, &message);
+    let report = Report::failed(&task, &keys, "w", Action::GiveUp, &message);
     Message {
         id: format!("{}:3", task.task),
         headers: Headers::new(),
@@ -143,7 +164,11 @@ async fn passes_the_suite_of_queues() {
 #[tokio::test]
 async fn a_large_body_comes_whole_and_its_file_goes_with_the_acknowledgement() {
     let scene = Scene::new();
-    for (lane, sent) in [(Lane::Eval, task(5_000)), (Lane::Results, report(5_000))] {
+    for (lane, sent) in [
+        (Lane::Eval, task(5_000)),
+        (Lane::Score, score(5_000)),
+        (Lane::Results, report(5_000)),
+    ] {
         let reference = scene.send(lane, sent.clone()).await.unwrap();
         assert_eq!(scene.files().await, [reference.name]);
         assert_eq!((reference.epoch, reference.items.len()), (3, 2));

@@ -299,27 +299,12 @@ impl Task {
     /// # Errors
     /// When it is no task, or one of another version.
     pub fn decode(bytes: &[u8]) -> Result<(Self, Body), WireError> {
-        if Reference::is(bytes) {
-            return Err(WireError::ByReference { what: "task" });
-        }
-        let bad = |source| WireError::Malformed {
-            what: "task",
-            source,
-        };
-        let task: Self = serde_json::from_slice(bytes).map_err(bad)?;
-        if task.v != VERSION {
-            return Err(WireError::Version {
-                what: "task",
-                found: task.v,
-            });
-        }
-        let body = serde_json::from_str(task.body.get()).map_err(bad)?;
-        Ok((task, body))
+        Self::with_body(bytes)
     }
 
-    /// Place and answer key of each open item.
-    pub fn asked(&self, body: &Body) -> impl Iterator<Item = (u32, Hash)> {
-        let key = |&place: &u32| Some((place, body.items.get(place as usize)?.key));
+    /// Place and answer key of each open item, of a task of any kind; `keys` are those of its items in their order.
+    pub fn asked(&self, keys: &[Hash]) -> impl Iterator<Item = (u32, Hash)> {
+        let key = |&place: &u32| Some((place, *keys.get(place as usize)?));
         self.open.iter().filter_map(key)
     }
 }
@@ -345,14 +330,15 @@ fn failed(
 }
 
 impl Report {
-    /// A report that nothing came of an attempt: every open item failed for one reason.
-    pub fn failed(task: &Task, body: &Body, worker: &str, action: Action, message: &str) -> Self {
+    /// A report that nothing came of an attempt: every open item failed for one reason. `keys` are those of the task's
+    /// items in their order.
+    pub fn failed(task: &Task, keys: &[Hash], worker: &str, action: Action, message: &str) -> Self {
         Self {
             v: VERSION,
             task: task.task,
             epoch: task.epoch,
             worker: worker.to_owned(),
-            items: failed(task.asked(body), action, message),
+            items: failed(task.asked(keys), action, message),
             counted: Counted::default(),
         }
     }

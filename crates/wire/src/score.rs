@@ -3,9 +3,9 @@
 //! Only answers that are stored are scored, so a task holds the questions alone: the answers come in the envelope's
 //! [`Task::known`], read from the store when the task is sent.
 
-use crate::{Action, Counted, Reference, Report, Task, VERSION, WireError};
+use crate::{Reference, Task, VERSION, WireError};
 use domain::{hash::Hash, ids::RunId};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 /// What kind of work a task is: which lane it travels in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,9 +62,7 @@ impl Task {
     /// # Errors
     /// When it is none, or one of another version.
     pub fn decode_score(bytes: &[u8]) -> Result<(Self, ScoreBody), WireError> {
-        let task = Self::envelope(bytes)?;
-        let body = serde_json::from_str(task.body.get()).map_err(malformed)?;
-        Ok((task, body))
+        Self::with_body(bytes)
     }
 
     /// Decodes the envelope of any task, and the keys of its items in their order.
@@ -80,45 +78,24 @@ impl Task {
         struct Item {
             key: Hash,
         }
-        let task = Self::envelope(bytes)?;
-        let body: Items = serde_json::from_str(task.body.get()).map_err(malformed)?;
+        let (task, body): (_, Items) = Self::with_body(bytes)?;
         Ok((task, body.items.into_iter().map(|i| i.key).collect()))
     }
 
-    fn envelope(bytes: &[u8]) -> Result<Self, WireError> {
+    /// Decodes the envelope of any task, and of its body what `T` knows.
+    pub(crate) fn with_body<T: DeserializeOwned>(bytes: &[u8]) -> Result<(Self, T), WireError> {
         if Reference::is(bytes) {
             return Err(WireError::ByReference { what: "task" });
         }
         let task: Self = serde_json::from_slice(bytes).map_err(malformed)?;
-        match task.v {
-            VERSION => Ok(task),
-            found => Err(WireError::Version {
+        if task.v != VERSION {
+            return Err(WireError::Version {
                 what: "task",
-                found,
-            }),
+                found: task.v,
+            });
         }
-    }
-}
-
-impl Report {
-    /// As [`Report::failed`], of a task of any kind, by the keys of its items.
-    pub fn failed_items(
-        task: &Task,
-        keys: &[Hash],
-        worker: &str,
-        action: Action,
-        message: &str,
-    ) -> Self {
-        let key = |&place: &u32| Some((place, *keys.get(place as usize)?));
-        let open = task.open.iter().filter_map(key);
-        Self {
-            v: VERSION,
-            task: task.task,
-            epoch: task.epoch,
-            worker: worker.to_owned(),
-            counted: Counted::default(),
-            items: crate::failed(open, action, message),
-        }
+        let body = serde_json::from_str(task.body.get()).map_err(malformed)?;
+        Ok((task, body))
     }
 }
 
