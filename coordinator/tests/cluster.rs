@@ -1,12 +1,10 @@
 //! A cluster on a real PostgreSQL and a real RabbitMQ: coordinators and workers die again and again, and the run ends
 //! as it does in one process.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::print_stdout,
-    reason = "a failure here is a failed test"
-)]
+#![allow(clippy::unwrap_used, reason = "a failure here is a failed test")]
 
+#[path = "support/services.rs"]
+mod services;
 mod support;
 
 use coordinator::{Config, Deps, Lease, ModelFacts, Retain};
@@ -19,47 +17,11 @@ use queue::{TaskQueue, amqp};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use runtime::{clock::SystemClock, heart::Heart, shutdown::Shutdown};
-use std::{fs::File, path::Path, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 use store::{RescuePolicy, Results, RetryPolicy, Runs, Shared, Store, Tasks};
 use store_postgres::PostgresStore;
 use support::{World, brief, settings};
 use tokio::task::JoinHandle;
-
-/// Where the services are, or why the test cannot run.
-fn services() -> Option<(String, String)> {
-    let [database, broker] = ["PROMPTIMAL_TEST_DATABASE_URL", "PROMPTIMAL_TEST_AMQP_URL"]
-        .map(|name| std::env::var(name).map_err(|_| name));
-    match (database, broker) {
-        (Ok(database), Ok(broker)) => Some((database, broker)),
-        (Err(name), _) | (_, Err(name)) => {
-            skip(&format!(
-                "cluster: {name} is not set (scripts/test starts it)"
-            ));
-            None
-        }
-    }
-}
-
-fn skip(why: &str) {
-    use std::io::Write;
-    println!("skipped: {why}");
-    if let Some(log) = std::env::var_os("PROMPTIMAL_SKIP_LOG") {
-        let log = std::fs::OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(log);
-        writeln!(log.unwrap(), "skipped: {why}").unwrap();
-    }
-}
-
-/// The permission to use the broker: meanwhile no test of the queue kills it. The file is that of
-/// `crates/queue/tests/support`.
-fn turn() -> Option<File> {
-    let dir = std::env::var_os("PROMPTIMAL_TEST_RABBITMQ_DIR")?;
-    let file = File::create(Path::new(&dir).join("turns")).unwrap();
-    file.lock_shared().unwrap();
-    Some(file)
-}
 
 /// What every process of the cluster is started with.
 #[derive(Clone)]
@@ -189,10 +151,10 @@ fn slowly(request: &llm::Request) -> Result<domain::call::Answer, llm::ModelErro
 /// Two coordinators and two workers; every so often one of them dies without a word and another takes its place.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_cluster_whose_processes_die_ends_as_one_process_does() {
-    let Some((database, broker)) = services() else {
+    let Some((database, broker)) = services::find("cluster") else {
         return;
     };
-    let _turn = turn();
+    let _turn = services::shared();
     // A model of its own: the database may hold answers of an earlier test, and they would not be asked again.
     let identity = Identity {
         key: format!("scripted {}", RunId::new()),

@@ -2,14 +2,12 @@
 //!
 //! With `PROMPTIMAL_SABOTAGE=grant` the first test fails, with `decline` both.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::print_stdout,
-    reason = "a failure here is a failed test"
-)]
+#![allow(clippy::unwrap_used, reason = "a failure here is a failed test")]
 
 #[path = "limits/server.rs"]
 mod server;
+#[path = "support/services.rs"]
+mod services;
 mod support;
 
 use coordinator::{
@@ -31,47 +29,11 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use runtime::{clock::SystemClock, heart::Heart, shutdown::Shutdown};
 use server::Server;
-use std::{fs::File, path::Path, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 use store::{Quota, RescuePolicy, Results, RetryPolicy, Run, Runs, Tasks};
 use store_postgres::PostgresStore;
 use support::{brief, settings};
 use tokio::task::JoinHandle;
-
-/// Where the services are, or why the test cannot run.
-fn services() -> Option<(String, String)> {
-    let [database, broker] = ["PROMPTIMAL_TEST_DATABASE_URL", "PROMPTIMAL_TEST_AMQP_URL"]
-        .map(|name| std::env::var(name).map_err(|_| name));
-    match (database, broker) {
-        (Ok(database), Ok(broker)) => Some((database, broker)),
-        (Err(name), _) | (_, Err(name)) => {
-            skip(&format!(
-                "limits of a cluster: {name} is not set (scripts/test starts it)"
-            ));
-            None
-        }
-    }
-}
-
-fn skip(why: &str) {
-    use std::io::Write;
-    println!("skipped: {why}");
-    if let Some(log) = std::env::var_os("PROMPTIMAL_SKIP_LOG") {
-        let log = std::fs::OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(log);
-        writeln!(log.unwrap(), "skipped: {why}").unwrap();
-    }
-}
-
-/// Broker and database for this test alone: coordinators of another one would not know its runs. The file is that of
-/// `crates/queue/tests/support`.
-fn turn() -> Option<File> {
-    let dir = std::env::var_os("PROMPTIMAL_TEST_RABBITMQ_DIR")?;
-    let file = File::create(Path::new(&dir).join("turns")).unwrap();
-    file.lock().unwrap();
-    Some(file)
-}
 
 /// What every process of the cluster is started with.
 #[derive(Clone)]
@@ -299,10 +261,10 @@ async fn with_deaths(store: &PostgresStore, site: &Site, most: u32, pause: (u64,
 async fn no_window_sees_more_requests_than_the_quota() {
     const PER: Duration = Duration::from_millis(1_500);
     const REQUESTS: u64 = 12;
-    let Some(services) = services() else {
+    let Some(services) = services::find("limits of a cluster") else {
         return;
     };
-    let _turn = turn();
+    let _turn = services::alone();
     let quota = Quota {
         requests: Some(REQUESTS),
         tokens: None,
@@ -337,10 +299,10 @@ async fn no_window_sees_more_requests_than_the_quota() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_call_goes_beyond_the_cap_whoever_dies() {
     const CAP: u64 = 150;
-    let Some(services) = services() else {
+    let Some(services) = services::find("limits of a cluster") else {
         return;
     };
-    let _turn = turn();
+    let _turn = services::alone();
     let limits = Limits {
         calls: Some(CAP),
         ..Limits::default()

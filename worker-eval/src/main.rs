@@ -2,16 +2,11 @@
 
 mod cli;
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use clap::Parser;
 use cli::Cli;
-use queue::{TaskQueue, amqp};
-use runtime::{
-    heart::Heart,
-    service::{self, Ready},
-    shutdown::Shutdown,
-};
-use std::{process::ExitCode, sync::Arc, time::Duration};
+use runtime::service::{self, Terms};
+use std::{process::ExitCode, time::Duration};
 use worker_eval::{Config, Deps, Models, models};
 
 fn main() -> ExitCode {
@@ -23,30 +18,26 @@ async fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
     if let Some(code) = cli.service.check(None).await? {
         return Ok(code);
     }
-    let config = cli.broker.config("worker-eval")?;
-    let metrics = service::metrics()?;
-    // Before anything that takes long: Ctrl-C works from the first moment.
-    let shutdown = Shutdown::install_signals().context("cannot listen for signals")?;
+    let recruit = service::enlist("worker-eval", &cli.broker)?;
     let models = models(cli).await?;
-    let broker = Arc::new(amqp::connect(config.clone()).await?);
-    let queue: Arc<dyn TaskQueue> = match cli.artefacts.around(broker.clone()).await? {
-        Some(bodies) => Arc::new(bodies),
-        None => broker.clone(),
+    let terms = Terms {
+        artefacts: &cli.artefacts,
+        listen: cli.service.listen,
+        drain: Duration::from_secs(cli.drain_seconds),
+        models: models.len(),
     };
-    let worker = service::process_id();
-    tracing::info!(worker, models = models.len(), broker = %config.url, "ready for tasks");
-    let server = match cli.service.listen {
-        Some(at) => {
-            let routes = service::vitals(ready(broker.clone()), metrics);
-            Some(service::serve(at, routes, shutdown.clone()).await?)
-        }
-        None => None,
+    let duty = recruit.report(terms).await?;
+    let deps = Deps {
+        queue: duty.queue.clone(),
+        models,
+        heart: duty.heart.clone(),
     };
-    work(cli, (config, queue), models, worker, shutdown).await?;
-    broker.close();
-    if let Some(server) = server {
-        server.ended().await;
-    }
+    let config = Config {
+        concurrency: cli.concurrency.get(),
+        worker: duty.worker.clone(),
+    };
+    worker_eval::run(config, deps, duty.shutdown.clone()).await?;
+    duty.end().await;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -69,38 +60,4 @@ async fn models(cli: &Cli) -> anyhow::Result<Models> {
         tracing::info!(name, identity = model.identity().key, "model");
     }
     Ok(built)
-}
-
-fn ready(queue: Arc<amqp::AmqpQueue>) -> Ready {
-    Arc::new(move || {
-        let lacks = queue.hindrance();
-        Box::pin(async move { lacks.map_or(Ok(()), Err) })
-    })
-}
-
-/// Works until told to drain; then what is in hand is finished, within a limit.
-async fn work(
-    cli: &Cli,
-    (broker, queue): (amqp::Config, Arc<dyn TaskQueue>),
-    models: Models,
-    worker: String,
-    shutdown: Shutdown,
-) -> anyhow::Result<()> {
-    let heart = Heart::default();
-    let _beating = heart
-        .start_over(worker.clone(), broker)
-        .context("no thread for the signs of life")?;
-    let limit = Duration::from_secs(cli.drain_seconds);
-    tokio::spawn(shutdown.clone().stop_when_late(limit));
-    let deps = Deps {
-        queue,
-        models,
-        heart,
-    };
-    let config = Config {
-        concurrency: cli.concurrency.get(),
-        worker,
-    };
-    worker_eval::run(config, deps, shutdown).await?;
-    Ok(())
 }

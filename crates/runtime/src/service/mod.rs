@@ -11,10 +11,12 @@ mod args;
 mod check;
 mod http;
 mod start;
+mod worker;
 
 pub use args::{ArtefactArgs, BrokerArgs, ServiceArgs};
 pub use http::{Metrics, Ready, Server, metrics, serve, vitals};
 pub use start::start;
+pub use worker::{Duty, Recruit, Terms, enlist};
 
 /// A process by host and start: two processes never have the same, and a process that is started again is another.
 pub fn process_id() -> String {
