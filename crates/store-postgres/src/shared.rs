@@ -5,6 +5,7 @@ use crate::{
     codec::{At, columns},
     commit,
     fault::{Fault, again, db},
+    ledger,
     tasks::{lock_rounds, publish},
     time::Micros,
 };
@@ -200,13 +201,7 @@ async fn give_back(tx: &mut Tx, found: &[Found], now: i64) -> Result<(), Fault> 
         deaths: |f| f.lost.dead,
         reasons: |f| f.lost.loss.reason().to_owned(),
     );
-    let expire = query!(
-        "INSERT INTO ledger (run_id, task_seq, epoch, kind, calls, tokens, cost_micros, created_at)
-         SELECT run_id, seq, epoch, 'expire', 0, 0, 0, $2 FROM tasks WHERE seq = ANY($1)",
-        &seqs,
-        Micros(now) as Micros
-    );
-    db(expire.execute(&mut **tx)).await?;
+    ledger::expire(tx, &seqs, now).await?;
     let plan = query!(
         "UPDATE tasks t
             SET state = CASE WHEN e.dead THEN 'dead' ELSE 'planned' END,

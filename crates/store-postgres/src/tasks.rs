@@ -93,13 +93,7 @@ impl PostgresStore {
             Micros(before)
         );
         let lost = db(lost.fetch_all(&mut *tx)).await?;
-        let expire = query!(
-            "INSERT INTO ledger (run_id, task_seq, epoch, kind, calls, tokens, cost_micros, created_at)
-             SELECT run_id, seq, epoch, 'expire', 0, 0, 0, $2 FROM tasks WHERE seq = ANY($1)",
-            &lost,
-            Micros(now)
-        );
-        db(expire.execute(&mut *tx)).await?;
+        ledger::expire(&mut tx, &lost, now).await?;
         let plan = query!(
             "UPDATE tasks SET state = 'planned', epoch = epoch + 1, not_before = $2, dispatched_at = NULL,
                     reason = 'lost: its report never came'

@@ -3,6 +3,7 @@
 use crate::{
     SqliteStore, Tx,
     codec::{At, db, rows},
+    ledger,
 };
 use async_trait::async_trait;
 use domain::{ids::RunId, run::RunKind};
@@ -165,16 +166,8 @@ async fn find_lost(tx: &mut Tx, policy: &RescuePolicy, now: i64) -> Result<Vec<(
 async fn give_back(tx: &mut Tx, found: &[(i64, Lost)], now: i64) -> Result<()> {
     let row = |(seq, lost): &(i64, Lost)| (*seq, lost.loss.counts(), lost.dead, lost.loss.reason());
     let batch = rows(&found.iter().map(row).collect::<Vec<_>>())?;
-    query!(
-        "INSERT INTO ledger (run_id, task_seq, epoch, kind, calls, tokens, cost_micros, created_at)
-         SELECT t.run_id, t.seq, t.epoch, 'expire', 0, 0, 0, ?2
-           FROM jsonb_each(?1) e CROSS JOIN tasks t ON t.seq = e.value ->> 0",
-        batch,
-        now
-    )
-    .execute(&mut **tx)
-    .await
-    .map_err(db)?;
+    let seqs = rows(&found.iter().map(|(seq, _)| *seq).collect::<Vec<_>>())?;
+    ledger::expire(tx, &seqs, now).await?;
     query!(
         "INSERT INTO outbox (task_seq, run_id, due)
          SELECT t.seq, t.run_id, ?2 FROM jsonb_each(?1) e CROSS JOIN tasks t ON t.seq = e.value ->> 0
