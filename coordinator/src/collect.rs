@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use wire::{Hold, Report, VERSION};
 
 /// Messages taken together.
-const BATCH: usize = 256;
+const BATCH: usize = 512;
 /// How long a first message waits for others.
 const LINGER: Duration = Duration::from_millis(25);
 /// Unacknowledged reports at a time.

@@ -15,7 +15,7 @@ use store::{Claim, Claimed, Running};
 use wire::{Action, Report, Task, VERSION, Work, trace::Trace};
 
 /// Tasks claimed at a time. Two transactions and one wait for confirms go into each batch, whatever its size.
-const BATCH: usize = 256;
+const BATCH: usize = 512;
 /// How long a task waits that could not be sent.
 const DOUBT_MS: u64 = 500;
 /// The longest wait between two looks, microseconds.

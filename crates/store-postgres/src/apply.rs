@@ -15,7 +15,7 @@ use crate::{
     quotas,
     tasks::lock_rounds,
 };
-use domain::{ids::RunId, run::TaskState};
+use domain::ids::RunId;
 use sqlx::query;
 use std::collections::{HashMap, HashSet};
 use store::{
@@ -81,13 +81,13 @@ pub async fn apply(
 }
 
 /// Locks the tasks and lets at most one report of each through: that of the present epoch, while the task
-/// is dispatched, or claimed (a report can be faster than the mark that its task was published).
+/// is claimed (a report can be faster than the mark that its task was sent).
 async fn fence<'a>(tx: &mut Tx, reports: &'a [Report]) -> Result<Vec<Known<'a>>, Fault> {
     let ids: Vec<Uuid> = reports.iter().map(|r| r.task.0).collect();
     let found = query!(
-        r#"SELECT t.seq, t.id, t.run_id, t.round_id, t.state, t.epoch, t.attempts,
-                  t.state = 'planned' AND EXISTS (SELECT FROM outbox o
-                      WHERE o.task_seq = t.seq AND o.claimed_at IS NOT NULL) AS "claimed!"
+        r#"SELECT t.seq, t.id, t.run_id, t.round_id, t.epoch, t.attempts,
+                  t.state = 'planned' AND coalesce((SELECT o.claimed_at IS NOT NULL FROM outbox o
+                      WHERE o.task_seq = t.seq), false) AS "claimed!"
              FROM tasks t WHERE t.id = ANY($1) ORDER BY t.seq FOR NO KEY UPDATE OF t"#,
         &ids
     );
@@ -101,11 +101,7 @@ async fn fence<'a>(tx: &mut Tx, reports: &'a [Report]) -> Result<Vec<Known<'a>>,
         };
         let name = row.seq.to_string();
         let at = At("tasks", &name);
-        let open = match at.word(&row.state, TaskState::from_word)? {
-            TaskState::Dispatched => true,
-            TaskState::Planned => row.claimed,
-            TaskState::Done | TaskState::Dead => false,
-        };
+        let open = row.claimed;
         let task = Accepted {
             report,
             seq: row.seq,

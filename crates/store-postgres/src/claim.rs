@@ -32,6 +32,7 @@ use wire::{Grant, Terms};
 /// A task whose time has come.
 struct Due {
     seq: i64,
+    due: Micros,
     id: Uuid,
     model: String,
     round_id: i64,
@@ -117,7 +118,7 @@ impl PostgresStore {
             next = earlier(next, claim.next_at);
             // Tasks that did not fit may have stood before others that would.
             if full.is_empty() || !claim.tasks.is_empty() || claim.over_budget.is_some() {
-                let next_at = next;
+                let next_at = next.filter(|_| claim.tasks.is_empty());
                 return Ok(Claim { next_at, ..claim });
             }
             closed.extend(full);
@@ -133,7 +134,6 @@ impl PostgresStore {
     ) -> Result<(Claim, Vec<String>), Fault> {
         let Ask { run, now, .. } = ask;
         let mut tx = self.write_by_key().await?;
-        let next_at = next_at(&mut tx, run, now).await?;
         let (limits, metered) = quotas::limits(&mut tx, run).await?;
         let metered = metered && !sabotage::breaks("grant");
         let mut meters = match metered {
@@ -168,10 +168,12 @@ impl PostgresStore {
         if claim.over_budget.is_some() && claim.tasks.is_empty() {
             claim.under_way = under_way(&mut tx, run, now).await?;
         }
-        commit(tx).await?;
         let mut full = meters.closed();
         full.retain(|name| !closed.contains(name));
-        claim.next_at = earlier(next_at, meters.retry_at());
+        if claim.tasks.is_empty() {
+            claim.next_at = earlier(next_at(&mut tx, run, now).await?, meters.retry_at());
+        }
+        commit(tx).await?;
         Ok((claim, full))
     }
 }
@@ -206,9 +208,9 @@ fn earlier(a: Option<i64>, b: Option<i64>) -> Option<i64> {
 /// Whether an attempt of the run may still be reported, and give back some of what it reserved.
 async fn under_way(tx: &mut Tx, run: RunId, now: i64) -> Result<bool, Fault> {
     let found = query_scalar!(
-        r#"SELECT EXISTS (SELECT FROM tasks t WHERE t.run_id = $1 AND t.state = 'dispatched')
-               OR EXISTS (SELECT FROM outbox o
-                           WHERE o.run_id = $1 AND o.due > $2 AND o.claimed_at IS NOT NULL) AS "found!""#,
+        r#"SELECT EXISTS (SELECT FROM outbox o
+                           WHERE o.run_id = $1 AND o.claimed_at IS NOT NULL
+                             AND (o.sent_at IS NOT NULL OR o.due > $2)) AS "found!""#,
         run.0,
         Micros(now)
     );
@@ -223,7 +225,7 @@ async fn lapse(tx: &mut Tx, work: &mut [Due], now: i64) -> Result<(), Fault> {
     }
     ledger::expire(tx, &lapsed, now).await?;
     let plan = query!(
-        "WITH unclaimed AS (UPDATE outbox SET claimed_at = NULL WHERE task_seq = ANY($1))
+        "WITH unclaimed AS (UPDATE outbox SET claimed_at = NULL, epoch = NULL WHERE task_seq = ANY($1))
          UPDATE tasks SET epoch = epoch + 1 WHERE seq = ANY($1)",
         &lapsed
     );
@@ -256,7 +258,9 @@ impl Found {
 
 async fn next_at(tx: &mut Tx, run: RunId, now: i64) -> Result<Option<i64>, Fault> {
     let due = query_scalar!(
-        r#"SELECT min(due) AS "due: Micros" FROM outbox WHERE run_id = $1 AND due > $2"#,
+        r#"SELECT least((SELECT min(due) FROM outbox WHERE run_id = $1 AND due > $2 AND claimed_at IS NULL),
+                        (SELECT min(due) FROM outbox WHERE run_id = $1 AND due > $2 AND claimed_at IS NOT NULL
+                            AND sent_at IS NULL)) AS "due: Micros""#,
         run.0,
         Micros(now)
     );
@@ -287,16 +291,18 @@ async fn find(tx: &mut Tx, ask: Ask, closed: &[String]) -> Result<Found, Fault> 
     Ok(found)
 }
 
+/// Tasks that were never claimed, and those whose claim lapsed, oldest first.
+///
 /// Both rows are locked, so that both are seen as they are now: another claim may just have moved them. The task comes
 /// first: who holds a task may write its outbox row, and must not find it held by somebody who then waits.
 async fn due(tx: &mut Tx, ask: Ask, seen: &[i64], closed: &[String]) -> Result<Vec<Due>, Fault> {
-    let due = query_as!(
+    let fresh = query_as!(
         Due,
-        r#"SELECT t.seq, t.id, t.model, t.round_id, t.epoch, o.claimed_at IS NOT NULL AS "lapsed!",
+        r#"SELECT t.seq, o.due AS "due: Micros", t.id, t.model, t.round_id, t.epoch, false AS "lapsed!",
                   t.worst_calls AS calls, t.worst_tokens AS tokens, t.worst_cost_micros AS cost_micros
              FROM outbox o JOIN tasks t ON t.seq = o.task_seq
-            WHERE o.run_id = $1 AND o.due <= $2 AND o.task_seq <> ALL($4) AND t.state = 'planned'
-              AND t.model <> ALL($5)
+            WHERE o.run_id = $1 AND o.due <= $2 AND o.claimed_at IS NULL AND o.task_seq <> ALL($4)
+              AND t.state = 'planned' AND t.model <> ALL($5)
             ORDER BY o.due, o.task_seq LIMIT $3
               FOR NO KEY UPDATE OF t, o SKIP LOCKED"#,
         ask.run.0,
@@ -305,7 +311,26 @@ async fn due(tx: &mut Tx, ask: Ask, seen: &[i64], closed: &[String]) -> Result<V
         seen,
         closed
     );
-    db(due.fetch_all(&mut **tx)).await
+    let mut due = db(fresh.fetch_all(&mut **tx)).await?;
+    let lapsed = query_as!(
+        Due,
+        r#"SELECT t.seq, o.due AS "due: Micros", t.id, t.model, t.round_id, t.epoch, true AS "lapsed!",
+                  t.worst_calls AS calls, t.worst_tokens AS tokens, t.worst_cost_micros AS cost_micros
+             FROM outbox o JOIN tasks t ON t.seq = o.task_seq
+            WHERE o.run_id = $1 AND o.due <= $2 AND o.claimed_at IS NOT NULL AND o.sent_at IS NULL
+              AND o.task_seq <> ALL($4) AND t.state = 'planned' AND t.model <> ALL($5)
+            ORDER BY o.due, o.task_seq LIMIT $3
+              FOR NO KEY UPDATE OF t, o SKIP LOCKED"#,
+        ask.run.0,
+        Micros(ask.now),
+        crate::codec::int(ask.limit as u64),
+        seen,
+        closed
+    );
+    due.extend(db(lapsed.fetch_all(&mut **tx)).await?);
+    due.sort_by_key(|d| (d.due.0, d.seq));
+    due.truncate(ask.limit);
+    Ok(due)
 }
 
 /// The open items of tasks: those that are answered (and graded) meanwhile, and those that still ask.
@@ -361,11 +386,14 @@ async fn mark_claimed(tx: &mut Tx, tasks: &[Taken], now: i64, hold: i64) -> Resu
     ledger::reserve(tx, &seqs, now).await?;
     // At least one microsecond: what this claim took must not be due within it.
     let due = Micros(now.saturating_add(hold.max(1)));
+    let epochs: Vec<i64> = tasks.iter().map(|t| t.due.epoch).collect();
     let hold = query!(
-        "UPDATE outbox SET due = $2, claimed_at = $3 WHERE task_seq = ANY($1)",
+        "UPDATE outbox o SET due = $2, claimed_at = $3, epoch = e.epoch
+           FROM unnest($1::bigint[], $4::bigint[]) e (seq, epoch) WHERE o.task_seq = e.seq",
         &seqs,
         due,
-        Micros(now)
+        Micros(now),
+        &epochs
     );
     db(hold.execute(&mut **tx)).await?;
     Ok(())

@@ -66,9 +66,12 @@ pub struct PostgresStore {
 /// A run's rows are written faster than the server gathers statistics, and without them it reads whole tables into
 /// hashes where a few hundred keys are asked for: on a young table claims took twenty times as long. Here the answer is
 /// always the same, each key through its index.
-const BY_KEY: &str = "BEGIN; SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; \
-                      SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; \
-                      SET LOCAL enable_material = off";
+macro_rules! by_key {
+    () => {
+        "BEGIN; SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; \
+         SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; SET LOCAL enable_material = off"
+    };
+}
 
 /// A write transaction.
 type Tx = Transaction<'static, Postgres>;
@@ -104,7 +107,13 @@ impl PostgresStore {
 
     /// A write whose every statement finds its rows by key, a batch of them at most.
     async fn write_by_key(&self) -> Result<Tx, Fault> {
-        db(self.pool.begin_with(BY_KEY)).await
+        db(self.pool.begin_with(by_key!())).await
+    }
+
+    /// The same for marks that may be lost when the server's machine dies: its disk is not waited for.
+    async fn mark_by_key(&self) -> Result<Tx, Fault> {
+        let begin = concat!(by_key!(), "; SET LOCAL synchronous_commit = off");
+        db(self.pool.begin_with(begin)).await
     }
 }
 

@@ -1,5 +1,7 @@
 //! Steps, targets, candidates, tasks and items: what the planner writes.
 
+mod rows;
+
 use crate::{
     PostgresStore, Tx,
     codec::{At, NO_EXAMPLE, columns, equally_long, int, maybe_plain, of_hash, plain, text},
@@ -13,15 +15,13 @@ use domain::{
     ids::{CandidateId, RunId},
     run::{Item, Pair, RoundKind, Step, StepKey},
 };
-use serde::Deserialize;
+use rows::{ItemRows, TaskRows};
 use sqlx::{query, query_as, query_scalar};
-use std::{borrow::Cow, collections::HashSet};
+use std::collections::HashSet;
 use store::{KeyQuery, NewTask, Plans, Result, StepStatus, StepWriter};
 
 /// Rows in one statement.
 const CHUNK: usize = 512;
-/// The first epoch of a task.
-const FIRST_EPOCH: i64 = 1;
 
 #[async_trait]
 impl Plans for PostgresStore {
@@ -214,23 +214,10 @@ struct Writer {
     now: i64,
 }
 
-/// The one field of a body that the store keeps beside it.
-#[derive(Deserialize)]
-struct Head<'a> {
-    #[serde(borrow)]
-    model: Cow<'a, str>,
-}
-
-/// An item as a row of a batch: task and place where it is asked, and its grader.
-struct ItemRow<'a> {
-    item: &'a Item,
-    asked: Option<(i64, i64)>,
-    grader: Option<&'a (String, String)>,
-}
-
 #[async_trait]
 impl StepWriter for Writer {
     async fn targets(&mut self, targets: &[Target]) -> Result<()> {
+        let tx = &mut self.tx;
         for chunk in targets.chunks(CHUNK) {
             columns!(chunk =>
                 ids: |t| t.id.0,
@@ -251,7 +238,7 @@ impl StepWriter for Writer {
                 &models,
                 &examples as &[Option<uuid::Uuid>]
             );
-            db(insert.execute(&mut *self.tx)).await?;
+            db(insert.execute(&mut **tx)).await?;
         }
         Ok(())
     }
@@ -268,6 +255,7 @@ impl StepWriter for Writer {
         // The first verdict on a candidate holds.
         let mut seen = HashSet::new();
         let first: Vec<_> = verdicts.iter().filter(|(id, _)| seen.insert(*id)).collect();
+        let tx = &mut self.tx;
         for chunk in first.chunks(CHUNK) {
             columns!(chunk =>
                 ids: |(id, _)| id.0,
@@ -284,30 +272,16 @@ impl StepWriter for Writer {
                 &reasons as &[Option<String>],
                 &details as &[Option<String>]
             );
-            db(update.execute(&mut *self.tx)).await?;
+            db(update.execute(&mut **tx)).await?;
         }
         Ok(())
     }
 
     async fn tasks(&mut self, tasks: &[NewTask]) -> Result<()> {
         for chunk in tasks.chunks(CHUNK) {
-            let seqs = self.draw_numbers(chunk.len()).await?;
-            self.insert_tasks(&seqs, chunk).await?;
-            let mut items = Vec::with_capacity(CHUNK);
-            for (seq, task) in seqs.into_iter().zip(chunk) {
-                for (place, item) in (0..).zip(&task.items) {
-                    items.push(ItemRow {
-                        item,
-                        asked: Some((seq, place)),
-                        grader: task.grader.as_ref(),
-                    });
-                }
-                if items.len() >= CHUNK {
-                    self.insert_items(&items).await?;
-                    items.clear();
-                }
-            }
-            self.insert_items(&items).await?;
+            let rows = TaskRows::of(chunk);
+            let at = (self.run, self.round_id, self.now);
+            rows.insert(&mut self.tx, at).await?;
             self.tasks += int(chunk.len() as u64);
         }
         Ok(())
@@ -315,18 +289,18 @@ impl StepWriter for Writer {
 
     async fn items(&mut self, items: &[Item], grader: Option<&(String, String)>) -> Result<()> {
         for chunk in items.chunks(CHUNK) {
-            let rows = chunk.iter().map(|item| ItemRow {
-                item,
-                asked: None,
-                grader,
-            });
-            self.insert_items(&rows.collect::<Vec<_>>()).await?;
+            let mut rows = ItemRows::default();
+            chunk.iter().for_each(|item| rows.push(item, None, grader));
+            let round = self.round_id;
+            let tx = &mut self.tx;
+            rows.insert(tx, round).await?;
         }
         Ok(())
     }
 
     async fn commit(mut self: Box<Self>) -> Result<()> {
         self.close_items_without_task().await?;
+        let mut tx = self.tx;
         let count = query!(
             "UPDATE rounds SET
                 items = (SELECT count(*) FROM items WHERE round_id = $1),
@@ -336,8 +310,8 @@ impl StepWriter for Writer {
             self.round_id,
             self.tasks
         );
-        db(count.execute(&mut *self.tx)).await?;
-        Ok(commit(self.tx).await?)
+        db(count.execute(&mut *tx)).await?;
+        Ok(commit(tx).await?)
     }
 }
 
@@ -363,6 +337,7 @@ impl Writer {
             details: |c| why(&c.verdict).1,
         );
         equally_long(&[ids.len(), docs.len()])?;
+        let tx = &mut self.tx;
         let insert = query!(
             "INSERT INTO candidates (run_id, id, target_id, round, ordinal, arm, operator, author, question,
                     system_text, user_text, doc, verdict, reason, detail)
@@ -390,7 +365,7 @@ impl Writer {
             &reasons as &[Option<String>],
             &details as &[Option<String>]
         );
-        db(insert.execute(&mut *self.tx)).await?;
+        db(insert.execute(&mut **tx)).await?;
         Ok(())
     }
 
@@ -404,6 +379,7 @@ impl Writer {
             ordinals: |(_, n, _)| *n,
             parents: |(_, _, parent)| parent.0,
         );
+        let tx = &mut self.tx;
         let insert = query!(
             "INSERT INTO candidate_parents (candidate_id, ordinal, parent_id)
              SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::uuid[])",
@@ -411,103 +387,14 @@ impl Writer {
             &ordinals,
             &parents
         );
-        db(insert.execute(&mut *self.tx)).await?;
-        Ok(())
-    }
-
-    /// Numbers for tasks, ascending: tasks are claimed in the order they were planned.
-    async fn draw_numbers(&mut self, n: usize) -> Result<Vec<i64>, Fault> {
-        let drawn = query_scalar!(
-            r#"SELECT nextval('tasks_seq') AS "seq!" FROM generate_series(1, $1::bigint)"#,
-            int(n as u64)
-        );
-        let mut drawn = db(drawn.fetch_all(&mut *self.tx)).await?;
-        drawn.sort_unstable();
-        Ok(drawn)
-    }
-
-    async fn insert_tasks(&mut self, seqs: &[i64], tasks: &[NewTask]) -> Result<(), Fault> {
-        columns!(tasks =>
-            ids: |t| t.id.0,
-            // A body that is none is the planner's mistake; the worker will say so.
-            models: |t| serde_json::from_str::<Head<'_>>(&t.body).map_or_else(|_| String::new(), |h| plain(&h.model)),
-            calls: |t| int(t.worst.calls),
-            tokens: |t| int(t.worst.tokens),
-            costs: |t| int(t.worst.cost_micros),
-            bodies: |t| t.body.as_str(),
-        );
-        equally_long(&[seqs.len(), ids.len()])?;
-        let insert = query!(
-            "INSERT INTO tasks (seq, id, run_id, round_id, model, epoch, worst_calls, worst_tokens,
-                                worst_cost_micros, not_before)
-             SELECT seq, id, $1, $2, model, $10, calls, tokens, cost, $9
-               FROM unnest($3::bigint[], $4::uuid[], $5::text[], $6::bigint[], $7::bigint[], $8::bigint[])
-                    t (seq, id, model, calls, tokens, cost)",
-            self.run.0,
-            self.round_id,
-            seqs,
-            &ids,
-            &models,
-            &calls,
-            &tokens,
-            &costs,
-            Micros(self.now),
-            FIRST_EPOCH
-        );
-        db(insert.execute(&mut *self.tx)).await?;
-        let outbox = query!(
-            "INSERT INTO outbox (task_seq, run_id, due) SELECT seq, $1, $3 FROM unnest($2::bigint[]) t (seq)",
-            self.run.0,
-            seqs,
-            Micros(self.now)
-        );
-        db(outbox.execute(&mut *self.tx)).await?;
-        let bodies = query!(
-            "INSERT INTO task_bodies (task_seq, body) SELECT * FROM unnest($1::bigint[], $2::text[])",
-            seqs,
-            &bodies as &[&str]
-        );
-        db(bodies.execute(&mut *self.tx)).await?;
-        Ok(())
-    }
-
-    async fn insert_items(&mut self, items: &[ItemRow<'_>]) -> Result<(), Fault> {
-        columns!(items =>
-            ordinals: |r| i64::from(r.item.ordinal),
-            tasks: |r| r.asked.map(|a| a.0),
-            places: |r| r.asked.map(|a| a.1),
-            targets: |r| r.item.target.0,
-            candidates: |r| r.item.candidate.map(|c| c.0),
-            examples: |r| r.item.example.map(of_hash),
-            repeats: |r| i64::from(r.item.repeat),
-            keys: |r| of_hash(r.item.key),
-            graders: |r| r.grader.map(|g| plain(&g.0)),
-            versions: |r| r.grader.map(|g| plain(&g.1)),
-        );
-        let insert = query!(
-            "INSERT INTO items (round_id, ordinal, task_seq, place, target_id, candidate_id, example_id, repeat, key,
-                                grader, grader_version)
-             SELECT $1, i.* FROM unnest($2::bigint[], $3::bigint[], $4::bigint[], $5::uuid[], $6::uuid[], $7::uuid[],
-                                        $8::bigint[], $9::uuid[], $10::text[], $11::text[]) i",
-            self.round_id,
-            &ordinals,
-            &tasks as &[Option<i64>],
-            &places as &[Option<i64>],
-            &targets,
-            &candidates as &[Option<uuid::Uuid>],
-            &examples as &[Option<uuid::Uuid>],
-            &repeats,
-            &keys,
-            &graders as &[Option<String>],
-            &versions as &[Option<String>]
-        );
-        db(insert.execute(&mut *self.tx)).await?;
+        db(insert.execute(&mut **tx)).await?;
         Ok(())
     }
 
     /// An item without a task waits for an equal item of the step that is asked; without one, its answer
     /// (and grade) must be stored.
     async fn close_items_without_task(&mut self) -> Result<()> {
+        let tx = &mut self.tx;
         let close = query!(
             "UPDATE items i SET state = 'done'
               WHERE i.round_id = $1 AND i.task_seq IS NULL
@@ -520,7 +407,7 @@ impl Writer {
             self.round_id,
             NO_EXAMPLE
         );
-        db(close.execute(&mut *self.tx)).await?;
+        db(close.execute(&mut **tx)).await?;
         let orphan = query_scalar!(
             "SELECT i.ordinal FROM items i
               WHERE i.round_id = $1 AND i.task_seq IS NULL AND i.state = 'open' AND CASE
@@ -534,7 +421,7 @@ impl Writer {
             self.round_id,
             NO_EXAMPLE
         );
-        match db(orphan.fetch_optional(&mut *self.tx)).await? {
+        match db(orphan.fetch_optional(&mut **tx)).await? {
             None => Ok(()),
             Some(ordinal) => Err(At("items", &ordinal.to_string()).corrupt(
                 "it has no task, yet neither is its answer (and grade) stored nor is it asked by an equal item",

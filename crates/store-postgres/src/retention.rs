@@ -39,7 +39,8 @@ impl Retention for PostgresStore {
     async fn count_rows(&self, run: RunId) -> Result<Vec<(Part, u64)>> {
         let n = query_as!(
             Counts,
-            r#"SELECT (SELECT count(*) FROM outbox o WHERE o.run_id = r.id) AS "outbox!",
+            r#"SELECT (SELECT count(*) FROM rounds p JOIN tasks k ON k.round_id = p.id
+                         JOIN outbox o ON o.task_seq = k.seq WHERE p.run_id = r.id) AS "outbox!",
                       (SELECT count(*) FROM rounds p JOIN tasks k ON k.round_id = p.id
                          JOIN task_bodies b ON b.task_seq = k.seq WHERE p.run_id = r.id) AS "bodies!",
                       (SELECT count(*) FROM rounds p JOIN items i ON i.round_id = p.id
@@ -175,7 +176,9 @@ async fn delete(
 ) -> sqlx::Result<PgQueryResult> {
     match part {
         Part::Outbox => query!(
-            "DELETE FROM outbox WHERE task_seq IN (SELECT task_seq FROM outbox WHERE run_id = $1 LIMIT $2)",
+            "DELETE FROM outbox WHERE task_seq IN (
+                 SELECT o.task_seq FROM rounds p JOIN tasks k ON k.round_id = p.id
+                   JOIN outbox o ON o.task_seq = k.seq WHERE p.run_id = $1 LIMIT $2)",
             run,
             limit
         )
@@ -232,9 +235,10 @@ async fn delete(
         )
         .execute(conn),
         Part::Ledger => query!(
-            "DELETE FROM ledger WHERE seq IN (
-                 SELECT l.seq FROM rounds p JOIN tasks k ON k.round_id = p.id
-                   JOIN ledger l ON l.task_seq = k.seq WHERE p.run_id = $1 LIMIT $2)",
+            "DELETE FROM ledger d USING (
+                 SELECT l.task_seq, l.epoch, l.kind, l.worker FROM rounds p JOIN tasks k ON k.round_id = p.id
+                   JOIN ledger l ON l.task_seq = k.seq WHERE p.run_id = $1 LIMIT $2) l
+              WHERE (d.task_seq, d.epoch, d.kind, d.worker) = (l.task_seq, l.epoch, l.kind, l.worker)",
             run,
             limit
         )

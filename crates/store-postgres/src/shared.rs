@@ -6,7 +6,7 @@ use crate::{
     commit,
     fault::{Fault, again, db},
     ledger,
-    tasks::{lock_rounds, publish},
+    tasks::{forget, lock_rounds, publish},
     time::Micros,
 };
 use async_trait::async_trait;
@@ -21,8 +21,8 @@ use store::{Beat, LeaseAsk, Loss, Lost, RescuePolicy, Result, Running, Shared};
 impl Shared for PostgresStore {
     async fn running(&self) -> Result<Vec<Running>> {
         let rows = query!(
-            r#"SELECT r.id, r.kind, r.priority, (SELECT count(*) FROM tasks t
-                        WHERE t.run_id = r.id AND t.state = 'dispatched') AS "in_flight!"
+            r#"SELECT r.id, r.kind, r.priority, (SELECT count(*) FROM outbox o
+                        WHERE o.run_id = r.id AND o.claimed_at IS NOT NULL AND o.sent_at IS NOT NULL) AS "in_flight!"
                  FROM runs r WHERE r.status = 'running' ORDER BY r.created_at, r.id"#
         );
         let rows = db(rows.fetch_all(&self.pool)).await?;
@@ -96,7 +96,7 @@ impl PostgresStore {
         let lock = query_scalar!(
             "SELECT t.seq FROM unnest($1::uuid[], $2::bigint[]) e (id, epoch)
                JOIN tasks t ON t.id = e.id AND t.epoch = e.epoch
-              WHERE t.state IN ('planned', 'dispatched')
+              WHERE t.state = 'planned'
               ORDER BY t.seq FOR NO KEY UPDATE OF t",
             &ids,
             &epochs
@@ -108,7 +108,7 @@ impl PostgresStore {
                                       THEN t.started_at ELSE $4::timestamptz END,
                     beat_epoch = t.epoch, beat_at = $4, worker = e.worker
                FROM unnest($1::uuid[], $2::bigint[], $3::text[]) e (id, epoch, worker)
-              WHERE t.id = e.id AND t.epoch = e.epoch AND t.state IN ('planned', 'dispatched')",
+              WHERE t.id = e.id AND t.epoch = e.epoch AND t.state = 'planned'",
             &ids,
             &epochs,
             &workers,
@@ -145,10 +145,10 @@ async fn find_lost(tx: &mut Tx, policy: &RescuePolicy, now: i64) -> Result<Vec<F
     let running = db(running.fetch_all(&mut **tx)).await?;
     // Sorted here: with an ORDER BY the server may walk all tasks in order instead.
     let seqs = query_scalar!(
-        "SELECT seq FROM tasks
-          WHERE run_id = ANY($4) AND state = 'dispatched'
-            AND CASE WHEN beat_epoch = epoch THEN beat_at < $1 OR started_at < $3
-                     ELSE dispatched_at < $2 END",
+        "SELECT t.seq FROM outbox o JOIN tasks t ON t.seq = o.task_seq
+          WHERE o.run_id = ANY($4) AND o.claimed_at IS NOT NULL AND o.sent_at IS NOT NULL
+            AND CASE WHEN t.beat_epoch = t.epoch THEN t.beat_at < $1 OR t.started_at < $3
+                     ELSE o.sent_at < $2 END",
         Micros(silent) as Micros,
         Micros(unstarted) as Micros,
         Micros(deadline) as Micros,
@@ -158,18 +158,17 @@ async fn find_lost(tx: &mut Tx, policy: &RescuePolicy, now: i64) -> Result<Vec<F
     seqs.sort_unstable();
     seqs.truncate(policy.limit as usize);
     let rows = query!(
-        r#"SELECT t.seq, t.id, t.run_id, t.round_id, t.epoch, t.attempts, t.state,
+        r#"SELECT t.seq, t.id, t.run_id, t.round_id, t.epoch, t.attempts,
                   CASE WHEN t.beat_epoch IS DISTINCT FROM t.epoch THEN 'unstarted'
                        WHEN t.beat_at < $2 THEN 'silent' ELSE 'overdue' END AS "why!"
-             FROM tasks t WHERE t.seq = ANY($1)
-            ORDER BY t.seq FOR NO KEY UPDATE SKIP LOCKED"#,
+             FROM tasks t JOIN outbox o ON o.task_seq = t.seq
+            WHERE t.seq = ANY($1) AND t.state = 'planned' AND o.sent_at IS NOT NULL
+            ORDER BY t.seq FOR NO KEY UPDATE OF t, o SKIP LOCKED"#,
         &seqs,
         Micros(silent) as Micros
     );
     let rows = db(rows.fetch_all(&mut **tx)).await?;
-    // Closed by a report since it was found: not lost.
     rows.into_iter()
-        .filter(|row| row.state == "dispatched")
         .map(|row| {
             let name = row.id.to_string();
             let at = At("tasks", &name);
@@ -206,8 +205,7 @@ async fn give_back(tx: &mut Tx, found: &[Found], now: i64) -> Result<(), Fault> 
         "UPDATE tasks t
             SET state = CASE WHEN e.dead THEN 'dead' ELSE 'planned' END,
                 epoch = t.epoch + CASE WHEN e.dead THEN 0 ELSE 1 END, attempts = t.attempts + e.counts,
-                not_before = $5, dispatched_at = NULL,
-                closed_at = CASE WHEN e.dead THEN $5::timestamptz END, reason = e.reason
+                not_before = $5, closed_at = CASE WHEN e.dead THEN $5::timestamptz END, reason = e.reason
            FROM unnest($1::bigint[], $2::bigint[], $3::boolean[], $4::text[]) e (seq, counts, dead, reason)
           WHERE t.seq = e.seq",
         &seqs,
@@ -217,6 +215,7 @@ async fn give_back(tx: &mut Tx, found: &[Found], now: i64) -> Result<(), Fault> 
         Micros(now) as Micros
     );
     db(plan.execute(&mut **tx)).await?;
-    let going: Vec<i64> = going.iter().map(|f| f.seq).collect();
+    let [dying, going] = [dying, going].map(|of| of.iter().map(|f| f.seq).collect::<Vec<_>>());
+    forget(tx, &dying).await?;
     publish(tx, &going).await
 }

@@ -48,24 +48,26 @@ impl Tasks for PostgresStore {
 
 impl PostgresStore {
     async fn dispatched_once(&self, attempts: &[(TaskId, u32)], now: i64) -> Result<(), Fault> {
-        let mut tx = self.write_by_key().await?;
+        let mut tx = self.mark_by_key().await?;
         columns!(attempts =>
             ids: |(task, _)| task.0,
             epochs: |(_, epoch)| i64::from(*epoch),
         );
-        let mark = query!(
-            "WITH published AS MATERIALIZED (
-                 SELECT t.seq FROM unnest($1::uuid[], $2::bigint[]) e (id, epoch)
-                   JOIN tasks t ON t.id = e.id AND t.epoch = e.epoch
-                   JOIN outbox o ON o.task_seq = t.seq
-                  WHERE t.state = 'planned' AND o.claimed_at IS NOT NULL
-                  ORDER BY t.seq FOR NO KEY UPDATE OF t
-             ), gone AS (
-                 DELETE FROM outbox o USING published p WHERE o.task_seq = p.seq
-             )
-             UPDATE tasks t SET state = 'dispatched', dispatched_at = $3 FROM published p WHERE t.seq = p.seq",
+        let numbered = query!(
+            r#"SELECT t.seq, e.epoch AS "epoch!" FROM unnest($1::uuid[], $2::bigint[]) e (id, epoch) JOIN tasks t ON t.id = e.id"#,
             &ids,
-            &epochs,
+            &epochs
+        );
+        // In the order of their numbers, as whoever deletes outbox rows.
+        let mut numbered = db(numbered.fetch_all(&mut *tx)).await?;
+        numbered.sort_unstable_by_key(|row| row.seq);
+        columns!(numbered => seqs: |row| row.seq, claimed: |row| row.epoch);
+        // No lock on the task: whatever ends an attempt changes its outbox row too, which has an epoch while it is claimed.
+        let mark = query!(
+            "UPDATE outbox o SET sent_at = $3 FROM unnest($1::bigint[], $2::bigint[]) e (seq, epoch)
+              WHERE o.task_seq = e.seq AND o.epoch = e.epoch AND o.sent_at IS NULL",
+            &seqs,
+            &claimed,
             Micros(now)
         );
         db(mark.execute(&mut *tx)).await?;
@@ -87,16 +89,16 @@ impl PostgresStore {
     async fn rescue_once(&self, run: RunId, before: i64, now: i64) -> Result<u64, Fault> {
         let mut tx = self.write().await?;
         let lost = query_scalar!(
-            "SELECT seq FROM tasks WHERE run_id = $1 AND state = 'dispatched' AND dispatched_at < $2
-              ORDER BY seq FOR NO KEY UPDATE",
+            "SELECT t.seq FROM outbox o JOIN tasks t ON t.seq = o.task_seq
+              WHERE o.run_id = $1 AND o.claimed_at IS NOT NULL AND o.sent_at < $2 AND t.state = 'planned'
+              ORDER BY t.seq FOR NO KEY UPDATE OF t, o",
             run.0,
             Micros(before)
         );
         let lost = db(lost.fetch_all(&mut *tx)).await?;
         ledger::expire(&mut tx, &lost, now).await?;
         let plan = query!(
-            "UPDATE tasks SET state = 'planned', epoch = epoch + 1, not_before = $2, dispatched_at = NULL,
-                    reason = 'lost: its report never came'
+            "UPDATE tasks SET epoch = epoch + 1, not_before = $2, reason = 'lost: its report never came'
               WHERE seq = ANY($1)",
             &lost,
             Micros(now)
@@ -110,7 +112,9 @@ impl PostgresStore {
     async fn revive_once(&self, run: RunId, now: i64) -> Result<u64, Fault> {
         let mut tx = self.write().await?;
         let dead = query!(
-            "SELECT seq, round_id FROM tasks WHERE run_id = $1 AND state = 'dead' ORDER BY seq FOR NO KEY UPDATE",
+            "SELECT t.seq, t.round_id FROM rounds p JOIN tasks t ON t.round_id = p.id
+              WHERE p.run_id = $1 AND p.tasks_dead > 0 AND t.state = 'dead'
+              ORDER BY t.seq FOR NO KEY UPDATE OF t",
             run.0
         );
         let dead = db(dead.fetch_all(&mut *tx)).await?;
@@ -146,14 +150,14 @@ pub async fn publish(tx: &mut Tx, seqs: &[i64]) -> Result<(), Fault> {
     let outbox = query!(
         "INSERT INTO outbox (task_seq, run_id, due)
          SELECT seq, run_id, not_before FROM tasks WHERE seq = ANY($1)
-         ON CONFLICT (task_seq) DO UPDATE SET due = excluded.due, claimed_at = NULL",
+         ON CONFLICT (task_seq) DO UPDATE SET due = excluded.due, claimed_at = NULL, epoch = NULL, sent_at = NULL",
         seqs
     );
     db(outbox.execute(&mut **tx)).await?;
     Ok(())
 }
 
-/// No outbox rows for tasks that need not be published.
+/// No outbox rows for tasks that are closed.
 pub async fn forget(tx: &mut Tx, seqs: &[i64]) -> Result<(), Fault> {
     let outbox = query!("DELETE FROM outbox WHERE task_seq = ANY($1)", seqs);
     db(outbox.execute(&mut **tx)).await?;
@@ -174,9 +178,10 @@ pub async fn close_done(
          ), worked_on AS (
              DELETE FROM task_bodies WHERE task_seq = ANY($1)
          )
-         UPDATE tasks t SET state = 'done', closed_at = $3, worker = e.worker, reason = NULL
+         UPDATE tasks t SET state = 'done', closed_at = $3, worker = e.worker, reason = NULL,
+                dispatched_at = (SELECT o.sent_at FROM outbox o WHERE o.task_seq = t.seq)
            FROM unnest($1::bigint[], $2::text[]) e (seq, worker)
-          WHERE t.seq = e.seq AND t.state IN ('planned', 'dispatched')",
+          WHERE t.seq = e.seq AND t.state = 'planned'",
         seqs,
         workers,
         Micros(now)

@@ -119,7 +119,9 @@ impl Tasks for SqliteStore {
             claim.tasks.extend(claimed);
         }
         bounds.meters.closed();
-        claim.next_at = earlier(next_at, bounds.meters.retry_at());
+        if claim.tasks.is_empty() {
+            claim.next_at = earlier(next_at, bounds.meters.retry_at());
+        }
         claim.over_budget = bounds.budget.into_over();
         if claim.over_budget.is_some() && claim.tasks.is_empty() {
             claim.under_way = under_way(&mut tx, &run, now).await?;

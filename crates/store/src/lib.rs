@@ -279,7 +279,7 @@ pub struct Claim {
     /// nothing fits, in the same transaction.
     pub under_way: bool,
     /// When something that must wait now may go, UTC microseconds: a task whose time has not come, or a model whose
-    /// limit has no room.
+    /// limit has no room. Looked up only where nothing was claimed.
     pub next_at: Option<i64>,
 }
 
@@ -323,7 +323,8 @@ pub trait Tasks: Send + Sync {
     /// followed by [`Tasks::dispatched`] within `hold` microseconds lapses: whether it was sent nobody knows, so its
     /// reservation stays charged (ledger row `expire`), and the task can be claimed under the next epoch.
     async fn claim(&self, run: RunId, limit: u32, now: i64, hold: i64) -> Result<Claim>;
-    /// The queue has taken these: planned -> dispatched, and their outbox rows are gone.
+    /// The queue has taken these: planned -> dispatched. If the machine of the store dies the mark may be lost; the claim
+    /// then lapses.
     async fn dispatched(&self, attempts: &[(TaskId, u32)], now: i64) -> Result<()>;
     /// Applies a batch of reports in one transaction, fenced on `(task, epoch, open state)`: stores answers and
     /// grades under their keys, closes items and tasks, sends failed items back (epoch + 1, attempts + 1,

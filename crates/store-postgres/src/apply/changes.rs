@@ -72,11 +72,10 @@ async fn plan_again(tx: &mut Tx, again: &[Again]) -> Result<(), Fault> {
         reasons: |a| a.4.as_deref(),
     );
     let update = query!(
-        "UPDATE tasks t SET state = 'planned', epoch = t.epoch + 1, attempts = e.attempts,
-                not_before = e.not_before, dispatched_at = NULL, reason = e.reason
+        "UPDATE tasks t SET epoch = t.epoch + 1, attempts = e.attempts, not_before = e.not_before, reason = e.reason
            FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::timestamptz[], $5::text[])
                 e (seq, epoch, attempts, not_before, reason)
-          WHERE t.seq = e.seq AND t.epoch = e.epoch AND t.state IN ('planned', 'dispatched')",
+          WHERE t.seq = e.seq AND t.epoch = e.epoch AND t.state = 'planned'",
         &seqs,
         &epochs,
         &attempts,
@@ -97,10 +96,10 @@ async fn die(tx: &mut Tx, dead: &[Dead<'_>], now: i64) -> Result<(), Fault> {
     );
     let update = query!(
         "UPDATE tasks t SET state = 'dead', attempts = e.attempts, closed_at = $6, worker = e.worker,
-                reason = e.reason
+                reason = e.reason, dispatched_at = (SELECT o.sent_at FROM outbox o WHERE o.task_seq = t.seq)
            FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::text[], $5::text[])
                 e (seq, epoch, attempts, worker, reason)
-          WHERE t.seq = e.seq AND t.epoch = e.epoch AND t.state IN ('planned', 'dispatched')",
+          WHERE t.seq = e.seq AND t.epoch = e.epoch AND t.state = 'planned'",
         &seqs,
         &epochs,
         &attempts,
