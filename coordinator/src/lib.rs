@@ -33,6 +33,7 @@ pub mod find;
 pub mod ingest;
 pub mod intake;
 mod lead;
+mod pace;
 pub mod plan;
 mod pool;
 mod pulse;

@@ -20,7 +20,8 @@ use lapin::types::FieldTable;
 use queue::amqp::{self, AmqpQueue, Config};
 use queue::conformance::{self, PATIENCE, QUIET};
 use queue::{
-    Consumer, DELIVERY_LIMIT, DeadLetter, Delivery, Lane, MAX_BODY, MAX_EVENTS, Message, TaskQueue,
+    Consumer, DELIVERY_LIMIT, DeadLetter, Delivery, Fate, Lane, MAX_BODY, MAX_EVENTS, Message,
+    TaskQueue,
 };
 use support::{Broker, eventually};
 use tokio::time::timeout;
@@ -347,6 +348,38 @@ async fn a_full_queue_is_no_success() {
     })
     .await;
     work_off(&mut *consumer, ids(50..52)).await;
+    // Full again, and nobody makes room: the limit goes.
+    let mut taken = BTreeSet::new();
+    eventually("the queue is full again", async || {
+        let more = messages(100..150);
+        let Err(error) = queue.publish_once(Lane::Eval, more.clone()).await else {
+            taken.extend(more.into_iter().map(|m| m.id));
+            return false;
+        };
+        // Some were taken before the broker noticed, and that is known of each.
+        assert!(error.full && error.fates.len() == more.len(), "{error}");
+        let error = &error;
+        let of = |fate| (0..more.len()).filter(move |&at| error.fate(at) == fate);
+        taken.extend(of(Fate::Taken).map(|at| more[at].id.clone()));
+        assert_eq!(of(Fate::InDoubt).count(), 0);
+        of(Fate::NotTaken).count() > 0
+    })
+    .await;
+    broker.service("ctl", &["clear_policy", &config.prefix]);
+    eventually("the queue takes messages without a limit", async || {
+        queue
+            .publish_once(Lane::Eval, messages(52..54))
+            .await
+            .is_ok()
+    })
+    .await;
+    let mut found = BTreeSet::new();
+    while let Ok(Some(delivery)) = timeout(QUIET, consumer.next()).await {
+        found.insert(delivery.message.id.clone());
+        delivery.receipt.ack().await.unwrap();
+    }
+    taken.extend(ids(52..54));
+    assert_eq!(found, taken, "what was said to be taken is there");
 }
 
 /// Publishes blocks until each is taken, as whoever has an outbox does.

@@ -78,6 +78,7 @@ fn to_lane(topology: &Topology, lane: Lane) -> Route {
         key: lane.name().to_owned(),
         persistent: lane != Lane::Events,
         mandatory: true,
+        quorum: lane != Lane::Events,
     }
 }
 
@@ -88,6 +89,7 @@ fn to_all(topology: &Topology) -> Route {
         persistent: false,
         // Nobody listening is no error.
         mandatory: false,
+        quorum: false,
     }
 }
 
@@ -120,14 +122,16 @@ impl AmqpQueue {
         mut messages: Vec<Message>,
         in_doubt: InDoubt,
     ) -> Result<(), QueueError> {
-        if sabotage::breaks("once") {
+        let several = sabotage::breaks("once");
+        if several {
             messages = [messages.clone(), messages.clone(), messages].concat();
             let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(messages.len() as u64);
             messages.shuffle(&mut rng);
         }
         let published = self.lanes[lane as usize].publish(messages, in_doubt).await;
         published.map_err(|failed| QueueError {
-            untouched: failed.untouched,
+            fates: if several { Vec::new() } else { failed.fates },
+            full: failed.refused,
             ..QueueError::new(lane, failed.why)
         })
     }
