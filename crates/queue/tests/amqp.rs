@@ -557,6 +557,11 @@ async fn a_broker_in_need_stops_publishers_only() {
     queue.publish(Lane::Eval, messages(0..50)).await.unwrap();
     let mut consumer = queue.consume(Lane::Eval, 5).await.unwrap();
     broker.service("ctl", &["set_vm_memory_high_watermark", "0"]);
+    eventually("whoever has nothing to publish knows it", async || {
+        let why = queue.hindrance();
+        why.is_some_and(|why| why.contains("blocks publishers"))
+    })
+    .await;
     let mut said = String::new();
     eventually("the broker blocks", async || {
         let outcome = queue.publish(Lane::Score, messages(0..5)).await;

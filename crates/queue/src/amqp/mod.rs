@@ -40,7 +40,7 @@ pub use error::AmqpError;
 
 use crate::{Consumer, Control, Lane, MAX_BODY, Message, QueueError, TaskQueue};
 use consume::{AmqpConsumer, AmqpControl, Hands};
-use link::Link;
+use link::{Link, Role};
 use publish::{InDoubt, Publisher, Route};
 use pump::{Pump, Subscription};
 use settle::Life;
@@ -53,8 +53,8 @@ use topology::Topology;
 /// that are declared otherwise. Once connected, an outage is no error of this kind: it is waited for.
 pub async fn connect(config: Config) -> Result<AmqpQueue, AmqpError> {
     config.check()?;
-    let publishing = Arc::new(Link::open(&config, "publish").await?);
-    let consuming = Arc::new(Link::open(&config, "consume").await?);
+    let publishing = Arc::new(Link::open(&config, Role::Publish).await?);
+    let consuming = Arc::new(Link::open(&config, Role::Consume).await?);
     let topology = Topology::new(&config);
     let publisher = |route| {
         let link = Arc::clone(&publishing);
