@@ -2,20 +2,24 @@
 //!
 //! Claim (which reserves the budget, and takes what a model's quota allows), publish, await every confirm, and only then
 //! mark as dispatched. An attempt is published once: where a kill or a broken connection leaves it in doubt, the task
-//! goes out under the next epoch, with a reservation of its own.
+//! goes out under the next epoch, with a reservation of its own. So it does where the queue certainly has it not, and what it
+//! had reserved is given back. A queue that is full is asked ever more rarely ([`crate::pace`]).
 //!
 //! Runs share the workers: the next tasks are always those of the run that has the least in flight for its priority,
 //! so that a small run beside a large one does not wait for its end, and nothing stands still while one has none.
 
-use crate::{Config, CoordinatorError, Deps, Outcome, collect, conduct, pulse::Pulse, watch};
+use crate::{
+    Config, CoordinatorError, Deps, Outcome, collect, conduct, pace::Paces, pulse::Pulse, watch,
+};
 use domain::ids::{RunId, TaskId};
-use queue::{Lane, MAX_BODY, Message};
+use queue::{Fate, Lane, MAX_BODY, Message};
 use std::time::Duration;
 use store::{Claim, Claimed, Running};
+use tokio::time::Instant;
 use wire::{Action, Report, Task, VERSION, Work, trace::Trace};
 
 /// Tasks claimed at a time. Two transactions and one wait for confirms go into each batch, whatever its size.
-const BATCH: usize = 512;
+const BATCH: u32 = 512;
 /// How long a task waits that could not be sent.
 const DOUBT_MS: u64 = 500;
 /// The longest wait between two looks, microseconds.
@@ -28,10 +32,12 @@ pub async fn run(
     deps: &Deps,
     pulse: &Pulse,
 ) -> Result<(), CoordinatorError> {
+    let mut paces = Paces::default();
     loop {
         let mut running = deps.store.running().await?;
         running.retain(|r| only.is_none_or(|only| r.id == only));
-        let wait = round(running, config, deps, pulse).await?;
+        paces.keep(|run| running.iter().any(|r| r.id == run));
+        let wait = round(running, &mut paces, (config, deps, pulse)).await?;
         if wait > 0 {
             // The clock may be a test's; waiting is real time, bounded, and only a hint.
             let wait = Duration::from_micros(wait as u64);
@@ -43,10 +49,10 @@ pub async fn run(
 /// Fills the window once; says how long to wait before the next look, microseconds.
 async fn round(
     mut running: Vec<Running>,
-    config: &Config,
-    deps: &Deps,
-    pulse: &Pulse,
+    paces: &mut Paces,
+    with: (&Config, &Deps, &Pulse),
 ) -> Result<i64, CoordinatorError> {
+    let (config, deps, pulse) = with;
     let mut wait = LONGEST_WAIT;
     loop {
         let taken: u64 = running.iter().map(|r| r.in_flight).sum();
@@ -55,11 +61,14 @@ async fn round(
             return Ok(wait);
         };
         let run = running[at];
+        if let Some(rest) = paces.rest(run.id, Instant::now()) {
+            wait = wait.min(i64::try_from(rest.as_micros()).unwrap_or(LONGEST_WAIT));
+            running.remove(at);
+            continue;
+        }
+        let batch = batch.min(paces.together(run.id, BATCH).into()) as u32;
         let now = deps.clock.now_micros();
-        let claim = deps
-            .store
-            .claim(run.id, batch.min(BATCH as u64) as u32, now, config.hold)
-            .await?;
+        let claim = deps.store.claim(run.id, batch, now, config.hold).await?;
         if claim.tasks.is_empty() {
             // Nothing to send: is it the budget, or are tasks waiting for their time?
             if let (Some((limit, cap, asked)), false) = (&claim.over_budget, claim.under_way) {
@@ -73,7 +82,11 @@ async fn round(
             running[at].in_flight += claim.tasks.len() as u64;
             metrics::counter!("promptimal_requests_granted_total").increment(granted(&claim));
             wait = 0;
-            send(run.id, claim.tasks, (config, deps, pulse)).await?;
+            match send(run.id, claim.tasks, with).await? {
+                Sent::Gone => paces.taken(run.id, BATCH),
+                Sent::InDoubt => {}
+                Sent::Refused { all } => paces.refused(run.id, all, Instant::now()),
+            }
         }
     }
 }
@@ -108,11 +121,22 @@ fn wait_for(claim: &Claim, now: i64) -> i64 {
         .map_or(LONGEST_WAIT, |at| (at - now).clamp(1_000, LONGEST_WAIT))
 }
 
+/// What became of tasks that were to be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sent {
+    /// The queue has them.
+    Gone,
+    /// A connection broke meanwhile.
+    InDoubt,
+    /// The queue is full: it refused some, or all.
+    Refused { all: bool },
+}
+
 async fn send(
     run: RunId,
     tasks: Vec<Claimed>,
     (config, deps, pulse): (&Config, &Deps, &Pulse),
-) -> Result<(), CoordinatorError> {
+) -> Result<Sent, CoordinatorError> {
     let letters = tasks.into_iter().filter_map(|task| letter(run, task));
     let fitted = futures::future::join_all(letters.map(|l| fit(deps, l))).await;
     let (mut asks, mut scores) = (Vec::with_capacity(fitted.len()), Vec::new());
@@ -127,13 +151,14 @@ async fn send(
             }
         }
     }
-    // A step's tasks are all of one kind, so mostly one of the two has nothing.
+    // A step's tasks are all of one kind, so one of the two has nothing.
+    let mut sent = Sent::Gone;
     for (lane, letters) in [(Lane::Eval, asks), (Lane::Score, scores)] {
         if !letters.is_empty() {
-            post(lane, letters, (config, deps, pulse)).await?;
+            sent = post(lane, letters, (config, deps, pulse)).await?;
         }
     }
-    Ok(())
+    Ok(sent)
 }
 
 /// Sends what goes one way, and marks it as sent.
@@ -141,26 +166,44 @@ async fn post(
     lane: Lane,
     letters: Vec<Letter>,
     (config, deps, pulse): (&Config, &Deps, &Pulse),
-) -> Result<(), CoordinatorError> {
+) -> Result<Sent, CoordinatorError> {
     let (attempts, messages): (Vec<_>, Vec<_>) =
         letters.into_iter().map(|l| (l.attempt, l.message)).unzip();
-    let sent = messages.len() as u64;
     let published = deps.queue.publish_once(lane, messages.clone()).await;
-    if let Err(error) = published {
-        unsent(config, deps, pulse, &messages, error.untouched).await;
-        // A queue that is away ends the loop; a connection that broke is mended when the tasks go out again.
-        if error.untouched {
-            return Err(error.into());
-        }
-        tracing::warn!(%error, "tasks may not have been sent, sending them again");
+    let Err(error) = published else {
+        sabotage::point("coordinator.published");
+        dispatched(deps, &attempts).await?;
+        return Ok(Sent::Gone);
+    };
+    let fates: Vec<Fate> = (0..messages.len()).map(|at| error.fate(at)).collect();
+    unsent(config, deps, pulse, messages.iter().zip(&fates)).await;
+    let taken = attempts.into_iter().zip(&fates);
+    let taken = taken.filter(|(_, fate)| **fate == Fate::Taken);
+    let taken: Vec<_> = taken.map(|(attempt, _)| attempt).collect();
+    dispatched(deps, &taken).await?;
+    let refused = fates.iter().filter(|f| **f == Fate::NotTaken).count();
+    if error.full {
+        metrics::counter!("promptimal_tasks_refused_total").increment(refused as u64);
+        tracing::warn!(%error, refused, "a queue is full, tasks are sent again later");
+        let all = taken.is_empty();
+        return Ok(Sent::Refused { all });
+    }
+    // A queue that is away ends the loop; a connection that broke is mended when the tasks go out again.
+    if refused == fates.len() {
+        return Err(error.into());
+    }
+    tracing::warn!(%error, "tasks may not have been sent, sending them again");
+    Ok(Sent::InDoubt)
+}
+
+/// Marks attempts as sent.
+async fn dispatched(deps: &Deps, attempts: &[(TaskId, u32)]) -> Result<(), CoordinatorError> {
+    if attempts.is_empty() {
         return Ok(());
     }
-    metrics::counter!("promptimal_tasks_dispatched_total").increment(sent);
-    sabotage::point("coordinator.published");
-    deps.store
-        .dispatched(&attempts, deps.clock.now_micros())
-        .await?;
-    Ok(())
+    metrics::counter!("promptimal_tasks_dispatched_total").increment(attempts.len() as u64);
+    let now = deps.clock.now_micros();
+    Ok(deps.store.dispatched(attempts, now).await?)
 }
 
 /// A task on its way.
@@ -191,23 +234,30 @@ async fn fit(deps: &Deps, letter: Letter) -> Result<Letter, Option<Report>> {
 }
 
 /// Attempts that could not be sent: their tasks go out again under the next epoch. What they reserved is given back where
-/// it is certain that none was sent; else it stays charged until somebody reports. Without this they would wait for their
+/// it is certain that they were not; else it stays charged until somebody reports. Without this they would wait for their
 /// claims to lapse.
-async fn unsent(
+async fn unsent<'a>(
     config: &Config,
     deps: &Deps,
     pulse: &Pulse,
-    messages: &[Message],
-    untouched: bool,
+    messages: impl Iterator<Item = (&'a Message, &'a Fate)>,
 ) {
     let again = Action::Again { after_ms: DOUBT_MS };
-    let report = |m: &Message| {
-        let mut report = watch::failed(&m.body, again, "it could not be sent").ok()?;
-        report.counted.declined = !untouched;
-        report.counted.requests = untouched.then_some(0);
+    let report = |(message, fate): (&Message, &Fate)| {
+        let requests = match fate {
+            Fate::Taken => return None,
+            Fate::NotTaken => Some(0),
+            Fate::InDoubt => None,
+        };
+        let mut report = watch::failed(&message.body, again, "it could not be sent").ok()?;
+        report.counted.declined = requests.is_none();
+        report.counted.requests = requests;
         Some(report)
     };
-    let reports: Vec<_> = messages.iter().filter_map(report).collect();
+    let reports: Vec<_> = messages.filter_map(report).collect();
+    if reports.is_empty() {
+        return;
+    }
     if let Err(error) = collect::apply(config, deps, pulse, &reports).await {
         tracing::warn!(%error, "tasks that could not be sent wait for their claims to lapse");
     }

@@ -60,7 +60,7 @@ pub async fn ingest(
 ) -> Result<Ingested, CoordinatorError> {
     let mut reader = dataset::open(source)?;
     let mut batch: Vec<(Member, Example)> = Vec::with_capacity(BATCH);
-    let (mut rows, mut examples) = (0, 0);
+    let mut rows = 0;
     loop {
         let row = reader.next().transpose().map_err(|e| bad_row(source, e))?;
         let end = row.is_none();
@@ -69,7 +69,7 @@ pub async fn ingest(
             batch.push((member(source, &row.example, division), row.example));
         }
         if batch.len() == BATCH || (end && !batch.is_empty()) {
-            examples += store.add_examples(run, &batch).await?;
+            store.add_examples(run, &batch).await?;
             batch.clear();
         }
         if end {
@@ -77,6 +77,12 @@ pub async fn ingest(
         }
     }
     let summary = reader.summary();
+    // Counted in the store: some may have been there before.
+    let counts = store.member_counts(run).await?;
+    let here = counts
+        .iter()
+        .filter(|(dataset, ..)| *dataset == source.name);
+    let examples: u64 = here.map(|(.., n)| n).sum();
     Ok(Ingested {
         dataset: source.name.clone(),
         examples,

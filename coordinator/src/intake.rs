@@ -19,8 +19,10 @@ use spec::{Loaded, Paths, Spec};
 use std::path::Path;
 use store::{Run, StatusChange, Store};
 
-/// Why a run that was just made does not run yet.
+/// Why a run that was submitted does not run yet: the leader of the coordinators reads its data.
 pub const READING: &str = "its data are being read";
+/// Why one does not run yet whose data whoever made it reads.
+pub const READING_ITSELF: &str = "its data are being read by the process that made it";
 
 /// What is stored as a run's spec: the spec, and where its files were found.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -66,6 +68,8 @@ pub struct Ask {
     pub kind: RunKind,
     /// Make a new one also when a run of the same work is stored.
     pub new: bool,
+    /// Why a new one does not run yet: [`READING`], or [`READING_ITSELF`].
+    pub reason: &'static str,
     /// UTC microseconds.
     pub now: i64,
 }
@@ -95,7 +99,7 @@ pub async fn find_or_create(
         tags: loaded.spec.run.tags.clone(),
         kind: ask.kind,
         status: RunStatus::Paused,
-        reason: Some(READING.to_owned()),
+        reason: Some(ask.reason.to_owned()),
         spec,
         spec_hash: hash,
         summary: None,
@@ -163,7 +167,11 @@ pub async fn ready(
 ) -> Result<Vec<Ingested>, CoordinatorError> {
     let read = match is_read(store, run.id).await? {
         true => Vec::new(),
-        false => read(store, run, stored).await?,
+        false => {
+            let read = read_data(store, run, stored).await?;
+            note(store, run.id, &read).await?;
+            read
+        }
     };
     start(store, run.id, now).await?;
     Ok(read)
@@ -177,19 +185,17 @@ pub async fn is_read(store: &dyn Store, run: RunId) -> Result<bool, CoordinatorE
     Ok(store.last_step(run).await?.is_some())
 }
 
-/// Reads a run's data, and notes what was read.
+/// Notes what was read.
 ///
 /// # Errors
-/// When a file cannot be read, a dataset has no usable row, or the store fails.
-pub async fn read(
+/// When the store fails.
+pub async fn note(
     store: &dyn Store,
-    run: &Run,
-    stored: &StoredSpec,
-) -> Result<Vec<Ingested>, CoordinatorError> {
-    let read = read_data(store, run, stored).await?;
+    run: RunId,
+    read: &[Ingested],
+) -> Result<(), CoordinatorError> {
     let summary = serde_json::json!({ "datasets_read": read });
-    store.set_summary(run.id, &summary.to_string()).await?;
-    Ok(read)
+    Ok(store.set_summary(run, &summary.to_string()).await?)
 }
 
 /// Sets a run to running, from wherever it had stopped. One that was cancelled, or is finished, stays so.
@@ -210,7 +216,11 @@ pub async fn start(store: &dyn Store, run: RunId, now: i64) -> Result<(), Coordi
     Ok(())
 }
 
-async fn read_data(
+/// Reads a run's data. Doing it again, also after a part of it was done, changes nothing and says the same.
+///
+/// # Errors
+/// When a file cannot be read, a dataset has no usable row, or the store fails.
+pub async fn read_data(
     store: &dyn Store,
     run: &Run,
     stored: &StoredSpec,

@@ -1,4 +1,4 @@
-//! Leading: planning, rescue and pruning are one coordinator's at a time.
+//! Leading: planning, reading data, rescue and pruning are one coordinator's at a time.
 //!
 //! The lease is a row of the store with a term. A leader trusts it from before it asked until its time less a margin;
 //! when that passes without renewal it stops planning at once. Should it be late all the same, the store's
@@ -6,7 +6,7 @@
 //! not what makes the results right.
 
 use crate::{
-    Config, CoordinatorError, Deps, Event, Outcome, conduct, pulse::Pulse, rescue, retain,
+    Config, CoordinatorError, Deps, Event, Outcome, conduct, pulse::Pulse, reading, rescue, retain,
 };
 use domain::ids::RunId;
 use std::{
@@ -98,7 +98,7 @@ pub async fn resign(config: &Config, deps: &Deps) {
     }
 }
 
-/// Conducts every running run, rescues what is lost and deletes what is old.
+/// Conducts every running run, reads the data of those that wait, rescues what is lost and deletes what is old.
 async fn rule(config: &Config, deps: &Deps, pulse: &Arc<Pulse>) -> Result<(), CoordinatorError> {
     // Beside, because computing a result that is kept takes a while; it ends with this.
     let mut retaining = JoinSet::new();
@@ -115,6 +115,7 @@ async fn rule(config: &Config, deps: &Deps, pulse: &Arc<Pulse>) -> Result<(), Co
     tokio::select! {
         ended = rescuing => ended,
         ended = conduct_all(deps, pulse) => ended,
+        ended = reading::run(deps.store.clone(), deps.clock.clone()) => ended,
     }
 }
 

@@ -14,6 +14,7 @@
 //! | [`dispatch`] | every coordinator: outbox rows become messages, runs share the workers |
 //! | [`collect`] | every coordinator: reports become answers and grades |
 //! | [`conduct`] | the leader: plans each run's next step |
+//! | [`reading`] | the leader: reads the data of runs that were submitted |
 //! | [`rescue`] | the leader: gives back what was lost |
 //! | [`retain`] | the leader: deletes what is old enough |
 //! | [`watch`] | every coordinator: signs of life, dead letters |
@@ -33,9 +34,11 @@ pub mod find;
 pub mod ingest;
 pub mod intake;
 mod lead;
+mod pace;
 pub mod plan;
 mod pool;
 mod pulse;
+pub mod reading;
 mod rescue;
 pub mod retain;
 mod serve;

@@ -3,7 +3,7 @@
 use crate::{bus::BusArgs, client::Remote, site::Site};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use model::deberta::train::{Plan, Shape};
-use std::{path::PathBuf, str::FromStr};
+use std::{num::NonZeroU32, path::PathBuf, str::FromStr};
 
 /// Better prompts by self-play: find the questions a model answers badly, rewrite them, try the rewrites, keep
 /// what measurably helps.
@@ -216,6 +216,9 @@ pub struct RunsArgs {
     /// Who is asked, where it is a cluster.
     #[command(flatten)]
     pub remote: Remote,
+    /// At most so many, the newest first; all unless told.
+    #[arg(long, value_name = "N")]
+    pub limit: Option<NonZeroU32>,
     /// Print JSON.
     #[arg(long)]
     pub json: bool,

@@ -128,16 +128,20 @@ impl Cluster {
     }
 
     fn around(site: Site, scene: Scene) -> Self {
-        let mut cluster = Self {
+        let mut cluster = Self::empty(site, scene);
+        cluster.coordinator("127.0.0.1:0", "");
+        cluster.worker();
+        cluster
+    }
+
+    fn empty(site: Site, scene: Scene) -> Self {
+        Self {
             prefix: format!("processes-{}", domain::ids::RunId::new()),
             site,
             scene,
             processes: Vec::new(),
             url: String::new(),
-        };
-        cluster.coordinator("127.0.0.1:0");
-        cluster.worker();
-        cluster
+        }
     }
 
     /// Starts a worker; the last of the processes is it.
@@ -155,12 +159,13 @@ impl Cluster {
         self.worker();
     }
 
-    /// Starts a coordinator; the first of the processes is it.
-    fn coordinator(&mut self, listen: &str) {
+    /// Starts a coordinator, which dies where `sabotage` says; the first of the processes is it.
+    fn coordinator(&mut self, listen: &str, sabotage: &str) {
         let mut command = program(Path::new(env!("CARGO_BIN_EXE_coordinator")), self);
         command
             .env("PROMPTIMAL_DATABASE_URL", &self.site.database)
             .env("PROMPTIMAL_TOKEN", TOKEN)
+            .env("PROMPTIMAL_SABOTAGE", sabotage)
             .args(["--listen", listen, "--data-root", "."]);
         let process = Watched::start(&mut command);
         let mut told = process.lines.iter().filter_map(|line| said(&line));
@@ -174,7 +179,7 @@ impl Cluster {
     fn replace_coordinator(&mut self) {
         self.processes.remove(0).kill();
         let at = self.url.strip_prefix("http://").unwrap().to_owned();
-        self.coordinator(&at);
+        self.coordinator(&at, "");
     }
 
     fn artefacts(&self) -> String {
@@ -376,6 +381,29 @@ fn no_call_goes_beyond_the_cap_whatever_is_killed() {
     }
     let made = cluster.scene.server.requests();
     assert!((8..=CAP).contains(&made), "{made} calls");
+}
+
+/// A leader that dies while it reads a run's data: another one reads them.
+#[test]
+fn another_coordinator_reads_what_a_dead_one_was_reading() {
+    let Some(site) = site() else {
+        return;
+    };
+    let _turn = turn();
+    let scene = Scene::new(16);
+    scene.spec();
+    let here = scene.run(&["run", "spec.toml", "--json"]).exits(0).json();
+    let mut cluster = Cluster::empty(site, scene);
+    cluster.coordinator("127.0.0.1:0", "coordinator.read@1");
+    cluster.processes[0].wait_for("leading");
+    cluster.coordinator("127.0.0.1:0", "");
+    cluster.worker();
+    let there = cluster.run(&["submit", "spec.toml", "--watch", "--json"]);
+    let there = there.exits(0).json();
+    same(&here, &there);
+    cluster.processes[0].wait_for("its data are read");
+    let dead = cluster.processes[1].child.try_wait().unwrap();
+    assert!(dead.is_some_and(|how| !how.success()), "{dead:?}");
 }
 
 /// Open answers: one worker asks, another scores, and a killed scorer is replaced.

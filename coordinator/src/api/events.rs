@@ -6,10 +6,10 @@
 use super::{
     Site,
     fault::{ApiResult, Failure},
-    reading::is_reading,
     runs::named,
     shapes::{StepRow, Told},
 };
+use crate::reading::is_reading;
 use axum::{
     extract::{Path, State},
     response::{
@@ -95,7 +95,7 @@ impl Watch {
     }
 
     async fn look(&mut self) -> Result<(), StoreError> {
-        let store = self.site.api.store.clone();
+        let store = self.site.store.clone();
         let Some(now) = store.status(self.run).await? else {
             self.over = true;
             return Ok(());

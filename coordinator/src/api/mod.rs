@@ -7,7 +7,7 @@
 //! | --- | --- |
 //! | `guard` | who may ask: the token; without one, only this machine's own programs |
 //! | `body`, `fault` | what comes in, bounded and strict; what goes wrong, always in one shape |
-//! | `submit`, `reading`, `files` | from a spec's text to a run; its files only below the data root |
+//! | `submit`, `files` | from a spec's text to a run; its files only below the data root |
 //! | `runs`, `steer`, `events`, `rows` | look, act, watch, export |
 //! | `shapes`, `document` | the JSON of all that, and its OpenAPI document |
 //!
@@ -20,7 +20,6 @@ mod events;
 mod fault;
 mod files;
 mod guard;
-mod reading;
 mod rows;
 mod runs;
 pub mod shapes;
@@ -32,7 +31,6 @@ pub use guard::{OPEN, Token, guarded};
 
 use axum::{Router, extract::DefaultBodyLimit, http::header::CONTENT_TYPE, routing::get};
 use queue::TaskQueue;
-use reading::Reading;
 use runtime::{clock::Clock, shutdown::Shutdown};
 use std::{sync::Arc, time::Duration};
 use store::Store;
@@ -71,37 +69,30 @@ pub enum Trust {
     Graders,
 }
 
-/// The API with what it keeps while the process lives.
+/// The API as its handlers see it.
 #[derive(Clone)]
-struct Site {
-    api: Api,
-    reading: Reading,
-}
+struct Site(Api);
 
 impl std::ops::Deref for Site {
     type Target = Api;
     fn deref(&self) -> &Api {
-        &self.api
+        &self.0
     }
 }
 
 impl Site {
     fn store(&self) -> &dyn Store {
-        self.api.store.as_ref()
+        self.0.store.as_ref()
     }
 
     fn now(&self) -> i64 {
-        self.api.clock.now_micros()
+        self.0.clock.now_micros()
     }
 }
 
 /// The routes, and `/openapi.json` that describes them. Merge it with what else is served, then put [`guarded`] round
 /// all of it.
 pub fn router(api: Api) -> Router {
-    let site = Site {
-        api,
-        reading: Reading::default(),
-    };
     let (routes, document) = OpenApiRouter::with_openapi(document::beginning())
         .routes(routes!(runs::list, submit::submit))
         .routes(routes!(runs::status))
@@ -117,7 +108,7 @@ pub fn router(api: Api) -> Router {
     let document = serde_json::to_string_pretty(&document).unwrap_or_default();
     let told = move || async move { ([(CONTENT_TYPE, "application/json")], document) };
     routes
-        .with_state(site)
+        .with_state(Site(api))
         .route("/openapi.json", get(told))
         .fallback(fault::no_route)
         .method_not_allowed_fallback(fault::no_method)

@@ -14,20 +14,20 @@ use axum::{
     Json,
     extract::{Path, State},
 };
-use domain::run::RunStatus;
-use store::Run;
+use domain::{ids::RunId, run::RunStatus};
+use store::{Run, RunPage};
 
 /// Listed unless told.
-const SOME: usize = 100;
+const SOME: u32 = 100;
 /// Listed at most.
-const MANY: usize = 1_000;
+const MANY: u32 = 1_000;
 
 /// The run that a path names.
 pub async fn named(site: &Site, wanted: &str) -> ApiResult<Run> {
     Ok(find::find(site.store(), wanted).await?)
 }
 
-/// List runs, newest first.
+/// List runs, newest first, a page at a time.
 #[utoipa::path(get, path = "/v1/runs", params(Filter), responses(
     (status = 200, body = RunList),
     (status = "4XX", body = Failure),
@@ -41,12 +41,31 @@ pub async fn list(
         let message = format!("limit is {limit}: give 1 to {MANY}");
         return Err(ApiError::unusable(message));
     }
-    let runs = site.store().runs().await?;
-    let wanted = runs
-        .iter()
-        .filter(|run| filter.status.is_none_or(|status| run.status == status));
-    let runs = wanted.take(limit).map(Into::into).collect();
-    Ok(Json(RunList { runs }))
+    let page = RunPage {
+        status: filter.status,
+        after: filter.after.as_deref().map(place).transpose()?,
+        // One more tells whether there are more.
+        limit: limit + 1,
+    };
+    let mut runs = site.store().runs_page(&page).await?;
+    let more = runs.len() > limit as usize;
+    runs.truncate(limit as usize);
+    let last = runs.last().filter(|_| more);
+    Ok(Json(RunList {
+        next: last.map(|run| format!("{}.{}", run.created_at, run.id)),
+        runs: runs.iter().map(Into::into).collect(),
+    }))
+}
+
+/// The place in the list that a page ended at: when its last run was created, and its id. It stays where it is when runs
+/// come or go.
+fn place(text: &str) -> ApiResult<(i64, RunId)> {
+    let parts = text.split_once('.');
+    let place = parts.and_then(|(at, id)| Some((at.parse().ok()?, id.parse().ok()?)));
+    place.ok_or_else(|| {
+        let message = format!("after is {text:?}: give what a page before said as next");
+        ApiError::unusable(message)
+    })
 }
 
 /// Where a run stands.

@@ -58,14 +58,19 @@ pub struct Filter {
     pub status: Option<RunStatus>,
     /// At most so many, 100 unless told.
     #[param(minimum = 1, maximum = 1000)]
-    pub limit: Option<usize>,
+    pub limit: Option<u32>,
+    /// Those behind a page: the `next` of that page.
+    pub after: Option<String>,
 }
 
-/// Runs, newest first.
+/// A page of runs, newest first.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct RunList {
     /// The runs.
     pub runs: Vec<RunRow>,
+    /// There are more: `after` of the next page. Null on the last.
+    #[serde(default)]
+    pub next: Option<String>,
 }
 
 /// A run in a list.

@@ -4,11 +4,10 @@ use super::{
     Site,
     body::Body,
     fault::{ApiError, ApiResult, Failure},
-    reading,
     runs::named,
     shapes::{Caps, Nothing, Priority, Steered},
 };
-use crate::find;
+use crate::{find, reading};
 use axum::{
     Json,
     extract::{Path, State},
@@ -85,7 +84,7 @@ pub async fn resume(
         site.store().add_limits(run.id, &limits, site.now()).await?;
     }
     let revived = site.store().revive(run.id, site.now()).await?;
-    reading::go_on(&site, &run).await?;
+    reading::go_on(site.store(), &run, site.now()).await?;
     steered(&site, run.id, revived).await
 }
 
@@ -113,7 +112,7 @@ pub async fn retry(
         return Err(ApiError::conflict(message));
     }
     if run.status != RunStatus::Running {
-        reading::go_on(&site, &run).await?;
+        reading::go_on(site.store(), &run, site.now()).await?;
     }
     steered(&site, run.id, revived).await
 }

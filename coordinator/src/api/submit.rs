@@ -5,11 +5,13 @@ use super::{
     body::Body,
     fault::{ApiError, ApiResult, Failure},
     files::Outside,
-    reading,
     shapes::{Submit, Submitted},
     steer,
 };
-use crate::intake::{self, Ask};
+use crate::{
+    intake::{self, Ask},
+    reading,
+};
 use axum::{
     Json,
     extract::State,
@@ -44,14 +46,19 @@ pub async fn submit(
     let (kind, new, priority) = (asked.kind, asked.new, asked.priority);
     let loaded = load(site.clone(), asked).await?;
     let now = site.now();
-    let ask = Ask { kind, new, now };
+    let ask = Ask {
+        kind,
+        new,
+        reason: intake::READING,
+        now,
+    };
     let (run, created) = intake::find_or_create(site.store(), &loaded, ask).await?;
     if let Some(priority) = priority {
         site.store().set_priority(run.id, priority).await?;
     }
     if matches!(run.status, RunStatus::Paused | RunStatus::Failed) {
         site.store().revive(run.id, now).await?;
-        reading::go_on(&site, &run).await?;
+        reading::go_on(site.store(), &run, now).await?;
     }
     note(&run, created, &headers);
     let status = match created {

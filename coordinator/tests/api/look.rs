@@ -47,7 +47,24 @@ async fn runs_are_listed_and_found() {
         let ids: Vec<&str> = runs.iter().map(|r| r["run"].as_str().unwrap()).collect();
         assert_eq!(ids, expected, "{query}");
     }
-    for query in ["status=gone", "limit=0", "limit=1001", "limit=x", "page=2"] {
+    let (_, whole) = scene.get("/v1/runs?limit=2").await;
+    assert_eq!(whole["next"], Value::Null);
+    let (_, page) = scene.get("/v1/runs?limit=1").await;
+    let next = page["next"].as_str().unwrap();
+    let (_, rest) = scene.get(&format!("/v1/runs?after={next}")).await;
+    assert_eq!(
+        (&rest["runs"][0]["run"], &rest["runs"][1], &rest["next"]),
+        (&json!(first), &Value::Null, &Value::Null)
+    );
+    for query in [
+        "status=gone",
+        "limit=0",
+        "limit=1001",
+        "limit=x",
+        "page=2",
+        "after=last",
+        "after=1.2",
+    ] {
         let (status, answer) = scene.get(&format!("/v1/runs?{query}")).await;
         assert!([400, 422].contains(&status.as_u16()), "{query}");
         assert!(

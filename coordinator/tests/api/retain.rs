@@ -1,13 +1,12 @@
 //! Pruning by policy: what is over and old enough goes, its result stays, and nobody else's rows are touched.
 
-use crate::scene::{Scene, config, spec};
+use crate::scene::{Scene, config, model, spec};
 use coordinator::{
     Config, Deps, Retain,
     retain::once,
     summary::{self, Shown},
 };
 use domain::{ids::RunId, run::RunStatus};
-use llm::{Identity, scripted::ScriptedModel};
 use runtime::{
     clock::{Clock, ManualClock, SystemClock},
     shutdown::Shutdown,
@@ -23,16 +22,10 @@ const DAY: i64 = 86_400_000_000;
 
 /// What a coordinator is given, so many days from now.
 fn later(scene: &Scene, days: i64) -> Deps {
-    let identity = Identity {
-        key: "scripted".into(),
-        name: "scripted".into(),
-        scores: true,
-    };
-    let model = ScriptedModel::new(identity, crate::support::script);
     let now = SystemClock.now_micros() + days * DAY;
     Deps {
         clock: Arc::new(ManualClock::at(now)),
-        ..scene.deps(Arc::new(model))
+        ..scene.deps(model())
     }
 }
 

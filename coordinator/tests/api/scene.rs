@@ -5,6 +5,7 @@ use coordinator::{
     Brief, Briefs, Config, Deps, ModelFacts, Retain,
     api::{self, Api, DataRoot, Token, Trust},
     intake::StoredSpec,
+    reading,
     settings::{PROPOSER, TARGET},
 };
 use llm::{ErrorKind, Identity, LanguageModel, ModelError, scripted::ScriptedModel};
@@ -41,6 +42,8 @@ pub struct Scene {
     pub shutdown: Shutdown,
     /// Whether the model's server is down.
     pub down: Arc<AtomicBool>,
+    /// Reads data, where nothing else is behind the API.
+    pub reading: tokio::task::JoinHandle<()>,
     token: Option<&'static str>,
 }
 
@@ -52,7 +55,7 @@ impl Scene {
         Self::start(Start::default()).await
     }
 
-    /// With data below a data root, and nothing behind the API.
+    /// With data below a data root, and nothing behind the API that does more than read them.
     pub async fn start(start: Start) -> Self {
         llm::use_ring();
         let dir = tempfile::tempdir().unwrap();
@@ -79,6 +82,8 @@ impl Scene {
             start.token,
         )
         .await;
+        let reading = reading::run(store.clone(), Arc::new(SystemClock));
+        let reading = tokio::spawn(async { reading.await.unwrap() });
         Self {
             dir,
             store,
@@ -87,6 +92,7 @@ impl Scene {
             http: reqwest::Client::new(),
             shutdown,
             down: Arc::default(),
+            reading,
             token: start.token,
         }
     }
@@ -140,13 +146,9 @@ impl Scene {
 
     /// What other processes are: a coordinator's loops, and a worker.
     pub fn work(&self) {
-        let identity = Identity {
-            key: "scripted".into(),
-            name: "scripted".into(),
-            scores: true,
-        };
+        self.reading.abort();
         let down = self.down.clone();
-        let model = ScriptedModel::new(identity, move |request| {
+        let model = ScriptedModel::new(identity(), move |request| {
             match down.load(Ordering::Relaxed) {
                 true => Err(ModelError::new(
                     ErrorKind::Retry { after: None },
@@ -239,6 +241,19 @@ fn briefs(model: Arc<dyn LanguageModel>) -> Briefs {
             models: names.into_iter().map(|n| (n, facts.clone())).collect(),
         })
     })
+}
+
+/// A model that answers as the script says.
+pub fn model() -> Arc<dyn LanguageModel> {
+    Arc::new(ScriptedModel::new(identity(), support::script))
+}
+
+fn identity() -> Identity {
+    Identity {
+        key: "scripted".into(),
+        name: "scripted".into(),
+        scores: true,
+    }
 }
 
 pub async fn answer(response: Response) -> (StatusCode, Value) {

@@ -1,10 +1,18 @@
 //! POST /v1/runs.
 
-use crate::scene::{Scene, Start, sentence, spec, spec_on};
+use crate::{
+    scene::{self, Scene, Start, sentence, spec, spec_on},
+    support,
+};
 use ::spec::{Machine, Purpose, load_text};
-use coordinator::intake::{self, Ask};
-use domain::run::{RunKind, RunStatus};
+use coordinator::{
+    Config, Lease,
+    intake::{self, Ask, StoredSpec},
+};
+use domain::run::RunKind;
+use runtime::clock::{Clock, SystemClock};
 use serde_json::json;
+use std::time::Duration;
 use store::Runs;
 
 #[tokio::test]
@@ -91,7 +99,7 @@ async fn bodies_are_strict_and_bounded() {
     }
     let broken = scene.request(reqwest::Method::POST, "/v1/runs");
     let broken = broken.header("content-type", "application/json").body("{");
-    let (status, answer) = crate::scene::answer(broken.send().await.unwrap()).await;
+    let (status, answer) = scene::answer(broken.send().await.unwrap()).await;
     assert_eq!(
         (status.as_u16(), &answer["error"]["code"]),
         (400, &json!("bad_json"))
@@ -162,39 +170,71 @@ async fn data_that_cannot_be_read_fail_the_run_until_they_can() {
     scene.wait(id, "running").await;
 }
 
-/// A coordinator that died while it read leaves a run that is stored, and paused with that reason.
+/// A leader that dies in the middle of reading leaves a run that waits, and some of its examples. The next leader reads
+/// from the beginning, and says what a reading without a death would have said.
 #[tokio::test]
-async fn reading_goes_on_after_a_death() {
-    for again in [true, false] {
-        let scene = Scene::new().await;
-        let file = scene.path("data/spec.toml");
-        let loaded = load_text(&spec(""), &file, &[], Purpose::Run, &Machine).unwrap();
-        let ask = Ask {
-            kind: RunKind::Optimise,
-            new: false,
-            now: 1,
-        };
-        let (run, _) = intake::find_or_create(scene.store.as_ref(), &loaded, ask)
-            .await
-            .unwrap();
-        let (id, why) = (run.id.to_string(), run.reason.as_deref());
-        assert_eq!(
-            (run.status, why),
-            (RunStatus::Paused, Some(intake::READING))
-        );
-        let (status, answer) = match again {
-            true => scene.post("/v1/runs", json!({ "spec": spec("") })).await,
-            false => {
-                scene
-                    .post(&format!("/v1/runs/{id}/resume"), json!({}))
-                    .await
-            }
-        };
-        assert_eq!(
-            (status.as_u16(), &answer["run"]),
-            (200, &json!(id)),
-            "{answer}"
-        );
-        scene.wait(&id, "running").await;
+async fn the_next_leader_reads_what_a_dead_one_was_reading() {
+    let scene = Scene::new().await;
+    scene.reading.abort();
+    let file = scene.path("data/spec.toml");
+    let loaded = load_text(&spec(""), &file, &[], Purpose::Run, &Machine).unwrap();
+    let ask = Ask {
+        kind: RunKind::Optimise,
+        new: false,
+        reason: intake::READING,
+        now: 1,
+    };
+    let made = intake::find_or_create(scene.store.as_ref(), &loaded, ask);
+    let (run, _) = made.await.unwrap();
+    let lease = |holder: &str| Lease {
+        holder: holder.to_owned(),
+        ttl: Duration::from_millis(600),
+    };
+    let now = SystemClock.now_micros();
+    let dead = lease("dead").ask("leader", scene.store.as_ref(), now).await;
+    assert_eq!(dead.unwrap(), Some(1));
+    let (questions, path) = (support::questions(16), scene.path("data/letters.csv"));
+    let half = questions.lines().take(8).map(|line| format!("{line}\n"));
+    std::fs::write(&path, half.collect::<String>()).unwrap();
+    let stored = StoredSpec::new(&loaded);
+    let read = intake::read_data(scene.store.as_ref(), &run, &stored);
+    assert_eq!(read.await.unwrap()[0].examples, 8);
+    std::fs::write(&path, questions).unwrap();
+
+    let living = Config {
+        lease: Some(lease("living")),
+        ..scene::config()
+    };
+    let deps = scene.deps(scene::model());
+    tokio::spawn(coordinator::serve(living, deps, scene.shutdown.clone()));
+    scene.wait(&run.id.to_string(), "running").await;
+    let run = scene.store.run(run.id).await.unwrap().unwrap();
+    let noted: serde_json::Value = serde_json::from_str(&run.summary.unwrap()).unwrap();
+    let noted = &noted["datasets_read"][0];
+    assert_eq!(
+        (&noted["examples"], &noted["duplicates"]),
+        (&json!(16), &json!(0))
+    );
+}
+
+/// Whoever asks for it again while it waits changes nothing; a run that was stopped meanwhile waits no more.
+#[tokio::test]
+async fn a_run_waits_for_its_data_until_it_is_told_otherwise() {
+    let scene = Scene::new().await;
+    scene.reading.abort();
+    let id = scene.submitted_now().await;
+    for _ in 0..2 {
+        let (status, again) = scene.post("/v1/runs", json!({ "spec": spec("") })).await;
+        assert_eq!((status.as_u16(), &again["run"]), (200, &json!(id)));
     }
+    let at = |what: &str| format!("/v1/runs/{id}/{what}");
+    let (status, _) = scene.post(&at("resume"), json!({})).await;
+    assert_eq!(status, 200);
+    let waiting = async || scene.store.paused_because(intake::READING).await.unwrap();
+    assert_eq!(waiting().await.len(), 1);
+    scene.post(&at("pause"), json!({})).await;
+    assert!(waiting().await.is_empty());
+    scene.post(&at("resume"), json!({})).await;
+    scene.work();
+    scene.wait(&id, "finished").await;
 }

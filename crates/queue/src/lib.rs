@@ -237,8 +237,21 @@ pub struct QueueError {
     pub lane: Option<Lane>,
     /// What happened.
     pub message: String,
-    /// Of a publication: it is certain that nothing of it was taken.
-    pub untouched: bool,
+    /// Of a publication: what is certain of each of its messages, in their order; empty where nothing is certain of any.
+    pub fates: Vec<Fate>,
+    /// Of a publication: the queue is there, and refuses messages for now. Asking it at once again is of no use.
+    pub full: bool,
+}
+
+/// What is certain of a message whose publication failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// The queue has it.
+    Taken,
+    /// The queue has it not, and never will.
+    NotTaken,
+    /// The queue has it, or has it not.
+    InDoubt,
 }
 
 impl QueueError {
@@ -247,7 +260,13 @@ impl QueueError {
         Self {
             lane: lane.into(),
             message: message.into(),
-            untouched: false,
+            fates: Vec::new(),
+            full: false,
         }
+    }
+
+    /// What is certain of the message at this place.
+    pub fn fate(&self, place: usize) -> Fate {
+        self.fates.get(place).copied().unwrap_or(Fate::InDoubt)
     }
 }

@@ -15,7 +15,7 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, broadcast};
 use crate::dead::DEAD_ALREADY;
 use crate::faults::{Dice, Faults};
 use crate::{
-    Consumer, Control, DeadLetter, Delivery, Lane, MAX_EVENTS, Message, QueueError, Receipt,
+    Consumer, Control, DeadLetter, Delivery, Fate, Lane, MAX_EVENTS, Message, QueueError, Receipt,
     TaskQueue,
 };
 
@@ -88,7 +88,7 @@ impl MemoryQueue {
         let (id, bytes) = (&large.id, large.body.len());
         let why = format!("message `{id}` has {bytes} bytes, over the limit of {limit}");
         Err(QueueError {
-            untouched: true,
+            fates: vec![Fate::NotTaken; messages.len()],
             ..QueueError::new(lane, why)
         })
     }

@@ -20,7 +20,8 @@ use lapin::types::FieldTable;
 use queue::amqp::{self, AmqpQueue, Config};
 use queue::conformance::{self, PATIENCE, QUIET};
 use queue::{
-    Consumer, DELIVERY_LIMIT, DeadLetter, Delivery, Lane, MAX_BODY, MAX_EVENTS, Message, TaskQueue,
+    Consumer, DELIVERY_LIMIT, DeadLetter, Delivery, Fate, Lane, MAX_BODY, MAX_EVENTS, Message,
+    TaskQueue,
 };
 use support::{Broker, eventually};
 use tokio::time::timeout;
@@ -347,6 +348,38 @@ async fn a_full_queue_is_no_success() {
     })
     .await;
     work_off(&mut *consumer, ids(50..52)).await;
+    // Full again, and nobody makes room: the limit goes.
+    let mut taken = BTreeSet::new();
+    eventually("the queue is full again", async || {
+        let more = messages(100..150);
+        let Err(error) = queue.publish_once(Lane::Eval, more.clone()).await else {
+            taken.extend(more.into_iter().map(|m| m.id));
+            return false;
+        };
+        // Some were taken before the broker noticed, and that is known of each.
+        assert!(error.full && error.fates.len() == more.len(), "{error}");
+        let error = &error;
+        let of = |fate| (0..more.len()).filter(move |&at| error.fate(at) == fate);
+        taken.extend(of(Fate::Taken).map(|at| more[at].id.clone()));
+        assert_eq!(of(Fate::InDoubt).count(), 0);
+        of(Fate::NotTaken).count() > 0
+    })
+    .await;
+    broker.service("ctl", &["clear_policy", &config.prefix]);
+    eventually("the queue takes messages without a limit", async || {
+        queue
+            .publish_once(Lane::Eval, messages(52..54))
+            .await
+            .is_ok()
+    })
+    .await;
+    let mut found = BTreeSet::new();
+    while let Ok(Some(delivery)) = timeout(QUIET, consumer.next()).await {
+        found.insert(delivery.message.id.clone());
+        delivery.receipt.ack().await.unwrap();
+    }
+    taken.extend(ids(52..54));
+    assert_eq!(found, taken, "what was said to be taken is there");
 }
 
 /// Publishes blocks until each is taken, as whoever has an outbox does.
@@ -524,6 +557,11 @@ async fn a_broker_in_need_stops_publishers_only() {
     queue.publish(Lane::Eval, messages(0..50)).await.unwrap();
     let mut consumer = queue.consume(Lane::Eval, 5).await.unwrap();
     broker.service("ctl", &["set_vm_memory_high_watermark", "0"]);
+    eventually("whoever has nothing to publish knows it", async || {
+        let why = queue.hindrance();
+        why.is_some_and(|why| why.contains("blocks publishers"))
+    })
+    .await;
     let mut said = String::new();
     eventually("the broker blocks", async || {
         let outcome = queue.publish(Lane::Score, messages(0..5)).await;

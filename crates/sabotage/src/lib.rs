@@ -6,6 +6,7 @@
 //!
 //! | point | where |
 //! | --- | --- |
+//! | `coordinator.read` | a run's data are read, not yet noted |
 //! | `coordinator.planned` | a step is planned, nothing of it is sent |
 //! | `coordinator.published` | tasks are confirmed by the queue, not yet marked as dispatched |
 //! | `coordinator.applied` | reports are applied, not yet acknowledged |

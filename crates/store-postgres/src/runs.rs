@@ -13,8 +13,8 @@ use domain::{
     ids::RunId,
     run::{Limits, RunKind, RunStatus},
 };
-use sqlx::{query, query_as};
-use store::{Result, Run, Runs, StatusChange};
+use sqlx::{query, query_as, query_scalar};
+use store::{Result, Run, RunPage, Runs, StatusChange};
 use uuid::Uuid;
 
 struct Row {
@@ -93,6 +93,35 @@ impl Runs for PostgresStore {
         );
         let rows = db(rows.fetch_all(&self.pool)).await?;
         rows.into_iter().map(Run::try_from).collect()
+    }
+
+    async fn runs_page(&self, page: &RunPage) -> Result<Vec<Run>> {
+        let (created_at, id) = page.after.unzip();
+        let rows = query_as!(
+            Row,
+            r#"SELECT id, name, kind, status, reason, spec::text AS "spec!", spec_hash, summary::text AS summary,
+                      created_at, finished_at,
+                      ARRAY(SELECT tag FROM run_tags WHERE run_id = r.id ORDER BY ordinal) AS "tags!"
+                 FROM runs r
+                WHERE ($1::text IS NULL OR status = $1)
+                  AND ($2::timestamptz IS NULL OR (created_at, id) < ($2, $3))
+                ORDER BY created_at DESC, id DESC LIMIT $4"#,
+            page.status.map(|status| status.as_str()),
+            created_at.map(Micros) as Option<Micros>,
+            id.map(|id| id.0),
+            i64::from(page.limit)
+        );
+        let rows = db(rows.fetch_all(&self.pool)).await?;
+        rows.into_iter().map(Run::try_from).collect()
+    }
+
+    async fn paused_because(&self, reason: &str) -> Result<Vec<RunId>> {
+        let ids = query_scalar!(
+            "SELECT id FROM runs WHERE status = 'paused' AND reason = $1 ORDER BY created_at, id",
+            reason
+        );
+        let ids = db(ids.fetch_all(&self.pool)).await?;
+        Ok(ids.into_iter().map(RunId).collect())
     }
 
     async fn set_status(&self, change: &StatusChange) -> Result<bool> {

@@ -9,8 +9,8 @@ use domain::{
     ids::RunId,
     run::{Limits, RunKind, RunStatus},
 };
-use sqlx::{query, query_as};
-use store::{Result, Run, Runs, StatusChange};
+use sqlx::{query, query_as, query_scalar};
+use store::{Result, Run, RunPage, Runs, StatusChange};
 
 struct Row {
     id: String,
@@ -138,6 +138,42 @@ impl Runs for SqliteStore {
         .into_iter()
         .map(Run::try_from)
         .collect()
+    }
+
+    async fn runs_page(&self, page: &RunPage) -> Result<Vec<Run>> {
+        let status = page.status.map(|status| status.as_str());
+        let (created_at, id) = page.after.unzip();
+        let id = id.map(|id| id.to_string());
+        query_as!(
+            Row,
+            r#"SELECT id, name, kind, status, reason, spec, spec_hash, summary, created_at, finished_at,
+                      (SELECT json_group_array(tag) FROM (SELECT tag FROM run_tags
+                         WHERE run_id = r.id ORDER BY ordinal)) AS "tags!: String"
+                 FROM runs r
+                WHERE (?1 IS NULL OR status = ?1) AND (?2 IS NULL OR (created_at, id) < (?2, ?3))
+                ORDER BY created_at DESC, id DESC LIMIT ?4"#,
+            status,
+            created_at,
+            id,
+            page.limit
+        )
+        .fetch_all(&self.reader)
+        .await
+        .map_err(db)?
+        .into_iter()
+        .map(Run::try_from)
+        .collect()
+    }
+
+    async fn paused_because(&self, reason: &str) -> Result<Vec<RunId>> {
+        let ids = query_scalar!(
+            "SELECT id FROM runs WHERE status = 'paused' AND reason = ?1 ORDER BY created_at, id",
+            reason
+        )
+        .fetch_all(&self.reader)
+        .await
+        .map_err(db)?;
+        ids.iter().map(|id| At("runs", id).id(id)).collect()
     }
 
     async fn set_status(&self, change: &StatusChange) -> Result<bool> {

@@ -7,6 +7,7 @@ use crate::{
 };
 use async_trait::async_trait;
 use domain::{ids::RunId, run::RunKind};
+use serde::Serialize;
 use sqlx::{query, query_scalar};
 use store::{Beat, LeaseAsk, Loss, Lost, RescuePolicy, Result, Running, Shared};
 
@@ -72,9 +73,11 @@ impl Shared for SqliteStore {
     async fn rescue_lost(&self, policy: &RescuePolicy, now: i64) -> Result<Vec<Lost>> {
         let mut tx = self.write().await?;
         let found = find_lost(&mut tx, policy, now).await?;
-        if !found.is_empty() {
-            give_back(&mut tx, &found, now).await?;
-        }
+        let lost: Vec<_> = found
+            .iter()
+            .map(|(seq, lost)| Return::of(*seq, lost))
+            .collect();
+        give_back(&mut tx, &lost, now).await?;
         tx.commit().await.map_err(db)?;
         Ok(found.into_iter().map(|(_, lost)| lost).collect())
     }
@@ -163,10 +166,29 @@ async fn find_lost(tx: &mut Tx, policy: &RescuePolicy, now: i64) -> Result<Vec<(
         .collect()
 }
 
-async fn give_back(tx: &mut Tx, found: &[(i64, Lost)], now: i64) -> Result<()> {
-    let row = |(seq, lost): &(i64, Lost)| (*seq, lost.loss.counts(), lost.dead, lost.loss.reason());
-    let batch = rows(&found.iter().map(row).collect::<Vec<_>>())?;
-    let seqs = rows(&found.iter().map(|(seq, _)| *seq).collect::<Vec<_>>())?;
+/// A task that is given back, or given up: its row's number, whether that counts as an attempt, whether it was the last
+/// one, and the sentence that the row keeps.
+#[derive(Serialize)]
+pub struct Return(i64, bool, bool, &'static str);
+
+impl Return {
+    fn of(seq: i64, lost: &Lost) -> Self {
+        Self(seq, lost.loss.counts(), lost.dead, lost.loss.reason())
+    }
+
+    /// Whoever had it is gone, and its report with them.
+    pub fn unreported(seq: i64) -> Self {
+        Self(seq, false, false, "lost: its report never came")
+    }
+}
+
+/// Gives dispatched tasks back: what they had reserved stays charged, and what is not dead goes out under its next epoch.
+pub async fn give_back(tx: &mut Tx, lost: &[Return], now: i64) -> Result<()> {
+    if lost.is_empty() {
+        return Ok(());
+    }
+    let seqs = rows(&lost.iter().map(|l| l.0).collect::<Vec<_>>())?;
+    let batch = rows(lost)?;
     ledger::expire(tx, &seqs, now).await?;
     query!(
         "INSERT INTO outbox (task_seq, run_id, due)

@@ -5,6 +5,7 @@ use crate::{
     apply::apply,
     codec::{At, db, int, reply, rows},
     ledger, quotas,
+    shared::{Return, give_back},
 };
 use async_trait::async_trait;
 use domain::{
@@ -166,42 +167,18 @@ impl Tasks for SqliteStore {
     async fn rescue(&self, run: RunId, before: i64, now: i64) -> Result<u64> {
         let run = run.to_string();
         let mut tx = self.write().await?;
-        query!(
-            "INSERT INTO ledger (run_id, task_seq, epoch, kind, calls, tokens, cost_micros, created_at)
-             SELECT run_id, seq, epoch, 'expire', 0, 0, 0, ?3 FROM tasks
-              WHERE run_id = ?1 AND state = 'dispatched' AND dispatched_at < ?2",
+        let lost = query_scalar!(
+            "SELECT seq FROM tasks WHERE run_id = ?1 AND state = 'dispatched' AND dispatched_at < ?2",
             run,
-            before,
-            now
+            before
         )
-        .execute(&mut *tx)
+        .fetch_all(&mut *tx)
         .await
         .map_err(db)?;
-        query!(
-            "INSERT INTO outbox (task_seq, run_id, due)
-             SELECT seq, run_id, ?3 FROM tasks
-              WHERE run_id = ?1 AND state = 'dispatched' AND dispatched_at < ?2",
-            run,
-            before,
-            now
-        )
-        .execute(&mut *tx)
-        .await
-        .map_err(db)?;
-        let rescued = query!(
-            "UPDATE tasks SET state = 'planned', epoch = epoch + 1, not_before = ?3, claimed_at = NULL,
-                    dispatched_at = NULL, reason = 'lost: its report never came'
-              WHERE run_id = ?1 AND state = 'dispatched' AND dispatched_at < ?2",
-            run,
-            before,
-            now
-        )
-        .execute(&mut *tx)
-        .await
-        .map_err(db)?
-        .rows_affected();
+        let lost: Vec<_> = lost.into_iter().map(Return::unreported).collect();
+        give_back(&mut tx, &lost, now).await?;
         tx.commit().await.map_err(db)?;
-        Ok(rescued)
+        Ok(lost.len() as u64)
     }
 
     async fn revive(&self, run: RunId, now: i64) -> Result<u64> {

@@ -70,6 +70,7 @@ macro_rules! conformance_suite {
         $crate::conformance_suite! {
             $open, $skipped:
             a_run_is_stored_once
+            runs_come_in_pages
             a_status_changes_only_from_the_one_named
             the_newest_limits_hold
             an_example_twice_in_one_dataset_counts_once

@@ -111,6 +111,10 @@ pub trait Runs: Send + Sync {
     async fn status(&self, id: RunId) -> Result<Option<(RunStatus, Option<String>)>>;
     /// All runs, newest first.
     async fn runs(&self) -> Result<Vec<Run>>;
+    /// Some of them, newest first.
+    async fn runs_page(&self, page: &RunPage) -> Result<Vec<Run>>;
+    /// The runs that are paused for this very reason, oldest first.
+    async fn paused_because(&self, reason: &str) -> Result<Vec<RunId>>;
     /// Changes the status if it is `from` now; returns whether it did. Sets `finished_at` when `to` is
     /// finished or cancelled.
     async fn set_status(&self, change: &StatusChange) -> Result<bool>;
@@ -120,6 +124,17 @@ pub trait Runs: Send + Sync {
     async fn add_limits(&self, id: RunId, limits: &Limits, now: i64) -> Result<()>;
     /// The limits that hold.
     async fn limits(&self, id: RunId) -> Result<Limits>;
+}
+
+/// A page of runs, newest first.
+#[derive(Clone, Debug)]
+pub struct RunPage {
+    /// Only those with this status.
+    pub status: Option<RunStatus>,
+    /// Start after this run: when it was created, and its id. It need not be stored any more.
+    pub after: Option<(i64, RunId)>,
+    /// At most this many.
+    pub limit: u32,
 }
 
 /// A guarded change of a run's status.

@@ -100,7 +100,19 @@ impl Client {
     /// # Errors
     /// When it is not answered.
     pub async fn get<T: DeserializeOwned>(&self, path: &[&str]) -> Result<T, AskError> {
-        self.read(self.open(path, &[]).await?).await
+        self.get_where(path, &[]).await
+    }
+
+    /// Reads what a query asks for.
+    ///
+    /// # Errors
+    /// When it is not answered.
+    pub async fn get_where<T: DeserializeOwned>(
+        &self,
+        path: &[&str],
+        query: &[(&str, &str)],
+    ) -> Result<T, AskError> {
+        self.read(self.open(path, query).await?).await
     }
 
     /// Does something.

@@ -43,8 +43,8 @@ pub async fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Pause(args) => return remote::act(Act::Pause, &args).await,
         Command::Retry(args) => return remote::act(Act::Retry, &args).await,
         Command::Runs(args) => match args.remote.client()? {
-            Some(client) => remote::runs(&client, args.json).await?,
-            None => runs::list(site, args.json).await?,
+            Some(client) => remote::runs(&client, &args).await?,
+            None => runs::list(site, &args).await?,
         },
         Command::Show(args) => match args.remote.client()? {
             Some(client) => remote::show(&client, &args.run, args.json).await?,

@@ -67,6 +67,7 @@ async fn start(site: &Site, args: &RunArgs, kind: RunKind) -> anyhow::Result<Exi
     let ask = Ask {
         kind,
         new: args.new,
+        reason: intake::READING_ITSELF,
         now: SystemClock.now_micros(),
     };
     let (run, _) = intake::find_or_create(store.as_ref(), &loaded, ask).await?;

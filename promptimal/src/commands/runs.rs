@@ -1,13 +1,25 @@
 //! `promptimal runs`
 
-use crate::{out, render, site::Site};
+use crate::{cli::RunsArgs, out, render, site::Site};
 use coordinator::api::shapes::RunRow;
+use store::RunPage;
 
 /// Lists runs, newest first.
-pub async fn list(site: &Site, json: bool) -> anyhow::Result<()> {
+pub async fn list(site: &Site, args: &RunsArgs) -> anyhow::Result<()> {
     let store = site.existing().await?;
-    let runs: Vec<RunRow> = store.runs().await?.iter().map(Into::into).collect();
-    print(&runs, json)
+    let runs = match args.limit {
+        None => store.runs().await?,
+        Some(limit) => {
+            let page = RunPage {
+                status: None,
+                after: None,
+                limit: limit.get(),
+            };
+            store.runs_page(&page).await?
+        }
+    };
+    let runs: Vec<RunRow> = runs.iter().map(Into::into).collect();
+    print(&runs, args.json)
 }
 
 /// Prints a list.

@@ -1,8 +1,18 @@
 //! Looking at what was found: `runs`, `show`, `compare`, `best`, `export`, `sql`.
 
-use crate::support::Scene;
+use crate::support::{Scene, done, promptimal};
+use coordinator::api::{self, Api, Trust};
+use domain::{
+    hash::Hash,
+    ids::RunId,
+    run::{Limits, RunKind, RunStatus},
+};
+use queue::memory::MemoryQueue;
+use runtime::{clock::SystemClock, service, shutdown::Shutdown};
 use serde_json::Value;
-use std::fs;
+use std::{fs, sync::Arc};
+use store::{Run, Runs};
+use store_sqlite::SqliteStore;
 
 /// A scene with a finished run.
 fn finished() -> (Scene, Value) {
@@ -41,6 +51,78 @@ fn runs_are_listed_and_found_by_id_by_its_beginning_by_name_and_as_the_last() {
         let unknown = scene.run(&[command, "nonesuch"]).exits(2);
         unknown.complains(&["error: no run \"nonesuch\"", "promptimal runs"]);
     }
+}
+
+fn stored(at: i64) -> Run {
+    Run {
+        id: RunId::new(),
+        name: format!("run {at}"),
+        tags: Vec::new(),
+        kind: RunKind::Optimise,
+        status: RunStatus::Paused,
+        reason: None,
+        spec: "{}".to_owned(),
+        spec_hash: Hash::of(["{}"]),
+        summary: None,
+        created_at: at,
+        finished_at: None,
+    }
+}
+
+/// More runs than a coordinator tells of at once.
+#[test]
+fn runs_of_a_coordinator_are_listed_page_after_page() {
+    const RUNS: i64 = 1_005;
+    let dir = tempfile::tempdir().unwrap();
+    // Beside this thread, which waits for the commands.
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let shutdown = Shutdown::new();
+    let at = runtime.block_on(async {
+        let file = dir.path().join("promptimal.db");
+        let store = Arc::new(SqliteStore::open(&file).await.unwrap());
+        for at in 0..RUNS {
+            let created = store.create_run(&stored(at), &Limits::default()).await;
+            created.unwrap();
+        }
+        let api = api::router(Api {
+            store,
+            queue: Arc::new(MemoryQueue::new()),
+            clock: Arc::new(SystemClock),
+            data_root: None,
+            trust: Trust::Calls,
+            shutdown: shutdown.clone(),
+            poll: api::POLL,
+        });
+        let listen = "127.0.0.1:0".parse().unwrap();
+        let served = service::serve(listen, api, shutdown.clone()).await;
+        served.unwrap().at
+    });
+    let (url, data) = (format!("http://{at}"), dir.path().to_str().unwrap());
+    let ask = |of: [&str; 2], limit: &[&str]| {
+        let mut command = promptimal();
+        done(command.args(of).args(["runs", "--json"]).args(limit))
+    };
+    let there = |limit: &[&str]| {
+        let mut command = promptimal();
+        let command = command.args(["runs", "--json", "--coordinator", &url]);
+        done(command.args(limit)).exits(0).json()
+    };
+    let names = |list: &Value| -> Vec<String> {
+        let list = list.as_array().unwrap().iter();
+        list.map(|run| run["name"].as_str().unwrap().to_owned())
+            .collect()
+    };
+    let newest =
+        |n: i64| -> Vec<String> { (RUNS - n..RUNS).rev().map(|at| stored(at).name).collect() };
+    assert_eq!(names(&there(&[])), newest(RUNS));
+    for limit in [1, 500, 501, 1_000] {
+        let limited = ["--limit", &limit.to_string()];
+        assert_eq!(names(&there(&limited)), newest(limit), "{limit}");
+        let here = ask(["--data-dir", data], &limited).exits(0).json();
+        assert_eq!(names(&here), newest(limit), "{limit} here");
+    }
+    ask(["--data-dir", data], &["--limit", "0"]).exits(2);
+    shutdown.request_stop();
 }
 
 #[test]

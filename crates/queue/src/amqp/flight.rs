@@ -119,6 +119,7 @@ mod tests {
             let item = Item {
                 number,
                 job: 0,
+                place: 0,
                 properties: BasicProperties::default(),
                 message,
             };

@@ -3,13 +3,19 @@
 //! A supervisor holds the connection and, when anything is wrong with it, builds everything anew: the
 //! connection, the topology, and (by those who use it) channels and subscriptions. Nothing is repaired, so
 //! nothing is forgotten in a repair.
+//!
+//! A broker in need tells nobody that it blocks them until they publish. So a connection to publish on knocks: every few
+//! seconds it sends a message that no queue takes, and knows by the answer, or by the silence, how the broker is.
 
+use std::future::{Future, pending};
 use std::hash::{BuildHasher, RandomState};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::{Stream, StreamExt};
-use lapin::{Channel, Connection, ConnectionProperties, Event};
+use lapin::options::BasicPublishOptions;
+use lapin::{BasicProperties, Channel, Connection, ConnectionProperties, Event};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, interval, sleep, timeout};
 
@@ -17,6 +23,7 @@ use super::AmqpError;
 use super::config::Config;
 use super::error::explain_connection;
 use super::topology::Topology;
+use crate::Lane;
 
 const FIRST_WAIT: Duration = Duration::from_millis(100);
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
@@ -24,8 +31,26 @@ const LONGEST_WAIT: Duration = Duration::from_secs(10);
 const LONG_LIFE: Duration = Duration::from_secs(10);
 /// How often we look whether a connection is still one, beside being told.
 const LOOK: Duration = Duration::from_millis(500);
+/// How often a connection to publish on knocks.
+const KNOCK: Duration = Duration::from_secs(5);
 /// How long we wait for a goodbye.
 const FAREWELL: Duration = Duration::from_secs(2);
+
+/// What a connection is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Role {
+    Publish,
+    Consume,
+}
+
+impl Role {
+    fn name(self) -> &'static str {
+        match self {
+            Role::Publish => "publish",
+            Role::Consume => "consume",
+        }
+    }
+}
 
 /// A connection, or the wait for the next.
 pub(super) struct Link {
@@ -62,10 +87,11 @@ impl Session {
 
 impl Link {
     /// Connects for the first time; whoever starts with a wrong URL is told at once.
-    pub(super) async fn open(config: &Config, role: &str) -> Result<Self, AmqpError> {
+    pub(super) async fn open(config: &Config, role: Role) -> Result<Self, AmqpError> {
         let plan = Plan {
             config: config.clone(),
-            name: format!("{}-{role}", config.name),
+            name: format!("{}-{}", config.name, role.name()),
+            role,
             topology: Topology::new(config),
         };
         let first = plan
@@ -155,7 +181,7 @@ pub(super) struct Changes(watch::Receiver<State>);
 impl Changes {
     pub(super) async fn next(&mut self) {
         if self.0.changed().await.is_err() {
-            std::future::pending().await
+            pending().await
         }
     }
 }
@@ -164,6 +190,7 @@ impl Changes {
 struct Plan {
     config: Config,
     name: String,
+    role: Role,
     topology: Topology,
 }
 
@@ -171,7 +198,8 @@ struct Plan {
 struct Fresh {
     session: Arc<Session>,
     complaints: mpsc::UnboundedReceiver<String>,
-    events: std::pin::Pin<Box<dyn Stream<Item = Event> + Send>>,
+    events: Pin<Box<dyn Stream<Item = Event> + Send>>,
+    door: Option<Door>,
 }
 
 impl Plan {
@@ -203,10 +231,15 @@ impl Plan {
             connection,
             complaints: sender,
         });
+        let door = (self.role == Role::Publish).then(|| Door {
+            channel,
+            exchange: self.topology.exchange(Lane::Dead),
+        });
         Ok(Fresh {
             session,
             complaints,
             events,
+            door,
         })
     }
 
@@ -278,8 +311,21 @@ impl Fresh {
     async fn live(&mut self, state: &std::sync::Weak<watch::Sender<State>>) -> String {
         let mut looks = interval(LOOK);
         let mut last_error = None;
+        let mut knocks = interval(KNOCK);
+        let mut knock: Option<Knock> = None;
         loop {
             tokio::select! {
+                // One that a blocked connection holds back goes out when it is free again.
+                _ = knocks.tick(), if knock.is_none() => {
+                    knock = self.door.as_ref().map(Door::knock);
+                }
+                heard = next(&mut knock) => {
+                    knock = None;
+                    if let Err(error) = heard {
+                        tracing::debug!(%error, "this user may not knock");
+                        self.door = None;
+                    }
+                }
                 Some(why) = self.complaints.recv() => return why,
                 Some(event) = self.events.next() => match event {
                     Event::ConnectionBlocked(reason) => {
@@ -301,6 +347,32 @@ impl Fresh {
                 return last_error.unwrap_or_else(|| "the broker closed it".to_owned());
             }
         }
+    }
+}
+
+/// Where a connection knocks: an exchange that every process may publish to, with a key that no queue is bound by.
+struct Door {
+    channel: Channel,
+    exchange: String,
+}
+
+type Knock = Pin<Box<dyn Future<Output = lapin::Result<()>> + Send>>;
+
+impl Door {
+    fn knock(&self) -> Knock {
+        let (channel, exchange) = (self.channel.clone(), self.exchange.as_str().into());
+        Box::pin(async move {
+            let (options, nothing) = (BasicPublishOptions::default(), BasicProperties::default());
+            let sent = channel.basic_publish(exchange, "nobody".into(), options, &[], nothing);
+            sent.await.map(drop)
+        })
+    }
+}
+
+async fn next(knock: &mut Option<Knock>) -> lapin::Result<()> {
+    match knock {
+        Some(knock) => knock.await,
+        None => pending().await,
     }
 }
 

@@ -40,7 +40,7 @@ pub use error::AmqpError;
 
 use crate::{Consumer, Control, Lane, MAX_BODY, Message, QueueError, TaskQueue};
 use consume::{AmqpConsumer, AmqpControl, Hands};
-use link::Link;
+use link::{Link, Role};
 use publish::{InDoubt, Publisher, Route};
 use pump::{Pump, Subscription};
 use settle::Life;
@@ -53,8 +53,8 @@ use topology::Topology;
 /// that are declared otherwise. Once connected, an outage is no error of this kind: it is waited for.
 pub async fn connect(config: Config) -> Result<AmqpQueue, AmqpError> {
     config.check()?;
-    let publishing = Arc::new(Link::open(&config, "publish").await?);
-    let consuming = Arc::new(Link::open(&config, "consume").await?);
+    let publishing = Arc::new(Link::open(&config, Role::Publish).await?);
+    let consuming = Arc::new(Link::open(&config, Role::Consume).await?);
     let topology = Topology::new(&config);
     let publisher = |route| {
         let link = Arc::clone(&publishing);
@@ -78,6 +78,7 @@ fn to_lane(topology: &Topology, lane: Lane) -> Route {
         key: lane.name().to_owned(),
         persistent: lane != Lane::Events,
         mandatory: true,
+        quorum: lane != Lane::Events,
     }
 }
 
@@ -88,6 +89,7 @@ fn to_all(topology: &Topology) -> Route {
         persistent: false,
         // Nobody listening is no error.
         mandatory: false,
+        quorum: false,
     }
 }
 
@@ -120,14 +122,16 @@ impl AmqpQueue {
         mut messages: Vec<Message>,
         in_doubt: InDoubt,
     ) -> Result<(), QueueError> {
-        if sabotage::breaks("once") {
+        let several = sabotage::breaks("once");
+        if several {
             messages = [messages.clone(), messages.clone(), messages].concat();
             let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(messages.len() as u64);
             messages.shuffle(&mut rng);
         }
         let published = self.lanes[lane as usize].publish(messages, in_doubt).await;
         published.map_err(|failed| QueueError {
-            untouched: failed.untouched,
+            fates: if several { Vec::new() } else { failed.fates },
+            full: failed.refused,
             ..QueueError::new(lane, failed.why)
         })
     }

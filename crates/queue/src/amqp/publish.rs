@@ -3,6 +3,10 @@
 //! Every lane has a channel of its own and a task that alone publishes on it, because confirms are counted
 //! and two writers would mix up the count. `Ok` means that the broker has said yes to each message:
 //! a message that came back because no queue took it is a no, and so is silence.
+//!
+//! A channel on which the broker said no is given up when all that it carries is answered. To a quorum queue each channel
+//! is a sender of its own, which the queue tells when it is full and when there is room again. Where the limit is lifted by
+//! a policy it says nothing (seen on 3.10), and that channel is refused for ever; a new one asks first.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::pin::Pin;
@@ -17,7 +21,7 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 use super::convert;
 use super::flight::{Flight, Landed};
 use super::link::{Link, Session};
-use crate::Message;
+use crate::{Fate, Message};
 
 /// How many messages of a lane are on their way at once.
 const WINDOW: usize = 512;
@@ -35,6 +39,9 @@ pub(super) struct Route {
     pub(super) persistent: bool,
     /// It is an error when no queue takes it.
     pub(super) mandatory: bool,
+    /// It leads to a quorum queue: a channel that says no for one has not handed it the message. What another kind of queue
+    /// did with a message before the no, nobody knows.
+    pub(super) quorum: bool,
 }
 
 /// What becomes of a message whose channel broke before the broker had said yes or no.
@@ -50,8 +57,30 @@ pub(super) enum InDoubt {
 #[derive(Debug)]
 pub(super) struct Unpublished {
     pub(super) why: String,
-    /// Nothing of it was handed to a connection.
-    pub(super) untouched: bool,
+    /// What is certain of each message; empty where nothing is.
+    pub(super) fates: Vec<Fate>,
+    /// The broker said no.
+    pub(super) refused: bool,
+}
+
+impl Unpublished {
+    /// Nothing of so many messages was handed to a connection.
+    fn untouched(why: String, messages: usize) -> Self {
+        Self {
+            why,
+            fates: vec![Fate::NotTaken; messages],
+            refused: false,
+        }
+    }
+
+    /// Nobody knows.
+    fn in_doubt(why: String) -> Self {
+        Self {
+            why,
+            fates: Vec::new(),
+            refused: false,
+        }
+    }
 }
 
 /// The way to one lane.
@@ -79,10 +108,10 @@ impl Publisher {
         messages: Vec<Message>,
         in_doubt: InDoubt,
     ) -> Result<(), Unpublished> {
-        let unpublished = |untouched| move |why| Unpublished { why, untouched };
         if messages.is_empty() {
             return Ok(());
         }
+        let count = messages.len();
         let items: Result<Vec<_>, String> = messages
             .into_iter()
             .map(|message| Ok((convert::properties(&message, self.persistent)?, message)))
@@ -90,23 +119,27 @@ impl Publisher {
         let deadline = Instant::now() + self.limit;
         let (reply, answer) = oneshot::channel();
         let job = Job {
-            items: items.map_err(unpublished(true))?,
+            items: items.map_err(|why| Unpublished::untouched(why, count))?,
             in_doubt,
             deadline,
             limit: self.limit,
             reply,
         };
-        let gone = |untouched| unpublished(untouched)("the queue is closed".to_owned());
-        self.jobs.send(job).map_err(|_| gone(true))?;
+        let gone = || "the queue is closed".to_owned();
+        let sent = self.jobs.send(job);
+        sent.map_err(|_| Unpublished::untouched(gone(), count))?;
         match timeout_at(deadline + GRACE, answer).await {
-            Ok(answer) => answer.unwrap_or_else(|_| Err(gone(false))),
+            Ok(answer) => answer.unwrap_or_else(|_| Err(Unpublished::in_doubt(gone()))),
             Err(_) => {
                 let why = silence(self.limit, "too much waits before it");
-                Err(unpublished(false)(why))
+                Err(Unpublished::in_doubt(why))
             }
         }
     }
 }
+
+const REFUSED: &str =
+    "refused by the broker, its queue is full or cannot write: publish all again later";
 
 fn silence(limit: Duration, why: &str) -> String {
     format!("not confirmed within {limit:?}, {why}: publish all again")
@@ -121,21 +154,34 @@ struct Job {
     reply: oneshot::Sender<Result<(), Unpublished>>,
 }
 
-/// What of a job is not confirmed yet.
+/// A job that is not answered yet.
 struct Open {
+    /// Messages without an answer of the broker.
     left: usize,
     in_doubt: InDoubt,
     deadline: Instant,
     limit: Duration,
-    /// Nothing of it was handed to a connection.
-    untouched: bool,
+    /// What is certain of each message so far: nothing of what is not handed to a connection was taken.
+    fates: Vec<Fate>,
+    /// The broker said no to one of them.
+    refused: bool,
     reply: oneshot::Sender<Result<(), Unpublished>>,
+}
+
+impl Open {
+    fn knows(&mut self, place: usize, fate: Fate) {
+        if let Some(known) = self.fates.get_mut(place) {
+            *known = fate;
+        }
+    }
 }
 
 /// A message to be sent. Its number is its place in the order of publication.
 pub(super) struct Item {
     pub(super) number: u64,
     pub(super) job: u64,
+    /// Its place in the job.
+    pub(super) place: usize,
     pub(super) properties: BasicProperties,
     pub(super) message: Message,
 }
@@ -153,6 +199,8 @@ struct Task {
     route: Route,
     outlet: Option<Outlet>,
     opening: Option<Opening>,
+    /// The broker said no on this channel: nothing more is sent on it.
+    refused: bool,
     waiting: VecDeque<Item>,
     flight: Flight,
     open: BTreeMap<u64, Open>,
@@ -167,6 +215,7 @@ impl Task {
             route,
             outlet: None,
             opening: None,
+            refused: false,
             waiting: VecDeque::new(),
             flight: Flight::default(),
             open: BTreeMap::new(),
@@ -224,14 +273,16 @@ impl Task {
             in_doubt: job.in_doubt,
             deadline: job.deadline,
             limit: job.limit,
-            untouched: true,
+            fates: vec![Fate::NotTaken; job.items.len()],
+            refused: false,
             reply: job.reply,
         };
         self.open.insert(number, open);
-        for (properties, message) in job.items {
+        for (place, (properties, message)) in job.items.into_iter().enumerate() {
             self.waiting.push_back(Item {
                 number: self.next_number,
                 job: number,
+                place,
                 properties,
                 message,
             });
@@ -247,6 +298,14 @@ impl Task {
             .is_some_and(|outlet| self.link.is_over(&outlet.session))
         {
             self.start_over(Vec::new());
+        }
+        if self.refused {
+            // What is on its way is answered first, most of it likewise.
+            if !self.flight.is_empty() {
+                return;
+            }
+            self.outlet = None;
+            self.refused = false;
         }
         if self.outlet.is_none() && self.opening.is_none() && !self.waiting.is_empty() {
             self.opening = Some(Box::pin(open(Arc::clone(&self.link))));
@@ -264,7 +323,7 @@ impl Task {
             };
             let open = self.open.get_mut(&item.job);
             if let Some(open) = open.filter(|open| !open.reply.is_closed()) {
-                open.untouched = false;
+                open.knows(item.place, Fate::InDoubt);
                 let confirmed = publish(channel.clone(), self.route.clone(), &item);
                 self.flight.add(item, Box::pin(confirmed));
             } else {
@@ -288,11 +347,11 @@ impl Task {
         let mut again = Vec::new();
         for Landed { item, outcome } in landed {
             match outcome {
-                Ok(Confirmation::Ack(_)) => self.confirmed(item.job),
-                Ok(Confirmation::Nack(_)) => self.fail(
-                    item.job,
-                    "refused by the broker, its queue is full or cannot write: publish all again later",
-                ),
+                Ok(Confirmation::Ack(_)) => self.answered(&item, true),
+                Ok(Confirmation::Nack(_)) => {
+                    self.refused = true;
+                    self.answered(&item, false);
+                }
                 Ok(Confirmation::NotRequested) => {
                     lost = Some("the channel does not confirm".to_owned());
                     again.push(item);
@@ -309,14 +368,28 @@ impl Task {
         }
     }
 
-    fn confirmed(&mut self, job: u64) {
-        let Some(open) = self.open.get_mut(&job) else {
+    /// The broker said yes or no to a message. Its job is answered when all of its messages are: then the caller knows
+    /// which of them are there.
+    fn answered(&mut self, item: &Item, yes: bool) {
+        let Some(open) = self.open.get_mut(&item.job) else {
             return;
         };
+        match yes {
+            true => open.knows(item.place, Fate::Taken),
+            // Sent before on a channel that broke, it may be there all the same.
+            false if self.route.quorum && open.in_doubt == InDoubt::Fail => {
+                open.knows(item.place, Fate::NotTaken)
+            }
+            false => {}
+        }
+        open.refused |= !yes;
         open.left -= 1;
-        if open.left == 0
-            && let Some(open) = self.open.remove(&job)
-        {
+        if open.left > 0 {
+            return;
+        }
+        if open.refused {
+            self.fail(item.job, REFUSED);
+        } else if let Some(open) = self.open.remove(&item.job) {
             // Whoever asked may have gone.
             let _ = open.reply.send(Ok(()));
         }
@@ -326,7 +399,8 @@ impl Task {
         if let Some(open) = self.open.remove(&job) {
             let _ = open.reply.send(Err(Unpublished {
                 why: why.into(),
-                untouched: open.untouched,
+                fates: open.fates,
+                refused: open.refused,
             }));
         }
     }
@@ -394,6 +468,7 @@ impl Task {
     /// sent once.
     fn start_over(&mut self, mut again: Vec<Item>) {
         self.outlet = None;
+        self.refused = false;
         again.extend(self.flight.ground());
         for item in &again {
             let open = self.open.get(&item.job);

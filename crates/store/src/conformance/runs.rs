@@ -1,7 +1,7 @@
 //! Runs, limits, tags.
 
 use super::world::{START, new_run};
-use crate::{StatusChange, Store};
+use crate::{Run, RunPage, StatusChange, Store};
 use domain::{
     ids::RunId,
     run::{Limits, RunStatus},
@@ -31,6 +31,61 @@ pub async fn a_run_is_stored_once(store: &dyn Store) {
         .expect("summary");
     let stored = store.run(old.id).await.expect("run").expect("stored");
     assert_eq!(stored.summary.as_deref(), Some("{\"a\":1}"));
+}
+
+/// Pages join to the whole list, whatever is added in front or taken out meanwhile.
+pub async fn runs_come_in_pages(store: &dyn Store) {
+    // Two of one microsecond, and one that is older than all although it is stored last.
+    let times = [1, 2, 2, 3, 0];
+    for at in times {
+        let run = new_run("r", START + at);
+        let created = store.create_run(&run, &Limits::default()).await;
+        created.expect("create");
+    }
+    let all = store.runs().await.expect("runs");
+    let page = async |status, after: Option<&Run>, limit| {
+        let page = RunPage {
+            status,
+            after: after.map(|run| (run.created_at, run.id)),
+            limit,
+        };
+        store.runs_page(&page).await.expect("page")
+    };
+    for limit in [1, 2, 5, 6] {
+        let mut joined: Vec<Run> = Vec::new();
+        loop {
+            let next = page(None, joined.last(), limit).await;
+            let last = next.len() < limit as usize;
+            joined.extend(next);
+            if last {
+                break;
+            }
+        }
+        assert_eq!(joined, all, "{limit} at a time");
+    }
+    // A run that is not stored has its place all the same.
+    let gone = new_run("gone", START + 2);
+    let rest = page(None, Some(&gone), 9).await;
+    let after = |run: &&Run| (run.created_at, run.id) < (gone.created_at, gone.id);
+    assert!(rest.iter().eq(all.iter().filter(after)));
+    let why = "its data are being read";
+    for (run, reason) in [(&all[3], why), (&all[1], why), (&all[0], "budget")] {
+        let change = StatusChange {
+            run: run.id,
+            from: RunStatus::Running,
+            to: RunStatus::Paused,
+            reason: Some(reason.to_owned()),
+            now: START + 9,
+        };
+        assert!(store.set_status(&change).await.expect("pause"));
+    }
+    let ids = |runs: &[Run]| runs.iter().map(|run| run.id).collect::<Vec<_>>();
+    let paused = page(Some(RunStatus::Paused), None, 2).await;
+    assert_eq!(ids(&paused), [all[0].id, all[1].id]);
+    let paused = page(Some(RunStatus::Paused), paused.last(), 2).await;
+    assert_eq!(ids(&paused), [all[3].id]);
+    let because = store.paused_because(why).await.expect("paused");
+    assert_eq!(because, [all[3].id, all[1].id]);
 }
 
 /// The old status is named; an end sets the time of it, going on clears the reason.

@@ -3,8 +3,8 @@
 use crate::retention::{Part, Unused};
 use crate::{
     Applied, Beat, Claim, Examples, KeyQuery, LeaseAsk, Lost, MemberPage, NewTask, Outcome, Plans,
-    Quotas, RescuePolicy, Result, Results, Retention, RetryPolicy, Run, RunModel, Running, Runs,
-    Shared, StatusChange, StepStatus, StepWriter, Tasks, Totals,
+    Quotas, RescuePolicy, Result, Results, Retention, RetryPolicy, Run, RunModel, RunPage, Running,
+    Runs, Shared, StatusChange, StepStatus, StepWriter, Tasks, Totals,
 };
 use async_trait::async_trait;
 use domain::{
@@ -57,6 +57,12 @@ impl<A: Runs, B: Runs> Runs for Twin<A, B> {
     }
     async fn runs(&self) -> Result<Vec<Run>> {
         both!(self.runs())
+    }
+    async fn runs_page(&self, page: &RunPage) -> Result<Vec<Run>> {
+        both!(self.runs_page(page))
+    }
+    async fn paused_because(&self, reason: &str) -> Result<Vec<RunId>> {
+        both!(self.paused_because(reason))
     }
     async fn set_status(&self, change: &StatusChange) -> Result<bool> {
         both!(self.set_status(change))

@@ -1,7 +1,7 @@
 //! `promptimal runs`, `show` and `export` of a coordinator's runs.
 
 use crate::{
-    cli::{ExportArgs, ExportFormat},
+    cli::{ExportArgs, ExportFormat, RunsArgs},
     client::Client,
     commands::{export::Sink, runs, show},
     out,
@@ -13,10 +13,25 @@ use coordinator::{
     summary::Shown,
 };
 
-/// Lists runs, newest first.
-pub async fn runs(client: &Client, json: bool) -> anyhow::Result<()> {
-    let list: RunList = client.get(&["runs"]).await?;
-    runs::print(&list.runs, json)
+/// Runs asked for at a time.
+const PAGE: usize = 500;
+
+/// Lists runs, newest first, page after page.
+pub async fn runs(client: &Client, args: &RunsArgs) -> anyhow::Result<()> {
+    let most = args.limit.map_or(usize::MAX, |limit| limit.get() as usize);
+    let mut rows = Vec::new();
+    let mut after: Option<String> = None;
+    loop {
+        let limit = PAGE.min(most - rows.len()).to_string();
+        let mut query = vec![("limit", limit.as_str())];
+        query.extend(after.as_deref().map(|after| ("after", after)));
+        let page: RunList = client.get_where(&["runs"], &query).await?;
+        rows.extend(page.runs);
+        after = page.next;
+        if after.is_none() || rows.len() >= most {
+            return runs::print(&rows, args.json);
+        }
+    }
 }
 
 /// Shows a run.
