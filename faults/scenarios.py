@@ -186,11 +186,14 @@ def database_goes_away(s: Stage) -> Outcome:
 
 # How many second attempts are under way, once all are.
 AGAIN = (
-    "SELECT CASE WHEN bool_or(state = 'planned') THEN 0 ELSE count(*) FILTER (WHERE state = 'dispatched') END"
-    " FROM tasks WHERE epoch > 1"
+    "SELECT CASE WHEN bool_or(o.sent_at IS NULL) THEN 0 ELSE count(*) END"
+    " FROM tasks t JOIN outbox o ON o.task_seq = t.seq WHERE t.epoch > 1"
 )
 LATE = "SELECT count(*) FROM ledger l JOIN tasks t ON t.seq = l.task_seq WHERE l.kind = 'settle' AND l.epoch < t.epoch"
-ALIVE = "SELECT count(*) FROM tasks WHERE state = 'dispatched' AND beat_epoch = epoch"
+ALIVE = (
+    "SELECT count(*) FROM tasks t JOIN outbox o ON o.task_seq = t.seq"
+    " WHERE o.sent_at IS NOT NULL AND t.beat_epoch = t.epoch"
+)
 
 
 def zombie(s: Stage) -> Outcome:

@@ -26,13 +26,17 @@ def systems() -> list[System]:
     """Whom to run. The slow ones get fewer tasks: their rates do not grow with them."""
     many, some, few = (4_000, 500, 200) if ARGS.quick else (20_000, 3_000, 1_000)
     own = str(ARGS.programs / "bench-queue")
-    block_of = lambda block: [
-        {"block": block, "window": window, "concurrency": concurrency}
-        for window, concurrency in [(512, 128), (1_024, 256), (2_048, 512)]
-    ]
+    alone = lambda tried: [*tried, *(setting | {"threads": 1} for setting in tried[-2:])]
+    block_of = lambda block: alone(
+        [
+            {"block": block, "window": window, "concurrency": concurrency}
+            for window, concurrency in [(512, 128), (1_024, 256), (2_048, 512)]
+        ]
+    )
+    batches = alone([{"window": 2_048, "batch": b} for b in (256, 512, 1_024)])
     found = [
-        Bare("ceiling", many, [{"window": 2_048, "batch": b, "plain": True} for b in (256, 512, 1_024)], program=own),
-        Bare("ceiling, tuned", many, [{"window": 2_048, "batch": b} for b in (256, 512, 1_024)], program=own),
+        Bare("ceiling", many, [setting | {"plain": True} for setting in batches], program=own),
+        Bare("ceiling, tuned", many, batches, program=own),
         Ours("promptimal", many, block_of(1), program=own),
         Ours("promptimal, blocks of 8", many, block_of(8), program=own),
     ]
@@ -149,7 +153,7 @@ def million(found: Services, results: dict) -> None:
     """As many tasks as a large run has."""
     own = str(ARGS.programs / "bench-queue")
     ours = Ours("promptimal", 0, [], program=own)
-    setting = {"block": 1, "window": 1_024, "concurrency": 256}
+    setting = {"block": 1, "window": 2_048, "concurrency": 512}
     results["million"] = [once(found, ours, setting, 20_000 if ARGS.quick else 1_000_000)]
     save(results)
 

@@ -104,6 +104,11 @@ class System:
         raise NotImplementedError
 
 
+def threads(setting: dict) -> dict:
+    """As users limit the threads of our programs: one for each processor unless told."""
+    return {"TOKIO_WORKER_THREADS": str(setting["threads"])} if "threads" in setting else {}
+
+
 @dataclass
 class Ours(System):
     """Coordinator and worker, a process each."""
@@ -122,9 +127,9 @@ class Ours(System):
         common = {"prefix": scene.name, "url": self.url}
         asked = common | {"n": n, "block": setting["block"], "window": setting["window"], "folder": str(folder)}
         work = common | {"concurrency": setting["concurrency"]}
-        command = lambda name, given: [self.program, name, json.dumps(given)]
-        workers = [scene.spawn(command("work", work)) for _ in range(setting.get("workers", 1))]
-        coordinator = ready(scene.spawn(command("coordinate", asked)))
+        start = lambda name, given: scene.spawn([self.program, name, json.dumps(given)], env=threads(setting))
+        workers = [start("work", work) for _ in range(setting.get("workers", 1))]
+        coordinator = ready(start("coordinate", asked))
         for worker in workers:
             ready(worker)
         settle(scene)
@@ -152,10 +157,11 @@ class Bare(System):
     program: str = ""
 
     def run(self, scene: Scene, n: int, setting: dict) -> dict:
-        asked = json.dumps({"n": n, "prefix": scene.name} | setting)
+        given = {key: value for key, value in setting.items() if key != "threads"}
+        asked = json.dumps({"n": n, "prefix": scene.name} | given)
         subprocess.run([self.program, "prepare", "{}"], check=True, env=scene.environment())
-        echo = ready(scene.spawn([self.program, "echo", asked]))
-        bare = ready(scene.spawn([self.program, "bare", asked]))
+        echo = ready(scene.spawn([self.program, "echo", asked], env=threads(setting)))
+        bare = ready(scene.spawn([self.program, "bare", asked], env=threads(setting)))
         settle(scene)
         busy = Busy()
         go(bare)
