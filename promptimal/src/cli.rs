@@ -1,5 +1,9 @@
 //! The arguments, and the help that teaches them.
 
+mod tune;
+
+pub use tune::{MergeArgs, TuneArgs};
+
 use crate::{bus::BusArgs, client::Remote, site::Site};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use model::deberta::train::{Plan, Shape};
@@ -60,6 +64,13 @@ pub enum Command {
     Score(ScoreArgs),
     /// Train a small reward model.
     Reward(RewardArgs),
+    /// Train a small model to rewrite prompts, on pairs. `docs/training.md` says how.
+    ///
+    /// It writes a LoRA adapter in PEFT's layout. Ctrl-C stops it after a step, and the same command goes on from there,
+    /// also after a crash: exit code 3 says that it stopped before its end.
+    Train(Box<TuneArgs>),
+    /// Merge an adapter into its base: a folder that needs no PEFT.
+    Merge(MergeArgs),
     /// Print a commented spec with every key.
     Spec,
     /// Check this machine: python, model, disk, keys; says what to do.

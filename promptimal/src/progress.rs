@@ -316,20 +316,15 @@ pub fn training(quiet: bool) -> Training {
 }
 
 impl Training {
-    /// A step is done.
-    pub fn show(&mut self, at: model::deberta::train::Progress) {
+    /// So many steps of so many are done; what is `said` stays on the terminal.
+    pub fn show(&mut self, (step, steps): (usize, usize), loss: Option<f64>, said: Option<String>) {
         let quiet = self.quiet;
         let count = self
             .count
-            .get_or_insert_with(|| count("training", at.steps as u64, quiet));
-        count.tell(at.step as u64, format!("loss {:.4}", at.loss));
-        if let Some((loss, right)) = at.validation
-            && !quiet
-        {
-            let said = format!(
-                "after step {}: loss {:.4}, on validation pairs {loss:.4}, {right:.3} of them right",
-                at.step, at.loss
-            );
+            .get_or_insert_with(|| count("training", steps as u64, quiet));
+        let loss = loss.map_or(String::new(), |loss| format!("loss {loss:.4}"));
+        count.tell(step as u64, loss);
+        if let Some(said) = said.filter(|_| !quiet) {
             match &count.bar {
                 Some(bar) => bar.println(said),
                 None => out::note(said),

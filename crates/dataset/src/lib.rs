@@ -33,7 +33,7 @@ pub mod split;
 
 pub use error::{DatasetError, RowError};
 pub use near::{ClusterBuilder, Clusters, cluster, near_text};
-pub use reader::{Reader, Row, Summary, open};
+pub use reader::{Reader, Row, Summary, columns, open};
 pub use sample::Sample;
 pub use source::{AnswerIs, FieldMap, Format, OnBadRow, Source};
 pub use split::{BadRatios, Ratios, assign};

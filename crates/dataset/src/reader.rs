@@ -5,7 +5,7 @@ use crate::formats::Parser;
 use crate::records::{Broken, Records};
 use crate::sample::{Draw, Sample};
 use crate::source::{OnBadRow, Source};
-use crate::{files, input};
+use crate::{files, formats, input};
 use domain::example::{Example, Reference};
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
@@ -95,6 +95,17 @@ pub fn open(source: &Source) -> Result<Reader, DatasetError> {
     };
     reader.until = reader.share();
     Ok(reader)
+}
+
+/// The names of a CSV file's columns; none where the file is empty.
+///
+/// # Errors
+/// When the file or its first record cannot be read.
+pub fn columns(path: &Path) -> Result<Vec<String>, RowError> {
+    let opened = input::open(path).map_err(|e| Broken::io(1, &e));
+    opened
+        .and_then(formats::columns)
+        .map_err(|broken| at(path, broken))
 }
 
 fn is_empty(path: &Path) -> bool {

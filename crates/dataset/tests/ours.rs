@@ -4,7 +4,7 @@
 mod common;
 
 use common::{Scratch, ours, reader, rows, source};
-use dataset::{AnswerIs, FieldMap, Format, OnBadRow, Source};
+use dataset::{AnswerIs, FieldMap, Format, OnBadRow, Source, columns};
 use domain::example::Reference;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
@@ -348,4 +348,19 @@ fn a_limit_is_shared_by_the_files_of_a_folder() {
         .len(),
         6
     );
+}
+
+#[test]
+fn a_csv_file_says_its_columns() {
+    let files: [(&str, &[u8]); 3] = [
+        ("a.csv", b"\xef\xbb\xbfweak ,\"the, better\"\n1,2\n"),
+        ("b.csv", b""),
+        ("c.csv", b"\"open\n"),
+    ];
+    let scratch = Scratch::new(&files);
+    let of = |name: &str| columns(&scratch.path(name)).map_err(|e| e.to_string());
+    assert_eq!(of("a.csv").unwrap(), ["weak", "the, better"]);
+    assert_eq!(of("b.csv").unwrap(), Vec::<String>::new());
+    assert!(of("c.csv").unwrap_err().contains("c.csv:1"));
+    assert!(of("absent.csv").unwrap_err().contains("absent.csv"));
 }

@@ -17,23 +17,23 @@ const TOKENS: usize = 16;
 
 /// The shape of grouped-query attention.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Heads {
+pub struct Heads {
     /// Query heads.
-    pub(crate) query: usize,
+    pub query: usize,
     /// Key and value heads; divides `query`.
-    pub(crate) kv: usize,
+    pub kv: usize,
     /// Numbers per head.
-    pub(crate) dim: usize,
+    pub dim: usize,
 }
 
 impl Heads {
     /// Width of the queries of one token.
-    pub(crate) fn query_width(&self) -> usize {
+    pub fn query_width(&self) -> usize {
         self.query * self.dim
     }
 
     /// Width of the keys (or values) of one token.
-    pub(crate) fn kv_width(&self) -> usize {
+    pub fn kv_width(&self) -> usize {
         self.kv * self.dim
     }
 }

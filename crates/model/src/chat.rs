@@ -58,24 +58,29 @@ impl Template {
         Ok(Self { environment })
     }
 
-    /// The tokens of a conversation, ready for the model's reply.
+    /// The tokens of a conversation, with the words that begin a `reply` or without.
     ///
     /// # Errors
     /// When the template refuses the conversation or uses too many steps.
-    pub(crate) fn encode(&self, turns: &[Turn], tokeniser: &Tokeniser) -> Result<Vec<u32>> {
+    pub(crate) fn encode(
+        &self,
+        turns: &[Turn],
+        tokeniser: &Tokeniser,
+        reply: bool,
+    ) -> Result<Vec<u32>> {
         let guard = unused_char(turns);
         let guarded: Vec<_> = turns
             .iter()
             .map(|turn| protect(turn, guard, tokeniser))
             .collect();
-        let text = self.render(&guarded, tokeniser)?;
+        let text = self.render(&guarded, tokeniser, reply)?;
         tokeniser.encode_with_specials(&text, Some(guard))
     }
 
-    fn render(&self, turns: &[Turn], tokeniser: &Tokeniser) -> Result<String> {
+    fn render(&self, turns: &[Turn], tokeniser: &Tokeniser, reply: bool) -> Result<String> {
         let values = context! {
             messages => turns,
-            add_generation_prompt => true,
+            add_generation_prompt => reply,
             bos_token => tokeniser.special_text(tokeniser.bos).unwrap_or(""),
             eos_token => tokeniser.end_text().unwrap_or(""),
         };

@@ -18,21 +18,21 @@ pub(crate) enum Pairing {
 
 /// Everything about the architecture that is not a weight.
 #[derive(Clone, Debug)]
-pub(crate) struct Config {
+pub struct Config {
     /// Layers.
-    pub(crate) layers: usize,
+    pub layers: usize,
     /// Width of the hidden state.
-    pub(crate) width: usize,
+    pub width: usize,
     /// Attention heads.
-    pub(crate) heads: Heads,
+    pub heads: Heads,
     /// Width of the feed-forward part.
-    pub(crate) inner: usize,
+    pub inner: usize,
     /// Added to the mean square in norms.
-    pub(crate) eps: f32,
+    pub eps: f32,
     /// The longest text, in tokens.
-    pub(crate) context: usize,
+    pub context: usize,
     /// Angle per position of each rotated pair, `[head dim / 2]`.
-    pub(crate) frequencies: Vec<f32>,
+    pub frequencies: Vec<f32>,
     /// Which dimensions rotate together.
     pub(crate) pairing: Pairing,
 }

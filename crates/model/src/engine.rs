@@ -1,20 +1,17 @@
 //! A loaded model: files to network, tokeniser and chat template.
 
 use crate::{
+    base::Base,
     chat::{Template, Turn},
-    config::Config,
     digest::sha256_files,
     error::{Error, Result},
     gguf::Gguf,
     linear::Precision,
     llama::{Llama, Segment},
-    safetensors::{Directory, read_json, weight_files},
     tokeniser::Tokeniser,
-    weights::Weights,
 };
-use serde_json::Value;
 use std::{
-    path::{Path, PathBuf},
+    path::Path,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -77,11 +74,7 @@ impl Engine {
     /// [`Error::Load`] says what was found and what is needed.
     pub fn load(path: &Path, options: Options) -> Result<Self> {
         let started = std::time::Instant::now();
-        let engine = if path.is_dir() {
-            Self::load_directory(path, options)?
-        } else {
-            Self::load_gguf(path, options)?
-        };
+        let engine = Self::assemble(Base::open(path)?, options)?;
         tracing::info!(
             model = engine.description.name,
             precision = %engine.description.precision,
@@ -91,49 +84,27 @@ impl Engine {
         Ok(engine)
     }
 
-    fn load_gguf(path: &Path, options: Options) -> Result<Self> {
-        let mut gguf = Gguf::open(path)?;
-        let factors = gguf.tensor("rope_freqs.weight")?;
-        let factors = factors.map(|f| f.dequantize(&candle_core::Device::Cpu)?.to_vec1());
-        let config = Config::from_gguf(&gguf.header, factors.transpose()?)?;
-        let tokeniser = Tokeniser::from_gguf(&gguf.header)?;
-        let template = gguf.header.text("tokenizer.chat_template").ok();
-        let name = gguf
-            .header
-            .text("general.name")
-            .unwrap_or_else(|_| file_name(path));
-        let elements = gguf.elements();
-        let files = [path.to_owned()];
-        let weights = Weights::Gguf(Box::new(gguf));
-        let parts = Parts {
-            config,
-            weights,
-            tokeniser,
-            template,
-            name,
-            elements,
+    fn assemble(mut base: Base, options: Options) -> Result<Self> {
+        let precision = options.precision.resolve(base.elements);
+        let context = base.config.context;
+        let sha256 = sha256_files(&base.files)?;
+        let network = Llama::load(base.config, &mut base.weights, precision)?;
+        let description = Description {
+            name: base.name,
+            sha256,
+            precision,
+            engine: ENGINE,
+            context,
         };
-        parts.assemble(&files, options)
-    }
-
-    fn load_directory(dir: &Path, options: Options) -> Result<Self> {
-        let file = dir.join("config.json");
-        let config_json = read_json(&file)?;
-        let config = Config::from_hf(&config_json, &file.display().to_string())?;
-        let (tokeniser, template) = read_tokeniser(dir, &config_json)?;
-        let files = weight_files(dir)?;
-        let weights = Directory::open(dir)?;
-        let elements = weights.elements();
-        let (weights, name) = (Weights::Safetensors(weights), file_name(dir));
-        Parts {
-            config,
-            weights,
+        let (tokeniser, template) = (base.tokeniser, base.template);
+        Ok(Self {
+            network,
             tokeniser,
+            options,
             template,
-            name,
-            elements,
-        }
-        .assemble(&files, options)
+            description,
+            stop: Arc::default(),
+        })
     }
 
     /// The tokeniser of a GGUF file alone, perhaps with another way (`pre`) of cutting text into words
@@ -183,7 +154,7 @@ impl Engine {
                 "{name} has no chat template: it is not a chat model"
             ))
         })?;
-        template.encode(turns, &self.tokeniser)
+        template.encode(turns, &self.tokeniser, true)
     }
 
     /// The tokens of bare text, with the model's start token where it expects one.
@@ -235,83 +206,4 @@ impl Engine {
         }
         Ok(())
     }
-}
-
-/// Everything read from a model's files.
-struct Parts {
-    config: Config,
-    weights: Weights,
-    tokeniser: Tokeniser,
-    template: Option<String>,
-    name: String,
-    elements: usize,
-}
-
-impl Parts {
-    fn assemble(mut self, files: &[PathBuf], options: Options) -> Result<Engine> {
-        let precision = options.precision.resolve(self.elements);
-        let context = self.config.context;
-        let sha256 = sha256_files(files)?;
-        let network = Llama::load(self.config, &mut self.weights, precision)?;
-        let description = Description {
-            name: self.name,
-            sha256,
-            precision,
-            engine: ENGINE,
-            context,
-        };
-        let template = self.template.map(Template::new).transpose()?;
-        let (tokeniser, stop) = (self.tokeniser, Arc::default());
-        Ok(Engine {
-            network,
-            tokeniser,
-            options,
-            template,
-            description,
-            stop,
-        })
-    }
-}
-
-fn file_name(path: &Path) -> String {
-    path.file_stem().map_or_else(
-        || "model".into(),
-        |name| name.to_string_lossy().into_owned(),
-    )
-}
-
-/// Reads `tokenizer.json` and its neighbours: special texts, end tokens, the chat template.
-fn read_tokeniser(dir: &Path, config: &Value) -> Result<(Tokeniser, Option<String>)> {
-    let optional = |name: &str| {
-        let path = dir.join(name);
-        if path.is_file() {
-            read_json(&path)
-        } else {
-            Ok(Value::Null)
-        }
-    };
-    let file = dir.join("tokenizer.json");
-    if !file.is_file() {
-        return Err(Error::load(format!(
-            "{}: tokenizer.json is missing",
-            dir.display()
-        )));
-    }
-    let (side, generation) = (
-        optional("tokenizer_config.json")?,
-        optional("generation_config.json")?,
-    );
-    // A special token stands there as a text or as an object with `content`.
-    let special = |key: &str| side[key].as_str().or(side[key]["content"].as_str());
-    let ends: Vec<u32> = [&generation["eos_token_id"], &config["eos_token_id"]]
-        .into_iter()
-        .flat_map(|v| v.as_array().cloned().unwrap_or_else(|| vec![v.clone()]))
-        .filter_map(|v| v.as_u64().and_then(|id| u32::try_from(id).ok()))
-        .collect();
-    let tokeniser = Tokeniser::from_json(&file, special("bos_token"), special("eos_token"), &ends)?;
-    let template = match std::fs::read_to_string(dir.join("chat_template.jinja")) {
-        Ok(template) => Some(template),
-        Err(_) => side["chat_template"].as_str().map(str::to_owned),
-    };
-    Ok((tokeniser, template))
 }

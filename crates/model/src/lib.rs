@@ -13,6 +13,7 @@
 //! matrix products of another height are added up in another order.
 
 mod attention;
+pub mod base;
 mod block;
 mod cache;
 pub mod catalogue;

@@ -2,9 +2,9 @@
 
 use crate::error::{Error, Result};
 use candle_core::{DType, Device, Tensor};
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     path::{Path, PathBuf},
 };
 
@@ -51,7 +51,10 @@ impl Directory {
 }
 
 /// The weight files of a model directory, in a fixed order.
-pub(crate) fn weight_files(dir: &Path) -> Result<Vec<PathBuf>> {
+///
+/// # Errors
+/// When there are none, or an index that is there can not be read.
+pub fn weight_files(dir: &Path) -> Result<Vec<PathBuf>> {
     shards(dir, "model.safetensors")?.ok_or_else(|| {
         Error::load(format!(
             "{}: neither model.safetensors nor model.safetensors.index.json is there",
@@ -95,9 +98,72 @@ pub(crate) fn read_json(path: &Path) -> Result<Value> {
     serde_json::from_str(&text).map_err(|e| fail(&format!("not JSON: {e}")))
 }
 
+/// Tensors as the bytes of a safetensors file: the length of the header, the header with some notes, the numbers. candle's
+/// writer leaves out the note that transformers looks for.
+///
+/// # Errors
+/// When a tensor can not be read, or is of a type that such files do not have.
+pub fn encode(
+    tensors: &BTreeMap<String, Tensor>,
+    notes: &BTreeMap<String, String>,
+) -> candle_core::Result<Vec<u8>> {
+    let mut all_notes = Map::from_iter([("format".to_owned(), json!("pt"))]);
+    all_notes.extend(notes.iter().map(|(k, v)| (k.clone(), json!(v))));
+    let mut header = Map::from_iter([("__metadata__".to_owned(), Value::Object(all_notes))]);
+    let mut numbers: Vec<u8> = Vec::new();
+    for (name, tensor) in tensors {
+        let start = numbers.len();
+        tensor.write_bytes(&mut numbers)?;
+        let place = json!({
+            "dtype": kind(tensor.dtype())?, "shape": tensor.dims(), "data_offsets": [start, numbers.len()],
+        });
+        header.insert(name.clone(), place);
+    }
+    let mut header = Value::Object(header).to_string();
+    // The numbers begin at a multiple of eight.
+    header.push_str(&" ".repeat(header.len().next_multiple_of(8) - header.len()));
+    let length = (header.len() as u64).to_le_bytes();
+    Ok([&length, header.as_bytes(), &numbers].concat())
+}
+
+/// The word for a type of numbers.
+fn kind(dtype: DType) -> candle_core::Result<&'static str> {
+    Ok(match dtype {
+        DType::F64 => "F64",
+        DType::F32 => "F32",
+        DType::F16 => "F16",
+        DType::BF16 => "BF16",
+        DType::I64 => "I64",
+        DType::U32 => "U32",
+        DType::U8 => "U8",
+        other => candle_core::bail!("no safetensors file is written of {other:?}"),
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("model.safetensors");
+        let plain = Tensor::new(&[[1.5f32, -2.25], [0.0, 3.0]], &Device::Cpu).unwrap();
+        let half = plain.to_dtype(DType::BF16).unwrap();
+        let tensors =
+            BTreeMap::from([("a".to_owned(), plain.t().unwrap()), ("b".to_owned(), half)]);
+        let notes = BTreeMap::from([("why".to_owned(), "a test".to_owned())]);
+        std::fs::write(&file, encode(&tensors, &notes).unwrap()).unwrap();
+        let read = candle_core::safetensors::load(&file, &Device::Cpu).unwrap();
+        assert_eq!(read["b"].dtype(), DType::BF16);
+        for (name, rows) in [
+            ("a", [[1.5, 0.0], [-2.25, 3.0]]),
+            ("b", [[1.5, -2.25], [0.0, 3.0]]),
+        ] {
+            let got = read[name].to_dtype(DType::F32).unwrap();
+            assert_eq!(got.to_vec2::<f32>().unwrap(), rows);
+        }
+    }
 
     #[test]
     fn shards_come_from_the_index_and_stay_in_the_directory() {

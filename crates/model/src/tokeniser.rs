@@ -237,6 +237,17 @@ impl Tokeniser {
         self.ends.contains(&token)
     }
 
+    /// The token that starts a text, if the model has one.
+    pub fn start(&self) -> Option<u32> {
+        self.bos
+    }
+
+    /// A token that ends a reply: what chat templates call `eos_token`.
+    pub fn end(&self) -> Option<u32> {
+        let special = |id: &&u32| self.special_text(Some(**id)).is_some();
+        self.ends.iter().find(special).copied()
+    }
+
     /// The text of a special token.
     pub(crate) fn special_text(&self, id: Option<u32>) -> Option<&str> {
         let found = self.specials.iter().find(|(_, s)| Some(*s) == id);
@@ -245,7 +256,7 @@ impl Tokeniser {
 
     /// A token that ends a reply, as text: what chat templates call `eos_token`.
     pub(crate) fn end_text(&self) -> Option<&str> {
-        self.ends.iter().find_map(|id| self.special_text(Some(*id)))
+        self.special_text(self.end())
     }
 }
 

@@ -8,25 +8,38 @@ use crate::{
 use candle_core::{Device, Tensor, quantized::QTensor};
 
 /// A part of the model.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Part {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// A row for each token.
     Embedding,
+    /// The norm before the head.
     Norm,
+    /// Hidden states to logits.
     Head,
+    /// A part of the layer of this number.
     Layer(usize, LayerPart),
 }
 
 /// A part of one layer.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum LayerPart {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LayerPart {
+    /// The norm before attention.
     AttentionNorm,
+    /// Queries.
     Query,
+    /// Keys.
     Key,
+    /// Values.
     Value,
+    /// From heads back to the hidden state.
     AttentionOut,
+    /// The norm before the feed-forward part.
     FeedForwardNorm,
+    /// What opens and closes the inner state.
     Gate,
+    /// To the inner state.
     Up,
+    /// From the inner state back.
     Down,
 }
 
@@ -57,7 +70,8 @@ impl Part {
         }
     }
 
-    fn hf(self) -> String {
+    /// Hugging Face's name of the part's tensor.
+    pub fn hf(self) -> String {
         match self {
             Self::Embedding => "model.embed_tokens.weight".into(),
             Self::Norm => "model.norm.weight".into(),

@@ -5,6 +5,7 @@ mod compare;
 mod doctor;
 mod export;
 mod fetch;
+mod merge;
 mod prune;
 mod remote;
 mod reward;
@@ -13,6 +14,7 @@ mod runs;
 mod score;
 mod show;
 mod sql;
+mod train;
 
 use crate::{
     cli::{Cli, Command},
@@ -61,6 +63,8 @@ pub async fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Models(args) => fetch::models(args.command).await?,
         Command::Score(args) => score::score(&args).await?,
         Command::Reward(args) => reward::reward(args.command).await?,
+        Command::Train(args) => return train::train(*args).await,
+        Command::Merge(args) => merge::merge(args).await?,
         Command::Spec => out::line(spec::FULL_EXAMPLE.trim_end()),
         Command::Doctor(args) => return doctor::doctor(&site.data_dir, &args),
         Command::Completions { shell } => {

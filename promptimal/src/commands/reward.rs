@@ -97,7 +97,13 @@ async fn train_model(args: TrainArgs) -> anyhow::Result<()> {
     let trained = tokio::task::spawn_blocking(move || {
         let mut bar = progress::training(how.quiet);
         train::train((&learn, &choose), &plan, &dir, &mut |p| {
-            bar.show(p);
+            let said = p.validation.map(|(loss, right)| {
+                format!(
+                    "after step {}: loss {:.4}, on validation pairs {loss:.4}, {right:.3} of them right",
+                    p.step, p.loss
+                )
+            });
+            bar.show((p.step, p.steps), Some(p.loss), said);
             !stopped.load(Ordering::Relaxed)
         })
     });

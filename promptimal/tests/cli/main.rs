@@ -14,3 +14,4 @@ mod reward;
 mod run;
 mod specs;
 mod stop;
+mod train;

@@ -13,15 +13,10 @@ pub(crate) struct Header(Vec<String>);
 impl Header {
     /// Reads the first record, which must name every mapped column.
     pub(crate) fn read(records: &mut CsvRecords, map: &FieldMap) -> Result<Self, Broken> {
-        let (line, fields) = match records.next().transpose()? {
-            Some(record) => match record.body {
-                Body::Fields(fields) => (record.line, fields),
-                Body::Bytes(_) => (record.line, Vec::new()),
-            },
-            None => return Ok(Self(Vec::new())),
-        };
-        let names = texts(fields).map_err(|problem| Broken::fatal(line, problem))?;
-        let names: Vec<String> = names.iter().map(|name| name.trim().to_owned()).collect();
+        let (line, names) = Self::names(records)?;
+        if names.is_empty() {
+            return Ok(Self(names));
+        }
         match map.names().find(|name| !names.iter().any(|n| n == name)) {
             None => Ok(Self(names)),
             Some(absent) => {
@@ -29,6 +24,22 @@ impl Header {
                 Err(Broken::fatal(line, Problem::field(absent, wanted)))
             }
         }
+    }
+
+    /// The names in the first record, and its line.
+    pub(crate) fn names(records: &mut CsvRecords) -> Result<(u64, Vec<String>), Broken> {
+        let (line, fields) = match records.next().transpose()? {
+            Some(record) => match record.body {
+                Body::Fields(fields) => (record.line, fields),
+                Body::Bytes(_) => (record.line, Vec::new()),
+            },
+            None => return Ok((1, Vec::new())),
+        };
+        let names = texts(fields).map_err(|problem| Broken::fatal(line, problem))?;
+        Ok((
+            line,
+            names.iter().map(|name| name.trim().to_owned()).collect(),
+        ))
     }
 
     /// A row as an object.

@@ -19,6 +19,11 @@ use fields::Object;
 use mapped::Header;
 use std::path::Path;
 
+/// The names of a CSV file's columns.
+pub(crate) fn columns(input: Input) -> Result<Vec<String>, Broken> {
+    Header::names(&mut CsvRecords::new(input)).map(|(_, names)| names)
+}
+
 /// Understands the records of one file.
 pub(crate) struct Parser {
     rule: Rule,

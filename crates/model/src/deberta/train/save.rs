@@ -3,7 +3,7 @@
 use super::{super::config::Config, vocabulary::SPECIAL};
 use crate::error::{Error, Result};
 use candle_core::Tensor;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use std::{collections::BTreeMap, path::Path};
 
 /// Makes the folder.
@@ -40,29 +40,9 @@ pub(super) fn weights(
         dir.join("model.safetensors.part"),
     );
     let fail = |e: &dyn std::fmt::Display| Error::load(format!("{}: {e}", file.display()));
-    let bytes = safetensors(weights)?;
+    let bytes = crate::safetensors::encode(weights, &BTreeMap::new())?;
     std::fs::write(&unfinished, bytes).map_err(|e| fail(&e))?;
     std::fs::rename(&unfinished, &file).map_err(|e| fail(&e))
-}
-
-/// A safetensors file: the length of the header, the header, the numbers. candle's writer leaves out the note that
-/// transformers looks for.
-fn safetensors(weights: &BTreeMap<String, Tensor>) -> Result<Vec<u8>> {
-    let mut header = Map::from_iter([("__metadata__".to_owned(), json!({"format": "pt"}))]);
-    let mut numbers: Vec<u8> = Vec::new();
-    for (name, tensor) in weights {
-        let start = numbers.len();
-        let values = tensor.flatten_all()?.to_vec1::<f32>()?;
-        numbers.extend(values.into_iter().flat_map(f32::to_le_bytes));
-        let place =
-            json!({"dtype": "F32", "shape": tensor.dims(), "data_offsets": [start, numbers.len()]});
-        header.insert(name.clone(), place);
-    }
-    let mut header = Value::Object(header).to_string();
-    // The numbers begin at a multiple of eight.
-    header.push_str(&" ".repeat(header.len().next_multiple_of(8) - header.len()));
-    let length = (header.len() as u64).to_le_bytes();
-    Ok([&length, header.as_bytes(), &numbers].concat())
 }
 
 /// The configuration in the words of transformers.

@@ -1,0 +1,185 @@
+//! The matrices that learn.
+
+use crate::{
+    error::Result,
+    lora::Lora,
+    ops::{Dropout, drop_some},
+    target::Target,
+};
+use candle_core::{Device, Tensor, Var};
+use domain::hash::Hash;
+use model::base::{Config, Part};
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use std::collections::BTreeMap;
+
+/// The two matrices of one adapted matrix.
+#[derive(Clone, Debug)]
+pub(crate) struct Pair {
+    /// `[rank, columns]`
+    pub(crate) a: Var,
+    /// `[rows, rank]`
+    pub(crate) b: Var,
+}
+
+/// A layer's number and one of its matrices.
+pub(crate) type Place = (usize, Target);
+
+/// All pairs of a base: what is trained.
+#[derive(Clone, Debug)]
+pub struct Adapter {
+    lora: Lora,
+    pairs: BTreeMap<Place, Pair>,
+}
+
+impl Adapter {
+    /// A new adapter, which changes nothing yet: A is drawn from the seed as PEFT draws it (uniform up to
+    /// 1 / sqrt(columns)), B is zero.
+    ///
+    /// # Errors
+    /// When the options can not be followed.
+    pub fn new(lora: Lora, config: &Config, seed: u64) -> Result<Self> {
+        lora.check()?;
+        let mut pairs = BTreeMap::new();
+        for layer in 0..config.layers {
+            for target in &lora.targets {
+                let (rows, columns) = target.shape(config);
+                let a = uniform(lora.rank, columns, draws(seed, layer, *target))?;
+                let b = Tensor::zeros((rows, lora.rank), a.dtype(), &Device::Cpu)?;
+                pairs.insert((layer, *target), Pair::new(&a, &b)?);
+            }
+        }
+        Ok(Self { lora, pairs })
+    }
+
+    pub(crate) fn from_pairs(lora: Lora, pairs: BTreeMap<Place, Pair>) -> Self {
+        Self { lora, pairs }
+    }
+
+    /// Its options.
+    pub fn lora(&self) -> &Lora {
+        &self.lora
+    }
+
+    /// How many numbers learn.
+    pub fn parameters(&self) -> usize {
+        self.tensors().map(|(_, var)| var.elem_count()).sum()
+    }
+
+    /// The same numbers, which learn by themselves.
+    pub(crate) fn copy(&self) -> candle_core::Result<Self> {
+        let of = |(place, pair): (&Place, &Pair)| {
+            // A variable of a variable would be the same one.
+            let (a, b) = (pair.a.as_detached_tensor(), pair.b.as_detached_tensor());
+            Ok((*place, Pair::new(&a, &b)?))
+        };
+        Ok(Self {
+            lora: self.lora.clone(),
+            pairs: self
+                .pairs
+                .iter()
+                .map(of)
+                .collect::<candle_core::Result<_>>()?,
+        })
+    }
+
+    /// A hash of its numbers.
+    pub(crate) fn digest(&self) -> candle_core::Result<Hash> {
+        let mut parts = Vec::new();
+        for (name, var) in self.tensors() {
+            let numbers = var.flatten_all()?.to_vec1::<f32>()?;
+            parts.push(name.into_bytes());
+            parts.push(numbers.into_iter().flat_map(f32::to_le_bytes).collect());
+        }
+        Ok(Hash::of(parts))
+    }
+
+    /// Every tensor that learns, by PEFT's name.
+    pub(crate) fn tensors(&self) -> impl Iterator<Item = (String, &Var)> {
+        self.pairs.iter().flat_map(|(place, pair)| {
+            let [a, b] = names(*place);
+            [(a, &pair.a), (b, &pair.b)]
+        })
+    }
+
+    /// What the adapter adds to a product with x of `[n, columns]`, where the place has one.
+    pub(crate) fn forward(
+        &self,
+        place: Place,
+        x: &Tensor,
+        dropout: Option<Dropout>,
+    ) -> candle_core::Result<Option<Tensor>> {
+        let Some(Pair { a, b }) = self.pairs.get(&place) else {
+            return Ok(None);
+        };
+        let small = drop_some(x, dropout)?.matmul(&a.as_tensor().t()?)?;
+        // Scaled where it is small.
+        let small = (small * self.lora.scale())?;
+        small.matmul(&b.as_tensor().t()?).map(Some)
+    }
+
+    /// What the adapter adds to the matrix of a place.
+    pub(crate) fn delta(&self, place: Place) -> candle_core::Result<Option<Tensor>> {
+        let Some(Pair { a, b }) = self.pairs.get(&place) else {
+            return Ok(None);
+        };
+        let product = b.as_tensor().matmul(a.as_tensor())?;
+        Ok(Some((product * self.lora.scale())?.detach()))
+    }
+}
+
+impl Pair {
+    pub(crate) fn new(a: &Tensor, b: &Tensor) -> candle_core::Result<Self> {
+        Ok(Self {
+            a: Var::from_tensor(a)?,
+            b: Var::from_tensor(b)?,
+        })
+    }
+}
+
+/// PEFT's names of A and B.
+pub(crate) fn names((layer, target): Place) -> [String; 2] {
+    let weight = Part::Layer(layer, target.part()).hf();
+    let module = weight.strip_suffix(".weight").unwrap_or(&weight);
+    ["A", "B"].map(|side| format!("base_model.model.{module}.lora_{side}.weight"))
+}
+
+/// Draws of a matrix, whatever other matrices there are.
+fn draws(seed: u64, layer: usize, target: Target) -> ChaCha8Rng {
+    let parts = [
+        b"lora a".to_vec(),
+        seed.to_le_bytes().to_vec(),
+        format!("{layer} {target}").into_bytes(),
+    ];
+    ChaCha8Rng::seed_from_u64(Hash::of(parts).seed())
+}
+
+fn uniform(rows: usize, columns: usize, mut draws: ChaCha8Rng) -> candle_core::Result<Tensor> {
+    let most = 1.0 / (columns as f64).sqrt();
+    let one = |bits: u32| ((f64::from(bits) / f64::from(u32::MAX) * 2.0 - 1.0) * most) as f32;
+    let numbers = (0..rows * columns).map(|_| one(draws.next_u32()));
+    Tensor::from_vec(numbers.collect::<Vec<f32>>(), (rows, columns), &Device::Cpu)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_those_of_peft() {
+        assert_eq!(
+            names((3, Target::Query))[0],
+            "base_model.model.model.layers.3.self_attn.q_proj.lora_A.weight"
+        );
+        assert_eq!(
+            names((0, Target::Down))[1],
+            "base_model.model.model.layers.0.mlp.down_proj.lora_B.weight"
+        );
+        for target in Target::ALL {
+            let short = target.module().strip_suffix("_proj").unwrap();
+            assert_eq!(short.parse::<Target>().unwrap(), target);
+            assert_eq!(target.module().parse::<Target>().unwrap(), target);
+        }
+        assert!("qkv".parse::<Target>().is_err());
+    }
+}

@@ -1,0 +1,221 @@
+//! Loss and gradients of a batch.
+//!
+//! The graph is cut where that saves memory: before the head, whose gradient is computed with the loss, a few rows at a
+//! time, and, with checkpointing, between layers, of which only inputs are kept; each is computed again when its
+//! gradient is due. Across a cut the gradient is carried as a number for each number: the sum of both multiplied has it as
+//! its gradient.
+
+use crate::{
+    adapter::Adapter,
+    batch::{Batch, Text},
+    error::Result,
+    frozen::Frozen,
+    network::{Network, Pass},
+};
+use candle_core::{Tensor, Var};
+use rayon::prelude::*;
+use std::{collections::BTreeMap, ops::Range};
+
+/// Rows of logits held at a time: 128 of a vocabulary of 128 000 are 64 MB.
+const ROWS: usize = 128;
+
+/// The gradient of each tensor of an adapter, by its name.
+pub type Gradients = BTreeMap<String, Tensor>;
+
+/// What a batch is to be weighed and dropped by.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct How {
+    /// Each token's loss counts so much in the gradient.
+    pub(crate) weight: f32,
+    /// The seed of what is dropped.
+    pub(crate) dropout: Option<u64>,
+    /// Whether layers are computed twice to save memory.
+    pub(crate) checkpointing: bool,
+}
+
+/// The sum of the losses of all tokens that are to be said; adds the gradient of `how.weight` times it to `gradients`.
+pub(crate) fn gradients(
+    network: &Network,
+    adapter: &Adapter,
+    batch: &Batch,
+    how: How,
+    gradients: &mut Gradients,
+) -> Result<f64> {
+    let pass = Pass::new(network, batch, adapter, how.dropout);
+    let mut segments = segments(network.depth(), how.checkpointing);
+    let last = segments.pop().unwrap_or_default();
+    let mut inputs = vec![network.embed(batch)?];
+    for segment in &segments {
+        let x = network.run(segment.clone(), &inputs[inputs.len() - 1], &pass)?;
+        inputs.push(x.detach());
+    }
+    let mut carry = Carry { adapter, gradients };
+    let input = carry.input(inputs.pop(), segments.is_empty())?;
+    let x = network.run(last, input.tensor(), &pass)?;
+    let hidden = network.finish(&x, &batch.rows)?;
+    let (loss, gradient) = head(
+        network.head(),
+        &hidden.detach(),
+        &batch.wanted,
+        Some(how.weight),
+    )?;
+    let mut gradient = match gradient {
+        Some(gradient) => carry.back(&hidden, &gradient, &input)?,
+        None => None,
+    };
+    drop((x, hidden));
+    for (i, segment) in segments.into_iter().enumerate().rev() {
+        let input = carry.input(inputs.pop(), i == 0)?;
+        let x = network.run(segment, input.tensor(), &pass)?;
+        gradient = match gradient {
+            Some(gradient) => carry.back(&x, &gradient, &input)?,
+            None => None,
+        };
+    }
+    Ok(loss)
+}
+
+/// The mean loss of the tokens that some texts should say, and its gradient: for checks against other programs.
+///
+/// # Errors
+/// When there is nothing to be said, or the arithmetic fails.
+pub fn gradients_of(
+    network: &Network,
+    adapter: &Adapter,
+    texts: &[&Text],
+    checkpointing: bool,
+) -> Result<(f64, Gradients)> {
+    let batch = Batch::new(texts)?;
+    let tokens = batch.wanted.len();
+    let how = How {
+        weight: 1.0 / tokens as f32,
+        dropout: None,
+        checkpointing,
+    };
+    let mut found = Gradients::new();
+    let sum = gradients(network, adapter, &batch, how, &mut found)?;
+    Ok((sum / tokens as f64, found))
+}
+
+/// The sum of the losses alone.
+pub(crate) fn loss(network: &Network, adapter: &Adapter, batch: &Batch) -> Result<f64> {
+    let pass = Pass::new(network, batch, adapter, None);
+    let mut x = network.embed(batch)?;
+    for layer in 0..network.depth() {
+        // Cut layer by layer, or the graph would keep all of them.
+        x = network.run(layer..layer + 1, &x, &pass)?.detach();
+    }
+    let hidden = network.finish(&x, &batch.rows)?.detach();
+    Ok(head(network.head(), &hidden, &batch.wanted, None)?.0)
+}
+
+fn segments(depth: usize, checkpointing: bool) -> Vec<Range<usize>> {
+    match checkpointing {
+        true => (0..depth).map(|i| i..i + 1).collect(),
+        false => std::iter::once(0..depth).collect(),
+    }
+}
+
+/// What a segment reads: a variable where a segment before it wants the gradient.
+enum Input {
+    Constant(Tensor),
+    Variable(Var),
+}
+
+impl Input {
+    fn tensor(&self) -> &Tensor {
+        match self {
+            Self::Constant(tensor) => tensor,
+            Self::Variable(var) => var.as_tensor(),
+        }
+    }
+}
+
+struct Carry<'a> {
+    adapter: &'a Adapter,
+    gradients: &'a mut Gradients,
+}
+
+impl Carry<'_> {
+    fn input(&self, x: Option<Tensor>, first: bool) -> candle_core::Result<Input> {
+        let x = x.ok_or_else(|| candle_core::Error::msg("a segment without an input"))?;
+        match first {
+            true => Ok(Input::Constant(x)),
+            false => Ok(Input::Variable(Var::from_tensor(&x)?)),
+        }
+    }
+
+    /// Collects the gradients of the segment that made `y`, and gives that of its input.
+    fn back(
+        &mut self,
+        y: &Tensor,
+        gradient: &Tensor,
+        input: &Input,
+    ) -> candle_core::Result<Option<Tensor>> {
+        let found = y.mul(gradient)?.sum_all()?.backward()?;
+        for (name, var) in self.adapter.tensors() {
+            let Some(new) = found.get(var.as_tensor()) else {
+                continue;
+            };
+            let sum = match self.gradients.get(&name) {
+                Some(sum) => (sum + new)?,
+                None => new.clone(),
+            };
+            // Cut from the graph that it came from, or that would stay in memory.
+            self.gradients.insert(name, sum.detach());
+        }
+        Ok(match input {
+            Input::Constant(_) => None,
+            Input::Variable(var) => found.get(var.as_tensor()).map(Tensor::detach),
+        })
+    }
+}
+
+/// The sum of the losses of `wanted` after hidden states `[n, width]`, and, given what each counts, its gradient.
+fn head(
+    head: &Frozen,
+    hidden: &Tensor,
+    wanted: &[u32],
+    weight: Option<f32>,
+) -> Result<(f64, Option<Tensor>)> {
+    // Once for all rows: a copy, where the matrix is not kept in f32.
+    let dense = head.dense()?;
+    let (mut loss, mut gradients) = (0.0, Vec::new());
+    for (chunk, wanted) in wanted.chunks(ROWS).enumerate() {
+        let rows = hidden.narrow(0, chunk * ROWS, wanted.len())?;
+        let logits = rows.matmul(&dense.t()?)?;
+        let vocabulary = logits.dim(1)?;
+        let mut numbers = logits.flatten_all()?.to_vec1::<f32>()?;
+        let rows = numbers.par_chunks_mut(vocabulary).zip(wanted);
+        let losses: Vec<f64> = rows
+            .map(|(row, wanted)| cross_entropy(row, *wanted as usize, weight))
+            .collect();
+        loss += losses.iter().sum::<f64>();
+        if weight.is_some() {
+            let gradient = Tensor::from_vec(numbers, (wanted.len(), vocabulary), hidden.device())?;
+            gradients.push(gradient.matmul(&dense)?);
+        }
+    }
+    let gradient = match gradients.is_empty() {
+        true => None,
+        false => Some(Tensor::cat(&gradients, 0)?),
+    };
+    Ok((loss, gradient))
+}
+
+/// -ln of the probability of `wanted`; given a weight, puts the weighed gradient in the logits' place.
+fn cross_entropy(logits: &mut [f32], wanted: usize, weight: Option<f32>) -> f64 {
+    let most = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let said = logits[wanted];
+    let mut sum = 0f64;
+    for logit in logits.iter_mut() {
+        *logit = (*logit - most).exp();
+        sum += f64::from(*logit);
+    }
+    if let Some(weight) = weight {
+        let scale = weight / sum as f32;
+        logits.iter_mut().for_each(|p| *p *= scale);
+        logits[wanted] -= weight;
+    }
+    sum.ln() - f64::from(said - most)
+}

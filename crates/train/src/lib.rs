@@ -1,0 +1,49 @@
+//! Training the rewriter: a LoRA adapter for a LLaMA-architecture model, from pairs of prompts.
+//!
+//! ```text
+//! pairs ──► hygiene ──► template ──► texts ──► order ─► batches ─► gradients ─► AdamW
+//!                                                                     │            │ every few minutes
+//!                       base (frozen: f32, bf16, Q8_0, NF4) ──────────┘            ▼
+//!                                                                   checkpoint, adapter in PEFT's layout
+//! ```
+//!
+//! Every draw derives from the seed and the place in the data, so a training that was killed goes on from its last
+//! checkpoint to the same end. It runs on the processor, in f32.
+
+mod adapter;
+mod batch;
+mod checkpoint;
+mod error;
+mod folder;
+mod frozen;
+mod given;
+mod gradient;
+mod lora;
+mod memory;
+mod merge;
+mod network;
+mod nf4;
+mod ops;
+mod optimiser;
+mod order;
+pub mod pairs;
+pub mod peft;
+mod plan;
+mod target;
+mod trainer;
+
+pub use adapter::Adapter;
+pub use batch::Text;
+pub use checkpoint::History;
+pub use error::{Error, Result};
+pub use frozen::Keep;
+pub use given::{Model, Texts};
+pub use gradient::{Gradients, gradients_of};
+pub use lora::Lora;
+pub use memory::Memory;
+pub use merge::merge;
+pub use network::Network;
+pub use order::Order;
+pub use plan::Plan;
+pub use target::Target;
+pub use trainer::{Progress, Saving, Trained, forget, train, unfinished};

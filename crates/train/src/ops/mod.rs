@@ -1,0 +1,60 @@
+//! The steps between matrix products, each with its gradient.
+//!
+//! candle's own fused steps (softmax over the last dimension, rms norm, rotations) have no gradient and cut it for
+//! everything beneath them without a word; its plain ones keep a tensor for every small step. These are fused *and*
+//! have gradients. All work on rows of f32 that lie one after another; rows are independent, so that no sum depends on
+//! the number of threads.
+
+mod dropout;
+mod gate;
+mod norm;
+mod rotate;
+mod softmax;
+
+pub(crate) use dropout::{Dropout, drop_some};
+pub(crate) use gate::silu_mul;
+pub(crate) use norm::rms_norm;
+pub(crate) use rotate::{Turns, rotate};
+pub(crate) use softmax::causal_softmax;
+
+use candle_core::{CpuStorage, Layout, Result, Shape, Storage, Tensor, bail};
+
+/// The numbers of a storage, which must lie one after another.
+fn numbers<'s>(storage: &'s CpuStorage, layout: &Layout) -> Result<&'s [f32]> {
+    let CpuStorage::F32(all) = storage else {
+        bail!("f32 is needed")
+    };
+    match layout.contiguous_offsets() {
+        Some((from, to)) => Ok(&all[from..to]),
+        None => bail!("numbers that lie one after another are needed, found {layout:?}"),
+    }
+}
+
+/// Has `read` see the numbers of some tensors of one shape, and makes a tensor of that shape from what it gives.
+fn map<const N: usize>(
+    tensors: [&Tensor; N],
+    read: impl FnOnce([&[f32]; N]) -> Vec<f32>,
+) -> Result<Tensor> {
+    let mut dense = Vec::with_capacity(N);
+    for tensor in tensors {
+        dense.push(tensor.contiguous()?);
+    }
+    let held: Vec<_> = dense.iter().map(Tensor::storage_and_layout).collect();
+    let mut slices: [&[f32]; N] = [&[]; N];
+    for (slice, (storage, layout)) in slices.iter_mut().zip(&held) {
+        let Storage::Cpu(storage) = &**storage else {
+            bail!("training runs on the processor only")
+        };
+        *slice = numbers(storage, layout)?;
+    }
+    let out = read(slices);
+    Tensor::from_vec(out, tensors[0].shape(), tensors[0].device())
+}
+
+/// A result of the shape of its input.
+fn stored(out: Vec<f32>, layout: &Layout) -> (CpuStorage, Shape) {
+    (CpuStorage::F32(out), layout.shape().clone())
+}
+
+#[cfg(test)]
+mod tests;

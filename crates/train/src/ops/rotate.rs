@@ -1,0 +1,68 @@
+//! Rotary positions (Su et al. 2021), dimension i with i + half.
+
+use super::{map, numbers, stored};
+use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
+use rayon::prelude::*;
+use std::sync::Arc;
+
+/// Cosine and sine of every pair at every position.
+#[derive(Clone)]
+pub(crate) struct Turns {
+    /// `[positions, half]`
+    turns: Arc<[(f32, f32)]>,
+    half: usize,
+    positions: usize,
+}
+
+impl Turns {
+    /// For texts of at most `positions` tokens.
+    pub(crate) fn new(frequencies: &[f32], positions: usize) -> Self {
+        let angles = (0..positions).flat_map(|p| frequencies.iter().map(move |f| p as f32 * f));
+        Self {
+            turns: angles.map(|a| (a.cos(), a.sin())).collect(),
+            half: frequencies.len(),
+            positions,
+        }
+    }
+
+    /// Rotates every head of `[texts * positions, heads * dim]`, back where `back` says so.
+    fn apply(&self, x: &[f32], width: usize, back: bool) -> Vec<f32> {
+        let mut out = x.to_vec();
+        let rows = out.par_chunks_exact_mut(width).enumerate();
+        rows.for_each(|(row, numbers)| {
+            let turns = &self.turns[row % self.positions * self.half..][..self.half];
+            for head in numbers.chunks_exact_mut(2 * self.half) {
+                let (first, second) = head.split_at_mut(self.half);
+                for ((a, b), (cos, sin)) in first.iter_mut().zip(second).zip(turns) {
+                    let sin = if back { -sin } else { *sin };
+                    (*a, *b) = (*a * cos - *b * sin, *a * sin + *b * cos);
+                }
+            }
+        });
+        out
+    }
+}
+
+struct Rotate(Turns);
+
+/// Rotates `[texts * positions, heads * dim]` by the place of each row in its text.
+pub(crate) fn rotate(x: &Tensor, turns: &Turns) -> Result<Tensor> {
+    x.contiguous()?.apply_op1(Rotate(turns.clone()))
+}
+
+impl CustomOp1 for Rotate {
+    fn name(&self) -> &'static str {
+        "rotate"
+    }
+
+    fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        let (_, width) = layout.shape().dims2()?;
+        let out = self.0.apply(numbers(storage, layout)?, width, false);
+        Ok(stored(out, layout))
+    }
+
+    fn bwd(&self, arg: &Tensor, _res: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
+        let width = arg.dim(1)?;
+        map([grad], |[grad]| self.0.apply(grad, width, true)).map(Some)
+    }
+}

@@ -1,0 +1,64 @@
+//! Scores to probabilities, each token seeing itself and those before it.
+
+use super::{map, numbers, stored};
+use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
+use rayon::prelude::*;
+
+struct CausalSoftmax {
+    scale: f32,
+}
+
+/// Softmax of `[.., rows, tokens]` times `scale`, where row r belongs to the token r % tokens and sees no later one.
+pub(crate) fn causal_softmax(scores: &Tensor, scale: f32) -> Result<Tensor> {
+    scores.contiguous()?.apply_op1(CausalSoftmax { scale })
+}
+
+fn softmax(out: &mut [f32], scores: &[f32], scale: f32) {
+    let most = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let mut sum = 0f32;
+    for (out, score) in out.iter_mut().zip(scores) {
+        *out = ((score - most) * scale).exp();
+        sum += *out;
+    }
+    out.iter_mut().for_each(|p| *p /= sum);
+}
+
+impl CustomOp1 for CausalSoftmax {
+    fn name(&self) -> &'static str {
+        "causal-softmax"
+    }
+
+    fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        let scores = numbers(storage, layout)?;
+        let tokens = layout.dims()[layout.dims().len() - 1];
+        let mut out = vec![0f32; scores.len()];
+        let rows = out
+            .par_chunks_exact_mut(tokens)
+            .zip(scores.par_chunks_exact(tokens));
+        rows.enumerate().for_each(|(row, (out, scores))| {
+            let seen = row % tokens + 1;
+            softmax(&mut out[..seen], &scores[..seen], self.scale);
+        });
+        Ok(stored(out, layout))
+    }
+
+    fn bwd(&self, _arg: &Tensor, res: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
+        let tokens = res.dims()[res.rank() - 1];
+        let backward = |[p, grad]: [&[f32]; 2]| {
+            let mut out = vec![0f32; p.len()];
+            let inputs = p
+                .par_chunks_exact(tokens)
+                .zip(grad.par_chunks_exact(tokens));
+            let rows = out.par_chunks_exact_mut(tokens).zip(inputs);
+            rows.enumerate().for_each(|(row, (out, (p, grad)))| {
+                let seen = row % tokens + 1;
+                let dot: f32 = p[..seen].iter().zip(grad).map(|(p, g)| p * g).sum();
+                for i in 0..seen {
+                    out[i] = p[i] * (grad[i] - dot) * self.scale;
+                }
+            });
+            out
+        };
+        map([res, grad], backward).map(Some)
+    }
+}

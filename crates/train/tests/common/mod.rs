@@ -1,0 +1,67 @@
+//! What the tests share: the tiny base, and what the oracle says of it.
+
+use model::base::Base;
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use train::{Keep, Lora, Model, Order, Plan, Target, Text, Texts};
+
+/// A file that `scripts/oracles/lora.py` wrote.
+pub fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/fixtures")
+        .join(name)
+}
+
+/// The folder of the tiny base.
+pub fn base() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../model/tests/fixtures/tiny-plain")
+}
+
+/// The tiny base, loaded.
+pub fn tiny(keep: Keep) -> Model {
+    Model::load(&mut Base::open(&base()).unwrap(), keep).unwrap()
+}
+
+/// What the oracle says.
+#[allow(dead_code)]
+pub fn oracle() -> Value {
+    serde_json::from_str(&std::fs::read_to_string(fixture("lora.json")).unwrap()).unwrap()
+}
+
+/// The oracle's texts.
+#[allow(dead_code)]
+pub fn texts(oracle: &Value) -> Vec<Text> {
+    serde_json::from_value(oracle["texts"].clone()).unwrap()
+}
+
+/// The oracle's way to train.
+#[allow(dead_code)]
+pub fn plan(oracle: &Value) -> Plan {
+    let number = |key: &str| oracle[key].as_f64().unwrap();
+    Plan {
+        lora: Lora {
+            rank: 4,
+            alpha: 8.0,
+            dropout: 0.0,
+            rslora: false,
+            targets: Target::ALL.into(),
+        },
+        epochs: number("epochs") as usize,
+        batch: number("batch") as usize,
+        accumulate: number("accumulate") as usize,
+        rate: number("rate"),
+        warmup: number("warmup"),
+        decay: number("decay"),
+        clip: number("clip"),
+        order: Order::Given,
+        ..Plan::default()
+    }
+}
+
+/// The texts, all learnt from but the last few.
+#[allow(dead_code)]
+pub fn divided(texts: Vec<Text>, held: usize) -> Texts {
+    let mut train = texts;
+    let validation = train.split_off(train.len() - held);
+    Texts { train, validation }
+}

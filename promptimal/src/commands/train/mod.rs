@@ -1,0 +1,154 @@
+//! `promptimal train`: an adapter that rewrites prompts, from a file of pairs.
+
+mod folder;
+mod memory;
+mod report;
+
+use crate::{
+    cli::{Show, TuneArgs},
+    models, out, progress,
+};
+use anyhow::{Context, bail};
+use model::base::Base;
+use report::Report;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+use train::{
+    Error, Memory, Model, Plan, Progress, Texts, Trained,
+    pairs::{self, Divided},
+    peft,
+};
+
+/// The exit code of a run that stopped before its end.
+const STOPPED: u8 = 3;
+
+/// `promptimal train`
+pub async fn train(args: TuneArgs) -> anyhow::Result<ExitCode> {
+    // Everything that can be wrong without loading a model is told before one is loaded.
+    let plan = args.plan();
+    plan.check()?;
+    let divided = read(&args)?;
+    folder::check(&args.out, args.replace)?;
+    let base = find(&args.base).await?;
+    let how = args.show.how();
+    if !how.quiet {
+        report::tell(&divided.counts);
+    }
+    let stop = Arc::new(AtomicBool::new(false));
+    let ctrl_c = stop.clone();
+    let watch = tokio::spawn(async move {
+        if tokio::signal::ctrl_c().await.is_ok() {
+            ctrl_c.store(true, Ordering::Relaxed);
+        }
+    });
+    let work = move || learn(&args, &plan, &divided, &base, (how, &stop));
+    let report = tokio::task::spawn_blocking(work);
+    let report = report.await.context("training broke off")?;
+    watch.abort();
+    let report = match report {
+        Err(e) if matches!(e.downcast_ref(), Some(Error::Stopped { .. })) => {
+            out::note(e.to_string());
+            return Ok(ExitCode::from(STOPPED));
+        }
+        other => other?,
+    };
+    report::print(&report, how)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn read(args: &TuneArgs) -> anyhow::Result<Divided> {
+    let fields = args.fields()?;
+    let written = pairs::read(&args.pairs, fields.as_ref())?;
+    let divided = pairs::clean(written, args.cleaning());
+    divided.with_context(|| args.pairs.display().to_string())
+}
+
+/// A base's place: as it is written, or that of a model of the catalogue.
+async fn find(base: &str) -> anyhow::Result<PathBuf> {
+    let path = PathBuf::from(base);
+    if path.exists() {
+        return Ok(path);
+    }
+    let known = model::catalogue::list();
+    if known.iter().any(|entry| entry.name == base) {
+        return models::fetch(base).await;
+    }
+    let names: Vec<&str> = known.iter().map(|entry| entry.name).collect();
+    bail!(
+        "--base {base} is neither a GGUF file or a folder that is here, nor one of the models known by name: {}",
+        names.join(", ")
+    )
+}
+
+/// Loads, encodes, trains, and keeps the report beside the adapter.
+fn learn(
+    args: &TuneArgs,
+    plan: &Plan,
+    divided: &Divided,
+    path: &Path,
+    (how, stop): (Show, &AtomicBool),
+) -> anyhow::Result<Report> {
+    let mut base = Base::open(path)?;
+    let (texts, counts) = pairs::encode(&base, divided, args.template, args.max_tokens)?;
+    if counts.too_long > 0 && !how.quiet {
+        out::note(format!(
+            "{} pairs are longer than {} tokens: left out",
+            counts.too_long, args.max_tokens
+        ));
+    }
+    let head = (base.vocabulary()?, base.has_head());
+    let needed = Memory::estimate(base.config(), head, plan, &texts);
+    if let Some(problem) = memory::too_much(needed, memory::available()) {
+        bail!(problem);
+    }
+    let mut model = Model::load(&mut base, plan.keep)?;
+    drop(base);
+    if let Some(from) = &args.from {
+        model.start = Some(peft::read(from, model.network.config())?);
+    }
+    // Only now that all else is there: what is replaced is gone.
+    if args.replace {
+        folder::clear(&args.out)?;
+    }
+    let trained = steps(args, plan, &model, &texts, (how, stop))?;
+    let report = Report {
+        out: args.out.clone(),
+        base: model.name,
+        base_sha256: model.sha256,
+        template: args.template,
+        pairs: counts,
+        parameters: trained.adapter.parameters(),
+        plan: plan.clone(),
+        resumed: trained.resumed,
+        history: trained.history,
+    };
+    let file = args.out.join(folder::REPORT);
+    let text = serde_json::to_string_pretty(&report)? + "\n";
+    fs::write(&file, text).with_context(|| file.display().to_string())?;
+    Ok(report)
+}
+
+fn steps(
+    args: &TuneArgs,
+    plan: &Plan,
+    model: &Model,
+    texts: &Texts,
+    (how, stop): (Show, &AtomicBool),
+) -> Result<Trained, Error> {
+    let mut bar = progress::training(how.quiet);
+    let mut seen = |p: Progress| {
+        let said = p
+            .validation
+            .map(|loss| format!("after step {}: loss on validation pairs {loss:.4}", p.step));
+        bar.show((p.step, p.steps), p.loss, said);
+        !stop.load(Ordering::Relaxed)
+    };
+    train::train(model, texts, plan, (&args.out, args.saving()), &mut seen)
+}

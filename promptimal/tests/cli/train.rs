@@ -1,0 +1,210 @@
+//! Training a rewriter, and merging what was trained.
+
+use crate::support::{Done, done, promptimal, root};
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+
+fn base() -> PathBuf {
+    root().join("crates/model/tests/fixtures/tiny-plain")
+}
+
+const THINGS: [&str; 12] = [
+    "rain", "kettles", "windows", "rivers", "stones", "lamps", "paper", "gardens", "bridges",
+    "candles", "ladders", "spoons",
+];
+
+/// Pairs of a few dozen bytes: the tiny model has a token for each, and reads 128.
+fn pairs(dir: &Path, count: usize) -> PathBuf {
+    let one = |i: usize| {
+        let (a, b) = (THINGS[i % 12], THINGS[(i / 12 + 5) % 12]);
+        json!({ "original": format!("{a} {i} {b}?"), "improved": format!("Explain {a} {i} {b}.") })
+    };
+    let mut rows: Vec<String> = (0..count).map(|i| one(i).to_string()).collect();
+    rows.push(rows[0].clone());
+    rows.push(json!({"original": "good already", "improved": "good already"}).to_string());
+    rows.push(json!({"original": "one side", "improved": null}).to_string());
+    let file = dir.join("pairs.jsonl");
+    std::fs::write(&file, rows.join("\n")).unwrap();
+    file
+}
+
+fn train(pairs: &Path, base: &Path, out: &Path, more: &[&str]) -> Done {
+    let mut command = promptimal();
+    command.args(["train", "--pairs"]).arg(pairs);
+    command.arg("--base").arg(base).arg("--out").arg(out);
+    let quick = [
+        "--rank",
+        "4",
+        "--rate",
+        "1e-2",
+        "--batch",
+        "4",
+        "--accumulate",
+        "2",
+    ];
+    done(command.args(quick).args(more))
+}
+
+#[test]
+fn an_adapter_is_trained_reported_on_and_merged() {
+    let dir = tempfile::tempdir().unwrap();
+    let (pairs, out) = (pairs(dir.path(), 60), dir.path().join("rewriter"));
+    let report = train(&pairs, &base(), &out, &["--json"]).exits(0).json();
+    let counts = &report["pairs"];
+    let count = |key: &str| counts[key].as_u64().unwrap();
+    assert_eq!(
+        (count("rows"), count("duplicate"), count("one_sided")),
+        (63, 1, 1)
+    );
+    assert_eq!(count("train") + count("validation"), 61);
+    let validation = report["history"]["validation"].as_array().unwrap();
+    assert_eq!(validation.len(), 3);
+    assert!(
+        validation[2][1].as_f64() < validation[0][1].as_f64(),
+        "{validation:?}"
+    );
+    assert_eq!(
+        (&report["template"], &report["resumed"]),
+        (&json!("inst"), &Value::Null)
+    );
+    let mut files: Vec<String> = std::fs::read_dir(&out)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned())
+        .collect();
+    files.sort();
+    assert_eq!(
+        files,
+        [
+            "adapter_config.json",
+            "adapter_model.safetensors",
+            "training.json"
+        ]
+    );
+    train(&pairs, &base(), &out, &[])
+        .exits(2)
+        .complains(&["holds an adapter", "--replace"]);
+    let again = train(
+        &pairs,
+        &base(),
+        &out,
+        &["--replace", "--template", "chat", "--weights", "q8_0"],
+    )
+    .exits(0);
+    assert!(
+        again.stdout.contains("loss on validation pairs"),
+        "{}",
+        again.stdout
+    );
+    again.says(&["there twice", "without an improved prompt", "after step"]);
+
+    let merged = dir.path().join("merged");
+    let merge = |out: &Path| {
+        let mut command = promptimal();
+        command
+            .arg("merge")
+            .arg("--base")
+            .arg(base())
+            .arg("--adapter");
+        done(
+            command
+                .arg(dir.path().join("rewriter"))
+                .arg("--out")
+                .arg(out),
+        )
+    };
+    merge(&merged).exits(0);
+    assert!(merged.join("model.safetensors").exists() && merged.join("tokenizer.json").exists());
+    merge(&merged).exits(2).complains(&["is not empty"]);
+}
+
+#[test]
+fn what_cannot_be_trained_is_told_before_anything_is_written() {
+    let dir = tempfile::tempdir().unwrap();
+    let (pairs, out) = (pairs(dir.path(), 20), dir.path().join("out"));
+    let cases: [(&Path, &[&str], &[&str]); 6] = [
+        (
+            Path::new("no/model"),
+            &[],
+            &["no/model", "smollm2-135m-instruct"],
+        ),
+        (&base(), &["--targets", "q,lm_head"], &["lm_head", "gate"]),
+        (&base(), &["--dropout", "1"], &["dropout is 1"]),
+        (&base(), &["--fields", "a"], &["--fields"]),
+        (
+            &base(),
+            &["--fields", "a,b"],
+            &["no pair", "could not be read"],
+        ),
+        (&base(), &["--max-tokens", "5"], &["longer than 5 tokens"]),
+    ];
+    for (base, more, says) in cases {
+        train(&pairs, base, &out, more).exits(2).complains(says);
+        assert!(!out.exists(), "{more:?}");
+    }
+    std::fs::create_dir(&out).unwrap();
+    std::fs::write(out.join("thesis.txt"), "precious").unwrap();
+    train(&pairs, &base(), &out, &["--replace"])
+        .exits(2)
+        .complains(&["thesis.txt", "a folder of its own"]);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_training_that_was_killed_goes_on_to_the_same_end() {
+    use std::process::Stdio;
+    let dir = tempfile::tempdir().unwrap();
+    let pairs = pairs(dir.path(), 60);
+    let (whole, broken) = (dir.path().join("whole"), dir.path().join("broken"));
+    let options = [
+        "--epochs",
+        "12",
+        "--checkpointing",
+        "--save-every",
+        "0m",
+        "--json",
+    ];
+    let once = train(&pairs, &base(), &whole, &options).exits(0).json();
+    let mut command = promptimal();
+    command
+        .args(["train", "--pairs"])
+        .arg(&pairs)
+        .arg("--base")
+        .arg(base());
+    command.arg("--out").arg(&broken).args([
+        "--rank",
+        "4",
+        "--rate",
+        "1e-2",
+        "--batch",
+        "4",
+        "--accumulate",
+        "2",
+    ]);
+    let mut child = command
+        .args(options)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    while !broken.join("checkpoint.safetensors").exists() && child.try_wait().unwrap().is_none() {
+        std::thread::sleep(std::time::Duration::from_millis(2));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    // Quick machines are done before: then nothing was killed, and that is told.
+    assert!(
+        broken.join("checkpoint.safetensors").exists(),
+        "the training was over before it was killed"
+    );
+    train(
+        &pairs,
+        &base(),
+        &broken,
+        &["--epochs", "12", "--checkpointing", "--decay", "0.1"],
+    )
+    .exits(2)
+    .complains(&["another set of options", "--replace"]);
+    let twice = train(&pairs, &base(), &broken, &options).exits(0).json();
+    assert!(twice["resumed"].as_u64() > Some(0), "{twice}");
+    assert_eq!(once["history"], twice["history"]);
+}
