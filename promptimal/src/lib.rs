@@ -8,6 +8,7 @@ mod client;
 mod commands;
 mod embedded;
 mod estimate;
+mod interrupt;
 mod lock;
 mod models;
 mod out;

@@ -106,10 +106,11 @@ impl Planner<'_> {
         writer.targets(&plan.targets()).await?;
         writer.candidates(&plan.candidates()).await?;
         let mut blocks = Blocks::new(key, self.settings.block, self.facts);
-        let mut after = 0;
-        while let Some((next, questions)) = plan.page(after).await? {
-            after = next;
-            blocks.add(questions, self.store, writer.as_mut()).await?;
+        let mut page = plan.page(0).await?;
+        while let Some((after, questions)) = page {
+            // The next page is read while this one is written.
+            let write = blocks.add(questions, self.store, writer.as_mut());
+            (page, ()) = tokio::try_join!(plan.page(after), write)?;
         }
         blocks.finish(writer.as_mut()).await?;
         Ok(writer.commit().await?)

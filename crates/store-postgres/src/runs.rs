@@ -83,18 +83,6 @@ impl Runs for PostgresStore {
         .transpose()
     }
 
-    async fn runs(&self) -> Result<Vec<Run>> {
-        let rows = query_as!(
-            Row,
-            r#"SELECT id, name, kind, status, reason, spec::text AS "spec!", spec_hash, summary::text AS summary,
-                      created_at, finished_at,
-                      ARRAY(SELECT tag FROM run_tags WHERE run_id = r.id ORDER BY ordinal) AS "tags!"
-                 FROM runs r ORDER BY created_at DESC, id DESC"#
-        );
-        let rows = db(rows.fetch_all(&self.pool)).await?;
-        rows.into_iter().map(Run::try_from).collect()
-    }
-
     async fn runs_page(&self, page: &RunPage) -> Result<Vec<Run>> {
         let (created_at, id) = page.after.unzip();
         let rows = query_as!(

@@ -124,22 +124,6 @@ impl Runs for SqliteStore {
         .transpose()
     }
 
-    async fn runs(&self) -> Result<Vec<Run>> {
-        query_as!(
-            Row,
-            r#"SELECT id, name, kind, status, reason, spec, spec_hash, summary, created_at, finished_at,
-                      (SELECT json_group_array(tag) FROM (SELECT tag FROM run_tags
-                         WHERE run_id = r.id ORDER BY ordinal)) AS "tags!: String"
-                 FROM runs r ORDER BY created_at DESC, id DESC"#
-        )
-        .fetch_all(&self.reader)
-        .await
-        .map_err(db)?
-        .into_iter()
-        .map(Run::try_from)
-        .collect()
-    }
-
     async fn runs_page(&self, page: &RunPage) -> Result<Vec<Run>> {
         let status = page.status.map(|status| status.as_str());
         let (created_at, id) = page.after.unzip();

@@ -87,7 +87,6 @@ impl Tasks for SqliteStore {
     async fn claim(&self, run: RunId, limit: u32, now: i64, hold: i64) -> Result<Claim> {
         let run = run.to_string();
         let mut tx = self.write().await?;
-        let next_at = next_at(&mut tx, &run, now).await?;
         let used = ledger::spend(&mut tx, &run).await?;
         let (limits, metered) = quotas::limits(&mut tx, &run).await?;
         let mut bounds = Bounds {
@@ -121,7 +120,8 @@ impl Tasks for SqliteStore {
         }
         bounds.meters.closed();
         if claim.tasks.is_empty() {
-            claim.next_at = earlier(next_at, bounds.meters.retry_at());
+            let due = next_at(&mut tx, &run, now).await?;
+            claim.next_at = earlier(due, bounds.meters.retry_at());
         }
         claim.over_budget = bounds.budget.into_over();
         if claim.over_budget.is_some() && claim.tasks.is_empty() {

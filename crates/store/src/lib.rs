@@ -110,7 +110,9 @@ pub trait Runs: Send + Sync {
     /// Where a run stands, and why: cheaper than the whole run, whose spec may be large.
     async fn status(&self, id: RunId) -> Result<Option<(RunStatus, Option<String>)>>;
     /// All runs, newest first.
-    async fn runs(&self) -> Result<Vec<Run>>;
+    async fn runs(&self) -> Result<Vec<Run>> {
+        self.runs_page(&RunPage::first(u32::MAX)).await
+    }
     /// Some of them, newest first.
     async fn runs_page(&self, page: &RunPage) -> Result<Vec<Run>>;
     /// The runs that are paused for this very reason, oldest first.
@@ -135,6 +137,17 @@ pub struct RunPage {
     pub after: Option<(i64, RunId)>,
     /// At most this many.
     pub limit: u32,
+}
+
+impl RunPage {
+    /// The newest runs, at most so many.
+    pub fn first(limit: u32) -> Self {
+        Self {
+            status: None,
+            after: None,
+            limit,
+        }
+    }
 }
 
 /// A guarded change of a run's status.

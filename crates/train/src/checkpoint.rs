@@ -15,7 +15,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-const FILE: &str = "checkpoint.safetensors";
+/// Its name in the folder of the adapter.
+pub const FILE: &str = "checkpoint.safetensors";
 const NOTE: &str = "promptimal";
 
 /// What a checkpoint belongs to: training goes on only with the same.

@@ -34,7 +34,7 @@ mod trainer;
 
 pub use adapter::Adapter;
 pub use batch::Text;
-pub use checkpoint::History;
+pub use checkpoint::{FILE as CHECKPOINT, History};
 pub use error::{Error, Result};
 pub use frozen::Keep;
 pub use given::{Model, Texts};

@@ -8,7 +8,7 @@
 
 mod common;
 
-use common::{base, divided, fixture, oracle, plan, texts, tiny};
+use common::{base, divided, fixture, oracle, plan, skip, texts, tiny};
 use serde_json::{Value, json};
 use std::{
     path::{Path, PathBuf},
@@ -161,16 +161,4 @@ fn an_adapter_of_ours_gives_our_logits_in_peft() {
     let wrong = String::from_utf8_lossy(&checked.stderr).into_owned();
     assert!(checked.status.success(), "{said}{wrong}");
     println!("{said}");
-}
-
-fn skip(why: &str) {
-    use std::io::Write;
-    println!("skipped: {why}");
-    if let Some(log) = std::env::var_os("PROMPTIMAL_SKIP_LOG") {
-        let log = std::fs::OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(log);
-        writeln!(log.unwrap(), "skipped: {why}").unwrap();
-    }
 }

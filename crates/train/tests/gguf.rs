@@ -6,6 +6,9 @@
     reason = "a failure here is a failed test"
 )]
 
+mod common;
+
+use common::skip;
 use model::{Engine, Options, Precision, base::Base, catalogue};
 use train::{
     Adapter, Keep, Lora, Network, Target, Text, gradients_of,
@@ -64,17 +67,5 @@ fn a_gguf_base_gives_the_logits_of_the_engine_and_gradients_everywhere() {
             let most = most.to_scalar::<f32>().unwrap();
             assert_eq!(most > 0.0, name.contains("lora_B"), "{name}: {most}");
         }
-    }
-}
-
-fn skip(why: &str) {
-    use std::io::Write;
-    println!("skipped: {why}");
-    if let Some(log) = std::env::var_os("PROMPTIMAL_SKIP_LOG") {
-        let log = std::fs::OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(log);
-        writeln!(log.unwrap(), "skipped: {why}").unwrap();
     }
 }

@@ -4,6 +4,7 @@ use super::score::{by_pair, cut};
 use crate::{
     accuracy::{Accuracy, by_source, clusters},
     cli::{RewardCommand, Show, TrainArgs},
+    interrupt::Interrupt,
     out,
     pairs::{self, Preference},
     progress, render,
@@ -13,10 +14,7 @@ use anyhow::{Context, bail};
 use dataset::{Ratios, assign};
 use domain::{example::Split, stats::Estimate};
 use model::deberta::{RewardDescription, RewardModel, train};
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
-};
+use std::sync::atomic::Ordering;
 
 /// Fewer held-out pairs show nothing.
 const FEWEST: usize = 30;
@@ -86,13 +84,8 @@ async fn train_model(args: TrainArgs) -> anyhow::Result<()> {
     }
     let plan = args.plan();
     let (learn, choose) = (preferences(&sides.train), preferences(&sides.validation));
-    let stopped = Arc::new(AtomicBool::new(false));
-    let ctrl_c = stopped.clone();
-    let watch = tokio::spawn(async move {
-        if tokio::signal::ctrl_c().await.is_ok() {
-            ctrl_c.store(true, Ordering::Relaxed);
-        }
-    });
+    let interrupt = Interrupt::listen();
+    let stopped = interrupt.flag();
     let dir = args.out.clone();
     let trained = tokio::task::spawn_blocking(move || {
         let mut bar = progress::training(how.quiet);
@@ -108,7 +101,7 @@ async fn train_model(args: TrainArgs) -> anyhow::Result<()> {
         })
     });
     trained.await.context("training broke off")??;
-    watch.abort();
+    drop(interrupt);
     report(&args, &sides.test, how).await
 }
 

@@ -7,17 +7,8 @@ use store::RunPage;
 /// Lists runs, newest first.
 pub async fn list(site: &Site, args: &RunsArgs) -> anyhow::Result<()> {
     let store = site.existing().await?;
-    let runs = match args.limit {
-        None => store.runs().await?,
-        Some(limit) => {
-            let page = RunPage {
-                status: None,
-                after: None,
-                limit: limit.get(),
-            };
-            store.runs_page(&page).await?
-        }
-    };
+    let limit = args.limit.map_or(u32::MAX, |limit| limit.get());
+    let runs = store.runs_page(&RunPage::first(limit)).await?;
     let runs: Vec<RunRow> = runs.iter().map(Into::into).collect();
     print(&runs, args.json)
 }

@@ -2,7 +2,10 @@
 
 use crate::support::{Done, done, promptimal, root};
 use serde_json::{Value, json};
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 fn base() -> PathBuf {
     root().join("crates/model/tests/fixtures/tiny-plain")
@@ -29,6 +32,10 @@ fn pairs(dir: &Path, count: usize) -> PathBuf {
 }
 
 fn train(pairs: &Path, base: &Path, out: &Path, more: &[&str]) -> Done {
+    done(training(pairs, base, out).args(more))
+}
+
+fn training(pairs: &Path, base: &Path, out: &Path) -> Command {
     let mut command = promptimal();
     command.args(["train", "--pairs"]).arg(pairs);
     command.arg("--base").arg(base).arg("--out").arg(out);
@@ -42,7 +49,8 @@ fn train(pairs: &Path, base: &Path, out: &Path, more: &[&str]) -> Done {
         "--accumulate",
         "2",
     ];
-    done(command.args(quick).args(more))
+    command.args(quick);
+    command
 }
 
 #[test]
@@ -164,23 +172,7 @@ fn a_training_that_was_killed_goes_on_to_the_same_end() {
         "--json",
     ];
     let once = train(&pairs, &base(), &whole, &options).exits(0).json();
-    let mut command = promptimal();
-    command
-        .args(["train", "--pairs"])
-        .arg(&pairs)
-        .arg("--base")
-        .arg(base());
-    command.arg("--out").arg(&broken).args([
-        "--rank",
-        "4",
-        "--rate",
-        "1e-2",
-        "--batch",
-        "4",
-        "--accumulate",
-        "2",
-    ]);
-    let mut child = command
+    let mut child = training(&pairs, &base(), &broken)
         .args(options)
         .stdout(Stdio::null())
         .stderr(Stdio::null())

@@ -107,10 +107,10 @@ impl TaskRows {
 /// Numbers for tasks, ascending: tasks are claimed in the order they were planned.
 async fn draw_numbers(tx: &mut Tx, n: usize) -> Result<Vec<i64>, Fault> {
     let drawn = query_scalar!(
-        r#"SELECT nextval('tasks_seq') AS "seq!" FROM generate_series(1, $1::bigint)"#,
+        r#"SELECT ARRAY(SELECT nextval('tasks_seq') FROM generate_series(1, $1::bigint)) AS "seqs!""#,
         int(n as u64)
     );
-    let mut drawn = db(drawn.fetch_all(&mut **tx)).await?;
+    let mut drawn = db(drawn.fetch_one(&mut **tx)).await?;
     drawn.sort_unstable();
     Ok(drawn)
 }

@@ -55,9 +55,6 @@ impl<A: Runs, B: Runs> Runs for Twin<A, B> {
     async fn status(&self, id: RunId) -> Result<Option<(RunStatus, Option<String>)>> {
         both!(self.status(id))
     }
-    async fn runs(&self) -> Result<Vec<Run>> {
-        both!(self.runs())
-    }
     async fn runs_page(&self, page: &RunPage) -> Result<Vec<Run>> {
         both!(self.runs_page(page))
     }

@@ -65,3 +65,17 @@ pub fn divided(texts: Vec<Text>, held: usize) -> Texts {
     let validation = train.split_off(train.len() - held);
     Texts { train, validation }
 }
+
+/// Tells that a test cannot run here.
+#[allow(dead_code)]
+pub fn skip(why: &str) {
+    use std::io::Write;
+    println!("skipped: {why}");
+    if let Some(log) = std::env::var_os("PROMPTIMAL_SKIP_LOG") {
+        let log = std::fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(log);
+        writeln!(log.unwrap(), "skipped: {why}").unwrap();
+    }
+}

@@ -6,6 +6,7 @@ mod report;
 
 use crate::{
     cli::{Show, TuneArgs},
+    interrupt::Interrupt,
     models, out, progress,
 };
 use anyhow::{Context, bail};
@@ -15,10 +16,7 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::ExitCode,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::atomic::{AtomicBool, Ordering},
 };
 use train::{
     Error, Memory, Model, Plan, Progress, Texts, Trained,
@@ -41,17 +39,12 @@ pub async fn train(args: TuneArgs) -> anyhow::Result<ExitCode> {
     if !how.quiet {
         report::tell(&divided.counts);
     }
-    let stop = Arc::new(AtomicBool::new(false));
-    let ctrl_c = stop.clone();
-    let watch = tokio::spawn(async move {
-        if tokio::signal::ctrl_c().await.is_ok() {
-            ctrl_c.store(true, Ordering::Relaxed);
-        }
-    });
+    let interrupt = Interrupt::listen();
+    let stop = interrupt.flag();
     let work = move || learn(&args, &plan, &divided, &base, (how, &stop));
     let report = tokio::task::spawn_blocking(work);
     let report = report.await.context("training broke off")?;
-    watch.abort();
+    drop(interrupt);
     let report = match report {
         Err(e) if matches!(e.downcast_ref(), Some(Error::Stopped { .. })) => {
             out::note(e.to_string());
