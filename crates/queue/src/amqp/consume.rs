@@ -1,12 +1,15 @@
 //! Consuming: deliveries, receipts and words to everybody.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use lapin::Acker;
 use lapin::options::BasicNackOptions;
 
+use super::bundle;
 use super::convert;
 use super::publish::{InDoubt, Publisher};
 use super::pump::Pump;
@@ -19,6 +22,8 @@ use crate::{Consumer, Control, DeadLetter, Delivery, Lane, Message, QueueError, 
 pub(super) struct AmqpConsumer {
     pub(super) pump: Pump,
     pub(super) hands: Arc<Hands>,
+    /// What came with the delivery before.
+    pub(super) ready: VecDeque<Delivery>,
 }
 
 /// What the receipts of one consumer share.
@@ -34,23 +39,53 @@ pub(super) struct Hands {
 #[async_trait]
 impl Consumer for AmqpConsumer {
     async fn next(&mut self) -> Option<Delivery> {
-        let (delivery, channel) = self.pump.next().await?;
-        let hands = Arc::clone(&self.hands);
-        let (redelivered, tag) = (delivery.redelivered, delivery.delivery_tag);
-        let acker = delivery.acker.clone();
-        let message = convert::message(hands.lane, &hands.topology, delivery);
-        let receipt = Box::new(AmqpReceipt {
-            hands,
-            channel,
-            tag,
-            acker,
-            message: message.clone(),
-        });
-        Some(Delivery {
-            message,
-            redelivered,
-            receipt,
-        })
+        // What is here when the last await ends is handed over without another one: dropping this loses nothing.
+        loop {
+            if let Some(delivery) = self.ready.pop_front() {
+                return Some(delivery);
+            }
+            let (delivery, channel) = self.pump.next().await?;
+            let hands = Arc::clone(&self.hands);
+            let (redelivered, tag) = (delivery.redelivered, delivery.delivery_tag);
+            let acker = delivery.acker.clone();
+            let message = convert::message(hands.lane, &hands.topology, delivery);
+            let whole = AmqpReceipt {
+                hands,
+                channel,
+                tag,
+                acker,
+                message,
+                bundle: Arc::new(Bundle::of(1)),
+            };
+            match bundle::parts(&whole.message) {
+                None => self.ready.push_back(whole.delivery(redelivered)),
+                Some(Ok(parts)) => self.ready.extend(whole.parts(parts, redelivered)),
+                Some(Err(why)) => whole.refuse(&why),
+            }
+        }
+    }
+}
+
+/// What the receipts of messages that came as one share: the broker is told once, when the last of them is settled.
+struct Bundle {
+    open: AtomicUsize,
+    /// One of them is to come again, and with it all.
+    again: AtomicBool,
+}
+
+impl Bundle {
+    fn of(messages: usize) -> Self {
+        Self {
+            open: AtomicUsize::new(messages),
+            again: AtomicBool::new(false),
+        }
+    }
+
+    /// One more is settled. Whether all come again; `None` while others are open.
+    fn settled(&self, again: bool) -> Option<bool> {
+        self.again.fetch_or(again, Ordering::AcqRel);
+        let last = self.open.fetch_sub(1, Ordering::AcqRel) == 1;
+        last.then(|| self.again.load(Ordering::Acquire))
     }
 }
 
@@ -67,9 +102,44 @@ struct AmqpReceipt {
     /// For what is no acknowledgement.
     acker: Acker,
     message: Message,
+    bundle: Arc<Bundle>,
 }
 
 impl AmqpReceipt {
+    fn delivery(self, redelivered: bool) -> Delivery {
+        Delivery {
+            message: self.message.clone(),
+            redelivered,
+            receipt: Box::new(self),
+        }
+    }
+
+    /// A delivery for each message of a bundle.
+    fn parts(self, messages: Vec<Message>, redelivered: bool) -> impl Iterator<Item = Delivery> {
+        let bundle = Arc::new(Bundle::of(messages.len()));
+        messages.into_iter().map(move |message| {
+            let part = Self {
+                hands: Arc::clone(&self.hands),
+                channel: Arc::clone(&self.channel),
+                tag: self.tag,
+                acker: self.acker.clone(),
+                message,
+                bundle: Arc::clone(&bundle),
+            };
+            part.delivery(redelivered)
+        })
+    }
+
+    /// Makes a dead letter of what nobody can read.
+    fn refuse(self, why: &str) {
+        let why = why.to_owned();
+        tokio::spawn(async move {
+            if let Err(error) = Box::new(self).reject(&why).await {
+                tracing::warn!(%error, "it comes again");
+            }
+        });
+    }
+
     fn error(&self, why: impl Into<String>) -> QueueError {
         QueueError::new(self.hands.lane, why)
     }
@@ -99,6 +169,13 @@ impl AmqpReceipt {
     }
 
     async fn requeue(&self) -> Result<(), QueueError> {
+        match self.bundle.settled(true) {
+            Some(_) => self.nack().await,
+            None => Ok(()),
+        }
+    }
+
+    async fn nack(&self) -> Result<(), QueueError> {
         let options = BasicNackOptions {
             requeue: true,
             multiple: false,
@@ -109,6 +186,11 @@ impl AmqpReceipt {
     }
 
     async fn acknowledge(&self) -> Result<(), QueueError> {
+        match self.bundle.settled(false) {
+            None => return Ok(()),
+            Some(true) => return self.nack().await,
+            Some(false) => {}
+        }
         match self.channel.ack(self.tag).await {
             true => Ok(()),
             false => Err(self.late("its channel is gone")),

@@ -10,6 +10,7 @@
 //! | `topology` | names, and how everything is declared |
 //! | `link` | a connection that never gives up |
 //! | `publish`, `flight` | publications, their confirms and their time limit |
+//! | `bundle` | reports that are ready together, as one message |
 //! | `pump`, `consume` | subscriptions, deliveries, receipts |
 //! | `settle` | acknowledgements, many at a time |
 //! | `convert` | messages and their headers |
@@ -18,6 +19,7 @@
 //! What a caller sees of a broker that is away: publications wait for it and fail after
 //! [`Config::publish_limit`], consumers wait, and receipts of before fail because their messages come again.
 
+mod bundle;
 mod config;
 mod consume;
 mod convert;
@@ -29,6 +31,7 @@ mod pump;
 mod settle;
 mod topology;
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -39,6 +42,7 @@ pub use config::{Config, DEFAULT_PREFIX, Url};
 pub use error::AmqpError;
 
 use crate::{Consumer, Control, Lane, MAX_BODY, Message, QueueError, TaskQueue};
+use bundle::Bundler;
 use consume::{AmqpConsumer, AmqpControl, Hands};
 use link::{Link, Role};
 use publish::{InDoubt, Publisher, Route};
@@ -62,8 +66,10 @@ pub async fn connect(config: Config) -> Result<AmqpQueue, AmqpError> {
     };
     let lanes = Lane::ALL.map(|lane| publisher(to_lane(&topology, lane)));
     let control = publisher(to_all(&topology));
+    let reports = Bundler::start(Arc::clone(&lanes[Lane::Results as usize]));
     Ok(AmqpQueue {
         lanes,
+        reports,
         control,
         publishing,
         consuming,
@@ -96,6 +102,8 @@ fn to_all(topology: &Topology) -> Route {
 /// A queue in RabbitMQ.
 pub struct AmqpQueue {
     lanes: [Arc<Publisher>; Lane::ALL.len()],
+    /// Beside the way to their lane, for those that come one by one.
+    reports: Bundler,
     control: Arc<Publisher>,
     publishing: Arc<Link>,
     consuming: Arc<Link>,
@@ -128,7 +136,14 @@ impl AmqpQueue {
             let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(messages.len() as u64);
             messages.shuffle(&mut rng);
         }
-        let published = self.lanes[lane as usize].publish(messages, in_doubt).await;
+        let together = lane == Lane::Results && in_doubt == InDoubt::Again;
+        let published = match messages.pop_if(|only| together && Bundler::takes(only)) {
+            Some(only) if messages.is_empty() => self.reports.publish(only).await,
+            last => {
+                messages.extend(last);
+                self.lanes[lane as usize].publish(messages, in_doubt).await
+            }
+        };
         published.map_err(|failed| QueueError {
             fates: if several { Vec::new() } else { failed.fates },
             full: failed.refused,
@@ -177,7 +192,11 @@ impl TaskQueue for AmqpQueue {
             dead: Arc::clone(&self.lanes[Lane::Dead as usize]),
             life: Life::default(),
         });
-        Ok(Box::new(AmqpConsumer { pump, hands }))
+        Ok(Box::new(AmqpConsumer {
+            pump,
+            hands,
+            ready: VecDeque::new(),
+        }))
     }
 
     async fn depth(&self, lane: Lane) -> Result<u64, QueueError> {

@@ -54,7 +54,7 @@ pub(super) enum InDoubt {
 }
 
 /// A publication that failed.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Unpublished {
     pub(super) why: String,
     /// What is certain of each message; empty where nothing is.
@@ -65,7 +65,7 @@ pub(super) struct Unpublished {
 
 impl Unpublished {
     /// Nothing of so many messages was handed to a connection.
-    fn untouched(why: String, messages: usize) -> Self {
+    pub(super) fn untouched(why: String, messages: usize) -> Self {
         Self {
             why,
             fates: vec![Fate::NotTaken; messages],
