@@ -5,31 +5,37 @@
 //! tasks (which are done when their items are), then money. Every part is a few statements for the whole batch.
 
 mod changes;
+mod items;
 mod replies;
 
 use crate::{
     Tx,
-    codec::{At, NO_EXAMPLE, columns, of_hash, to_hash},
+    codec::{At, of_hash},
     fault::{Fault, db},
     ledger::Settlement,
     quotas,
-    tasks::lock_rounds,
 };
-use domain::ids::RunId;
+use domain::{ids::RunId, run::Spend};
+use items::{Closing, Planned};
 use sqlx::query;
 use std::collections::{HashMap, HashSet};
 use store::{
     Applied, RetryPolicy,
     changes::{Accepted, Changes},
-    verdict::{Places, Verdict},
+    verdict::Verdict,
 };
 use uuid::Uuid;
 use wire::Report;
+
+pub use items::{Place, close_items};
 
 /// A report whose task is stored.
 struct Known<'a> {
     task: Accepted<'a>,
     round_id: i64,
+    model: String,
+    /// What the task reserves.
+    worst: Spend,
     /// The fence let it through; otherwise it is stale.
     accepted: bool,
 }
@@ -42,28 +48,27 @@ pub async fn apply(
     now: i64,
 ) -> Result<Applied, Fault> {
     let known = fence(tx, reports).await?;
-    let accepted: Vec<Accepted<'_>> = known
-        .iter()
-        .filter(|k| k.accepted)
-        .map(|k| k.task)
-        .collect();
+    let planned = items::planned(tx, &known).await?;
     let mut applied = Applied {
-        accepted: accepted.len() as u64,
-        stale: (reports.len() - accepted.len()) as u64,
+        accepted: known.iter().filter(|k| k.accepted).count() as u64,
         ..Applied::default()
     };
-    applied.answers = replies::store_answers(tx, &known, now).await?;
-    if !accepted.is_empty() {
-        replies::store_grades(tx, &accepted, now).await?;
-        let rounds: Vec<i64> = known
-            .iter()
-            .filter(|k| k.accepted)
-            .map(|k| k.round_id)
-            .collect();
-        applied.items_done = close_items(tx, &reported(&accepted), &rounds).await?;
-        let mut open = open_places(tx, &accepted).await?;
+    applied.stale = reports.len() as u64 - applied.accepted;
+    let mut answers = replies::store_answers(tx, &known, &planned, now).await?;
+    applied.answers = answers.len() as u64;
+    if applied.accepted > 0 {
+        let accepted: Vec<&Known<'_>> = known.iter().filter(|k| k.accepted).collect();
+        let reported = reported(&accepted, &planned);
+        replies::find_answers(tx, &reported, &mut answers).await?;
+        let graded = replies::store_grades(tx, &reported, &answers, now).await?;
+        let closing = Closing::of(&accepted, &planned, |key, place| {
+            let ungraded = planned.get(&place).is_some_and(|p| p.grader.is_none());
+            answers.contains_key(&key) && (ungraded || graded.contains(&place))
+        });
+        applied.items_done = closing.close(tx).await?;
+        let mut open = closing.open_places(tx).await?;
         let mut changes = Changes::default();
-        for task in &accepted {
+        for Known { task, .. } in &accepted {
             let open = open.remove(&task.seq).unwrap_or_default();
             let verdict = Verdict::of(task.report, open);
             changes.add(task, verdict, policy, now, &mut applied);
@@ -72,7 +77,8 @@ pub async fn apply(
     }
     let mut settlement = Settlement::default();
     for k in &known {
-        settlement.book(&k.task);
+        // An attempt that is under way has its reservation, and nobody settled it: settling ends it.
+        settlement.book(&k.task, k.accepted.then_some(k.worst));
     }
     settlement.write(tx, now).await?;
     let reports = known.iter().map(|k| (k.task.seq, k.task.report));
@@ -80,12 +86,40 @@ pub async fn apply(
     Ok(applied)
 }
 
+/// What a report says of an item that was planned at this place with this key.
+struct Reported<'a> {
+    place: Seat,
+    item: &'a wire::ReportItem,
+    planned: &'a Planned,
+}
+
+/// A task's number, and the place of an item in it.
+type Seat = (i64, i64);
+
+/// A report can only answer what was planned.
+fn reported<'a>(tasks: &[&Known<'a>], planned: &'a HashMap<Seat, Planned>) -> Vec<Reported<'a>> {
+    let items = tasks.iter().flat_map(|k| {
+        let seq = k.task.seq;
+        k.task.report.items.iter().filter_map(move |item| {
+            let place = (seq, i64::from(item.place));
+            let planned = planned.get(&place)?;
+            (planned.key == of_hash(item.key)).then_some(Reported {
+                place,
+                item,
+                planned,
+            })
+        })
+    });
+    items.collect()
+}
+
 /// Locks the tasks and lets at most one report of each through: that of the present epoch, while the task
 /// is claimed (a report can be faster than the mark that its task was sent).
 async fn fence<'a>(tx: &mut Tx, reports: &'a [Report]) -> Result<Vec<Known<'a>>, Fault> {
     let ids: Vec<Uuid> = reports.iter().map(|r| r.task.0).collect();
     let found = query!(
-        r#"SELECT t.seq, t.id, t.run_id, t.round_id, t.epoch, t.attempts,
+        r#"SELECT t.seq, t.id, t.run_id, t.round_id, t.epoch, t.attempts, t.model, t.worst_calls, t.worst_tokens,
+                  t.worst_cost_micros,
                   t.state = 'planned' AND coalesce((SELECT o.claimed_at IS NOT NULL FROM outbox o
                       WHERE o.task_seq = t.seq), false) AS "claimed!"
              FROM tasks t WHERE t.id = ANY($1) ORDER BY t.seq FOR NO KEY UPDATE OF t"#,
@@ -111,102 +145,16 @@ async fn fence<'a>(tx: &mut Tx, reports: &'a [Report]) -> Result<Vec<Known<'a>>,
         out.push(Known {
             task,
             round_id: row.round_id,
+            model: row.model.clone(),
+            worst: Spend {
+                calls: at.number(row.worst_calls)?,
+                tokens: at.number(row.worst_tokens)?,
+                cost_micros: at.number(row.worst_cost_micros)?,
+            },
             accepted: open
                 && (row.epoch == i64::from(report.epoch) || sabotage::breaks("fence"))
                 && seen.insert(row.seq),
         });
-    }
-    Ok(out)
-}
-
-/// An item of a task, and the key it asks.
-pub struct Place {
-    pub task_seq: i64,
-    pub key: Uuid,
-}
-
-fn reported(accepted: &[Accepted<'_>]) -> Vec<Place> {
-    let items = accepted.iter().flat_map(|task| {
-        task.report.items.iter().map(|item| Place {
-            task_seq: task.seq,
-            key: of_hash(item.key),
-        })
-    });
-    items.collect()
-}
-
-/// Closes the items whose answers (and grades) are stored now: those of these tasks, and those that wait for an
-/// equal item. Equal items of other tasks are closed when their task is claimed or reported.
-///
-/// It takes all locks that are needed until the transaction ends: of the items that wait for these keys, then of
-/// their rounds and of `rounds`.
-///
-/// Whether an answer (and grade) is stored is asked by sub-selects and not by `EXISTS`, which the server may turn into a hash
-/// of all grades.
-pub async fn close_items(tx: &mut Tx, places: &[Place], rounds: &[i64]) -> Result<u64, Fault> {
-    let keys: Vec<Uuid> = places.iter().map(|p| p.key).collect();
-    let waiting = query!(
-        "SELECT round_id, ordinal FROM items WHERE key = ANY($1) AND task_seq IS NULL AND state = 'open'
-          ORDER BY round_id, ordinal FOR NO KEY UPDATE",
-        &keys
-    );
-    let waiting = db(waiting.fetch_all(&mut **tx)).await?;
-    let affected: Vec<i64> = rounds
-        .iter()
-        .copied()
-        .chain(waiting.iter().map(|w| w.round_id))
-        .collect();
-    lock_rounds(tx, &affected).await?;
-    columns!(waiting => waiting_rounds: |w| w.round_id, ordinals: |w| w.ordinal);
-    let mut seqs: Vec<i64> = places.iter().map(|p| p.task_seq).collect();
-    seqs.dedup();
-    let close = query!(
-        "UPDATE items i SET state = 'done'
-          WHERE i.task_seq = ANY($1) AND i.state = 'open'
-            AND (SELECT i.grader IS NULL OR (
-                        SELECT true FROM grades g
-                         WHERE g.answer_seq = a.seq AND g.example_id = coalesce(i.example_id, $2)
-                           AND g.grader = i.grader AND g.grader_version = i.grader_version)
-                   FROM answers a WHERE a.key = i.key)",
-        &seqs,
-        NO_EXAMPLE
-    );
-    let mut done = db(close.execute(&mut **tx)).await?.rows_affected();
-    if !waiting.is_empty() {
-        let close = query!(
-            "UPDATE items i SET state = 'done'
-               FROM unnest($1::bigint[], $2::bigint[]) w (round_id, ordinal)
-              WHERE i.round_id = w.round_id AND i.ordinal = w.ordinal AND i.state = 'open'
-                AND (SELECT i.grader IS NULL OR (
-                            SELECT true FROM grades g
-                             WHERE g.answer_seq = a.seq AND g.example_id = coalesce(i.example_id, $3)
-                               AND g.grader = i.grader AND g.grader_version = i.grader_version)
-                       FROM answers a WHERE a.key = i.key)",
-            &waiting_rounds,
-            &ordinals,
-            NO_EXAMPLE
-        );
-        done += db(close.execute(&mut **tx)).await?.rows_affected();
-    }
-    Ok(done)
-}
-
-/// Places and keys of the items that are still open, by task.
-async fn open_places(
-    tx: &mut Tx,
-    accepted: &[Accepted<'_>],
-) -> Result<HashMap<i64, Places>, Fault> {
-    let seqs: Vec<i64> = accepted.iter().map(|k| k.seq).collect();
-    let found = query!(
-        r#"SELECT task_seq AS "task_seq!", place AS "place!", key
-             FROM items WHERE task_seq = ANY($1) AND state = 'open'"#,
-        &seqs
-    );
-    let mut out: HashMap<i64, Places> = HashMap::new();
-    for row in db(found.fetch_all(&mut **tx)).await? {
-        let name = row.task_seq.to_string();
-        let places = out.entry(row.task_seq).or_default();
-        places.insert(At("items", &name).number(row.place)?, to_hash(row.key));
     }
     Ok(out)
 }

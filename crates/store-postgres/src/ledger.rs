@@ -76,14 +76,17 @@ struct Row<'a> {
     task_seq: i64,
     epoch: u32,
     worker: &'a str,
-    /// The reservation is given back.
-    first: bool,
+    /// Whether the ledger is asked for a reservation, which is then given back.
+    asks: bool,
+    /// What is given back in any case.
+    back: Spend,
     used: Spend,
 }
 
 impl<'a> Settlement<'a> {
-    /// Books a report of a task. Who declined an attempt says nothing of what others did under it.
-    pub fn book(&mut self, task: &Accepted<'a>) {
+    /// Books a report of a task, with its reservation where that is known to be there and not settled. Who declined an
+    /// attempt says nothing of what others did under it.
+    pub fn book(&mut self, task: &Accepted<'a>, reserved: Option<Spend>) {
         let (task_seq, report) = (task.seq, task.report);
         if report.counted.declined {
             return;
@@ -96,7 +99,8 @@ impl<'a> Settlement<'a> {
                 task_seq,
                 epoch: report.epoch,
                 worker: &report.worker,
-                first,
+                asks: first && reserved.is_none(),
+                back: reserved.filter(|_| first).unwrap_or_default(),
                 used: used(report),
             });
         }
@@ -109,28 +113,28 @@ impl<'a> Settlement<'a> {
             tasks: |r| r.task_seq,
             epochs: |r| i64::from(r.epoch),
             workers: |r| plain(r.worker),
-            firsts: |r| r.first,
-            calls: |r| int(r.used.calls),
-            tokens: |r| int(r.used.tokens),
-            costs: |r| int(r.used.cost_micros),
+            asks: |r| r.asks,
+            calls: |r| int(r.used.calls) - int(r.back.calls),
+            tokens: |r| int(r.used.tokens) - int(r.back.tokens),
+            costs: |r| int(r.used.cost_micros) - int(r.back.cost_micros),
         );
         let rows = query!(
             "INSERT INTO ledger (run_id, task_seq, epoch, kind, worker, calls, tokens, cost_micros, created_at)
              SELECT e.run_id, e.task_seq, e.epoch, 'settle', e.worker, e.calls - coalesce(r.calls, 0),
                     e.tokens - coalesce(r.tokens, 0), e.cost - coalesce(r.cost_micros, 0), $8
                FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::boolean[], $5::bigint[], $6::bigint[],
-                           $7::bigint[], $9::uuid[]) e (task_seq, epoch, worker, first, calls, tokens, cost, run_id)
+                           $7::bigint[], $9::uuid[]) e (task_seq, epoch, worker, asks, calls, tokens, cost, run_id)
                LEFT JOIN LATERAL (
                     SELECT * FROM ledger r
                      WHERE r.task_seq = e.task_seq AND r.epoch = e.epoch AND r.kind = 'reserve' AND r.worker = ''
-                       AND e.first AND (SELECT true FROM ledger s WHERE s.task_seq = e.task_seq AND s.epoch = e.epoch
+                       AND e.asks AND (SELECT true FROM ledger s WHERE s.task_seq = e.task_seq AND s.epoch = e.epoch
                                            AND s.kind = 'settle' LIMIT 1) IS NULL
                      LIMIT 1) r ON true
              ON CONFLICT (task_seq, epoch, kind, worker) DO NOTHING",
             &tasks,
             &epochs,
             &workers,
-            &firsts,
+            &asks,
             &calls,
             &tokens,
             &costs,
