@@ -4,8 +4,10 @@
 //! between delivers them again, and the fence finds nothing left to change.
 
 use crate::{Config, CoordinatorError, Deps, Event, Outcome, conduct, pulse::Pulse};
+use futures::{FutureExt, future::ready};
 use queue::{Consumer, Delivery, Lane, Message};
 use std::time::Duration;
+use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use wire::{Hold, Report, VERSION};
 
@@ -18,7 +20,8 @@ const PREFETCH: usize = 1_024;
 /// How often a failing store is asked before the loop ends.
 const TRIES: u32 = 5;
 
-/// Collects until the queue is closed or `last_call` is cancelled and nothing is left.
+/// Collects until the queue is closed or `last_call` is cancelled and nothing is left. While a batch is applied, the next
+/// is gathered.
 pub async fn run(
     config: &Config,
     deps: &Deps,
@@ -26,29 +29,47 @@ pub async fn run(
     last_call: &CancellationToken,
 ) -> Result<(), CoordinatorError> {
     let mut consumer = deps.queue.consume(Lane::Results, PREFETCH).await?;
-    while let Some(batch) = batch(consumer.as_mut(), last_call).await {
-        let (mut reports, mut read) = (Vec::with_capacity(batch.len()), Vec::new());
-        for delivery in batch {
-            match Report::decode(&delivery.message.body) {
-                Ok(report) => {
-                    note(&delivery.message);
-                    reports.push(report);
-                    read.push(delivery.receipt);
-                }
-                Err(error) => delivery.receipt.reject(&error.to_string()).await?,
-            }
-        }
-        if sabotage::breaks("commit") {
-            for receipt in std::mem::take(&mut read) {
-                receipt.ack().await?;
-            }
-            sabotage::point("coordinator.acked");
-        }
-        apply(config, deps, pulse, &reports).await?;
-        sabotage::point("coordinator.applied");
-        // All at once, so that the queue can tell its broker with one word.
-        futures::future::try_join_all(read.into_iter().map(|receipt| receipt.ack())).await?;
+    let mut next = batch(consumer.as_mut(), last_call, ready(())).await;
+    while let Some(gathered) = next {
+        let (applied, free) = oneshot::channel::<()>();
+        let apply = async {
+            let ended = settle(gathered, (config, deps, pulse)).await;
+            drop(applied);
+            ended
+        };
+        let gather = batch(consumer.as_mut(), last_call, free.map(drop));
+        // What fails ends this at once: what was gathered meanwhile comes again.
+        ((), next) = tokio::try_join!(apply, gather.map(Ok))?;
     }
+    Ok(())
+}
+
+/// Applies what was gathered, and acknowledges it.
+async fn settle(
+    gathered: Vec<Delivery>,
+    (config, deps, pulse): (&Config, &Deps, &Pulse),
+) -> Result<(), CoordinatorError> {
+    let (mut reports, mut read) = (Vec::with_capacity(gathered.len()), Vec::new());
+    for delivery in gathered {
+        match Report::decode(&delivery.message.body) {
+            Ok(report) => {
+                note(&delivery.message);
+                reports.push(report);
+                read.push(delivery.receipt);
+            }
+            Err(error) => delivery.receipt.reject(&error.to_string()).await?,
+        }
+    }
+    if sabotage::breaks("commit") {
+        for receipt in std::mem::take(&mut read) {
+            receipt.ack().await?;
+        }
+        sabotage::point("coordinator.acked");
+    }
+    apply(config, deps, pulse, &reports).await?;
+    sabotage::point("coordinator.applied");
+    // All at once, so that the queue can tell its broker with one word.
+    futures::future::try_join_all(read.into_iter().map(|receipt| receipt.ack())).await?;
     Ok(())
 }
 
@@ -62,11 +83,12 @@ fn note(report: &Message) {
     );
 }
 
-/// At least one message, and what comes within [`LINGER`] of it; `None` at the end. Every transaction writes each index
-/// page that it touches: larger batches touch a page once for many rows.
+/// At least one message, and what comes within [`LINGER`] of it and until somebody is `free` for them; `None` at the end.
+/// Every transaction writes each index page that it touches: larger batches touch a page once for many rows.
 pub async fn batch(
     consumer: &mut dyn Consumer,
     last_call: &CancellationToken,
+    free: impl Future<Output = ()>,
 ) -> Option<Vec<Delivery>> {
     let first = tokio::select! {
         biased;
@@ -74,7 +96,9 @@ pub async fn batch(
         () = last_call.cancelled() => return None,
     };
     let mut batch = vec![first];
-    let until = tokio::time::Instant::now() + LINGER;
+    let lingered = tokio::time::sleep(LINGER);
+    let until = futures::future::join(lingered, free);
+    tokio::pin!(until);
     while batch.len() < BATCH {
         tokio::select! {
             biased;
@@ -82,7 +106,7 @@ pub async fn batch(
                 Some(delivery) => batch.push(delivery),
                 None => break,
             },
-            () = tokio::time::sleep_until(until) => break,
+            _ = &mut until => break,
             // At the end nobody sends more: what is there was taken above.
             () = last_call.cancelled() => break,
         }

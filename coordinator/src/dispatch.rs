@@ -12,14 +12,17 @@ use crate::{
     Config, CoordinatorError, Deps, Outcome, collect, conduct, pace::Paces, pulse::Pulse, watch,
 };
 use domain::ids::{RunId, TaskId};
+use futures::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use queue::{Fate, Lane, MAX_BODY, Message};
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 use store::{Claim, Claimed, Running};
 use tokio::time::Instant;
 use wire::{Action, Report, Task, VERSION, Work, trace::Trace};
 
 /// Tasks claimed at a time. Two transactions and one wait for confirms go into each batch, whatever its size.
 const BATCH: u32 = 512;
+/// Batches on their way at once.
+const BATCHES: usize = 2;
 /// How long a task waits that could not be sent.
 const DOUBT_MS: u64 = 500;
 /// The longest wait between two looks, microseconds.
@@ -32,62 +35,163 @@ pub async fn run(
     deps: &Deps,
     pulse: &Pulse,
 ) -> Result<(), CoordinatorError> {
-    let mut paces = Paces::default();
+    let mut dispatcher = Dispatcher {
+        with: (config, deps, pulse),
+        paces: Paces::default(),
+        sending: Sending::default(),
+    };
     loop {
-        let mut running = deps.store.running().await?;
-        running.retain(|r| only.is_none_or(|only| r.id == only));
-        paces.keep(|run| running.iter().any(|r| r.id == run));
-        let wait = round(running, &mut paces, (config, deps, pulse)).await?;
-        if wait > 0 {
-            // The clock may be a test's; waiting is real time, bounded, and only a hint.
-            let wait = Duration::from_micros(wait as u64);
-            let _ = tokio::time::timeout(wait, pulse.room()).await;
+        let ended = dispatcher.look(only).await;
+        if ended.is_err() {
+            // What is on its way meets the same queue, and sees to its own tasks.
+            while !dispatcher.sending.batches.is_empty() {
+                dispatcher.sending.landed().await.1.ok();
+            }
+            return ended;
         }
     }
 }
 
-/// Fills the window once; says how long to wait before the next look, microseconds.
-async fn round(
-    mut running: Vec<Running>,
-    paces: &mut Paces,
-    with: (&Config, &Deps, &Pulse),
-) -> Result<i64, CoordinatorError> {
-    let (config, deps, pulse) = with;
-    let mut wait = LONGEST_WAIT;
-    loop {
-        let taken: u64 = running.iter().map(|r| r.in_flight).sum();
-        let room = (config.window as u64).saturating_sub(taken);
-        let Some((at, batch)) = share(&running, room) else {
-            return Ok(wait);
+struct Dispatcher<'a> {
+    with: With<'a>,
+    paces: Paces,
+    sending: Sending<'a>,
+}
+
+type With<'a> = (&'a Config, &'a Deps, &'a Pulse);
+
+impl Dispatcher<'_> {
+    /// Fills the window once, and waits until another look is worth it.
+    async fn look(&mut self, only: Option<RunId>) -> Result<(), CoordinatorError> {
+        let (_, deps, _) = self.with;
+        let mut running = self.beside(deps.store.running()).await??;
+        running.retain(|r| only.is_none_or(|only| r.id == only));
+        self.paces.keep(|run| running.iter().any(|r| r.id == run));
+        for run in &mut running {
+            run.in_flight += self.sending.tasks(run.id);
+        }
+        let wait = self.round(running).await?;
+        if wait > 0 {
+            self.rest(Duration::from_micros(wait as u64)).await?;
+        }
+        Ok(())
+    }
+
+    /// Fills the window once; says how long to wait before the next look, microseconds.
+    async fn round(&mut self, mut running: Vec<Running>) -> Result<i64, CoordinatorError> {
+        let (config, deps, pulse) = self.with;
+        let mut wait = LONGEST_WAIT;
+        loop {
+            let taken: u64 = running.iter().map(|r| r.in_flight).sum();
+            let room = (config.window as u64).saturating_sub(taken);
+            let Some((at, batch)) = share(&running, room) else {
+                return Ok(wait);
+            };
+            let run = running[at];
+            if let Some(rest) = self.paces.rest(run.id, Instant::now()) {
+                wait = wait.min(i64::try_from(rest.as_micros()).unwrap_or(LONGEST_WAIT));
+                running.remove(at);
+                continue;
+            }
+            let together = self.paces.together(run.id, BATCH);
+            // A queue that refused is asked again only when it has answered.
+            self.land(if together < BATCH { 0 } else { BATCHES - 1 })
+                .await?;
+            let batch = batch.min(together.into()) as u32;
+            let now = deps.clock.now_micros();
+            let claim = deps.store.claim(run.id, batch, now, config.hold);
+            let claim = self.beside(claim).await??;
+            if claim.tasks.is_empty() {
+                // Nothing to send: is it the budget, or are tasks waiting for their time?
+                if let (Some((limit, cap, asked)), false) = (&claim.over_budget, claim.under_way) {
+                    let outcome = Outcome::Paused(budget(limit, *cap, *asked));
+                    conduct::stop(run.id, deps, &outcome).await?;
+                    pulse.wake();
+                }
+                wait = wait.min(wait_for(&claim, now));
+                running.remove(at);
+            } else {
+                running[at].in_flight += claim.tasks.len() as u64;
+                metrics::counter!("promptimal_requests_granted_total").increment(granted(&claim));
+                wait = 0;
+                self.sending.begin(run.id, claim.tasks, self.with);
+            }
+        }
+    }
+
+    /// Waits for so long, or until there may be room. The clock may be a test's; waiting is real time, bounded, and only a
+    /// hint.
+    async fn rest(&mut self, wait: Duration) -> Result<(), CoordinatorError> {
+        let (_, _, pulse) = self.with;
+        let waited = tokio::time::timeout(wait, pulse.room());
+        self.beside(waited).await?.ok();
+        Ok(())
+    }
+
+    /// Waits until at most so many batches are on their way.
+    async fn land(&mut self, batches: usize) -> Result<(), CoordinatorError> {
+        while self.sending.batches.len() > batches {
+            let landed = self.sending.landed().await;
+            self.note(landed)?;
+        }
+        Ok(())
+    }
+
+    /// Does something while batches are on their way.
+    async fn beside<T>(&mut self, work: impl Future<Output = T>) -> Result<T, CoordinatorError> {
+        tokio::pin!(work);
+        loop {
+            tokio::select! {
+                biased;
+                done = &mut work => return Ok(done),
+                landed = self.sending.landed() => self.note(landed)?,
+            }
+        }
+    }
+
+    fn note(&mut self, (run, sent): Landed) -> Result<(), CoordinatorError> {
+        match sent? {
+            Sent::Gone => self.paces.taken(run, BATCH),
+            Sent::InDoubt => {}
+            Sent::Refused { all } => self.paces.refused(run, all, Instant::now()),
+        }
+        Ok(())
+    }
+}
+
+/// A batch that was sent, or not.
+type Landed = (RunId, Result<Sent, CoordinatorError>);
+
+/// Batches on their way to the queue: while one waits for its confirms, the next is claimed.
+#[derive(Default)]
+struct Sending<'a> {
+    batches: FuturesUnordered<BoxFuture<'a, (RunId, u64, Result<Sent, CoordinatorError>)>>,
+    /// Tasks of each run that are claimed, and not known to be sent.
+    tasks: HashMap<RunId, u64>,
+}
+
+impl<'a> Sending<'a> {
+    fn begin(&mut self, run: RunId, claimed: Vec<Claimed>, with: With<'a>) {
+        let tasks = claimed.len() as u64;
+        *self.tasks.entry(run).or_default() += tasks;
+        let sent = async move { (run, tasks, send(run, claimed, with).await) };
+        self.batches.push(sent.boxed());
+    }
+
+    fn tasks(&self, run: RunId) -> u64 {
+        self.tasks.get(&run).copied().unwrap_or(0)
+    }
+
+    /// The next batch that is answered; never, where none is on its way. Cancel-safe.
+    async fn landed(&mut self) -> Landed {
+        let Some((run, tasks, sent)) = self.batches.next().await else {
+            return std::future::pending().await;
         };
-        let run = running[at];
-        if let Some(rest) = paces.rest(run.id, Instant::now()) {
-            wait = wait.min(i64::try_from(rest.as_micros()).unwrap_or(LONGEST_WAIT));
-            running.remove(at);
-            continue;
+        if let Some(left) = self.tasks.get_mut(&run) {
+            *left -= tasks;
         }
-        let batch = batch.min(paces.together(run.id, BATCH).into()) as u32;
-        let now = deps.clock.now_micros();
-        let claim = deps.store.claim(run.id, batch, now, config.hold).await?;
-        if claim.tasks.is_empty() {
-            // Nothing to send: is it the budget, or are tasks waiting for their time?
-            if let (Some((limit, cap, asked)), false) = (&claim.over_budget, claim.under_way) {
-                let outcome = Outcome::Paused(budget(limit, *cap, *asked));
-                conduct::stop(run.id, deps, &outcome).await?;
-                pulse.wake();
-            }
-            wait = wait.min(wait_for(&claim, now));
-            running.remove(at);
-        } else {
-            running[at].in_flight += claim.tasks.len() as u64;
-            metrics::counter!("promptimal_requests_granted_total").increment(granted(&claim));
-            wait = 0;
-            match send(run.id, claim.tasks, with).await? {
-                Sent::Gone => paces.taken(run.id, BATCH),
-                Sent::InDoubt => {}
-                Sent::Refused { all } => paces.refused(run.id, all, Instant::now()),
-            }
-        }
+        self.tasks.retain(|_, left| *left > 0);
+        (run, sent)
     }
 }
 
@@ -135,7 +239,7 @@ enum Sent {
 async fn send(
     run: RunId,
     tasks: Vec<Claimed>,
-    (config, deps, pulse): (&Config, &Deps, &Pulse),
+    (config, deps, pulse): With<'_>,
 ) -> Result<Sent, CoordinatorError> {
     let letters = tasks.into_iter().filter_map(|task| letter(run, task));
     let fitted = futures::future::join_all(letters.map(|l| fit(deps, l))).await;

@@ -1,6 +1,7 @@
 //! What comes beside the reports: signs of life, and dead letters.
 
 use crate::{Config, CoordinatorError, Deps, collect, pulse::Pulse};
+use futures::future::ready;
 use queue::{DeadLetter, Delivery, Lane};
 use store::Beat;
 use tokio_util::sync::CancellationToken;
@@ -13,7 +14,7 @@ const PREFETCH: usize = 512;
 pub async fn beats(deps: &Deps) -> Result<(), CoordinatorError> {
     let mut consumer = deps.queue.consume(Lane::Events, PREFETCH).await?;
     let never = CancellationToken::new();
-    while let Some(batch) = collect::batch(consumer.as_mut(), &never).await {
+    while let Some(batch) = collect::batch(consumer.as_mut(), &never, ready(())).await {
         let beats: Vec<Beat> = batch.iter().flat_map(read).collect();
         deps.store.beat(&beats, deps.clock.now_micros()).await?;
         for delivery in batch {
