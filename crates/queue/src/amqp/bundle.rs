@@ -141,7 +141,16 @@ fn put(body: &mut BytesMut, bytes: &[u8]) {
 /// When it says that it is one, and is not.
 pub(super) fn parts(message: &Message) -> Option<Result<Vec<Message>, String>> {
     let count = message.headers.get(HEADER)?;
-    let parts = read(message.body.clone());
+    let parts = read(message.body.clone()).map(|mut parts| {
+        // Why it is dead was said of all of it.
+        let said = message.headers.iter().filter(|(name, _)| *name != HEADER);
+        for (name, value) in said {
+            for part in &mut parts {
+                part.headers.insert(name.clone(), value.clone());
+            }
+        }
+        parts
+    });
     let right = |parts: &Vec<Message>| !parts.is_empty() && parts.len().to_string() == *count;
     Some(parts.filter(right).ok_or_else(|| {
         let bytes = message.body.len();

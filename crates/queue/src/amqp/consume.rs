@@ -23,7 +23,7 @@ pub(super) struct AmqpConsumer {
     pub(super) pump: Pump,
     pub(super) hands: Arc<Hands>,
     /// What came with the delivery before.
-    pub(super) ready: VecDeque<Delivery>,
+    pub(super) ready: VecDeque<(Delivery, Arc<Line>)>,
 }
 
 /// What the receipts of one consumer share.
@@ -41,10 +41,14 @@ impl Consumer for AmqpConsumer {
     async fn next(&mut self) -> Option<Delivery> {
         // What is here when the last await ends is handed over without another one: dropping this loses nothing.
         loop {
-            if let Some(delivery) = self.ready.pop_front() {
-                return Some(delivery);
+            while let Some((delivery, channel)) = self.ready.pop_front() {
+                // Otherwise it comes again.
+                if !channel.is_over() {
+                    return Some(delivery);
+                }
             }
             let (delivery, channel) = self.pump.next().await?;
+            let line = Arc::clone(&channel);
             let hands = Arc::clone(&self.hands);
             let (redelivered, tag) = (delivery.redelivered, delivery.delivery_tag);
             let acker = delivery.acker.clone();
@@ -58,9 +62,16 @@ impl Consumer for AmqpConsumer {
                 bundle: Arc::new(Bundle::of(1)),
             };
             match bundle::parts(&whole.message) {
-                None => self.ready.push_back(whole.delivery(redelivered)),
-                Some(Ok(parts)) => self.ready.extend(whole.parts(parts, redelivered)),
-                Some(Err(why)) => whole.refuse(&why),
+                Some(Ok(parts)) => {
+                    let parts = whole.parts(parts, redelivered);
+                    self.ready
+                        .extend(parts.map(|part| (part, Arc::clone(&line))));
+                }
+                Some(Err(why)) if whole.hands.lane != Lane::Dead => whole.refuse(&why),
+                // What is dead is handed over as it is.
+                None | Some(Err(_)) => {
+                    self.ready.push_back((whole.delivery(redelivered), line));
+                }
             }
         }
     }

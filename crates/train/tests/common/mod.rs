@@ -13,11 +13,13 @@ pub fn fixture(name: &str) -> PathBuf {
 }
 
 /// The folder of the tiny base.
+#[allow(dead_code)]
 pub fn base() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../model/tests/fixtures/tiny-plain")
 }
 
 /// The tiny base, loaded.
+#[allow(dead_code)]
 pub fn tiny(keep: Keep) -> Model {
     Model::load(&mut Base::open(&base()).unwrap(), keep).unwrap()
 }

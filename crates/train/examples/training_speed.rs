@@ -1,6 +1,6 @@
 //! How quick training is here: tokens per second and the largest memory.
 //!
-//!     cargo run --release -p train --example speed -- MODEL [KEEP] [checkpointing]
+//!     cargo run --release -p train --example training_speed -- MODEL [KEEP] [checkpointing]
 
 #![allow(clippy::print_stdout, reason = "its output is what it is for")]
 
