@@ -100,14 +100,16 @@ def once(found: Services, system: System, setting: dict, n: int | None = None) -
 
 
 def tuned(found: Services, system: System, known: list[dict]) -> Iterator[dict]:
-    """Every system runs once at each of its settings; it is then measured at its best."""
+    """Every system runs twice at each of its settings, there and back; it is then measured at its best."""
     known = [run for run in known if run["system"] == system.name]
     if not known:
-        for setting in system.settings if len(system.settings) > 1 else []:
+        settings = system.settings if len(system.settings) > 1 else []
+        for setting in [*settings, *reversed(settings)]:
             known.append(once(found, system, setting, max(system.n // 2, 100)))
             yield known[-1]
     shown = lambda setting: {key: value for key, value in setting.items() if key != "command"}
-    best = max(known, key=lambda run: run["rate"])["setting"] if known else shown(system.settings[0])
+    rate = lambda setting: sum(run["rate"] for run in known if run["setting"] == setting)
+    best = max((run["setting"] for run in known), key=rate) if known else shown(system.settings[0])
     system.best = next(s for s in system.settings if shown(s) == best)
 
 

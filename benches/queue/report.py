@@ -94,9 +94,11 @@ def tuning(results: dict) -> str:
     groups = grouped(results["tuning"], "system")
     if not groups:
         return ""
-    one = lambda runs: ", ".join(f"{r['rate']:,.0f} at {words(r['setting'])}" for r in runs)
-    tried = "; ".join(f"{name}: {one(runs)}" for name, runs in groups.items())
-    return f"Settings tried once each on half as many tasks, of which the best was measured (whole, tasks/s): {tried}."
+    shown = [run | {"shown": words(run["setting"])} for run in results["tuning"]]
+    tries = lambda runs: " and ".join(f"{run['rate']:,.0f}" for run in runs)
+    settings = lambda runs: ", ".join(f"{tries(of)} at {setting}" for setting, of in grouped(runs, "shown").items())
+    tried = "; ".join(f"{name}: {settings(runs)}" for name, runs in grouped(shown, "system").items())
+    return f"Settings tried on half as many tasks, of which the best was measured (whole, tasks/s): {tried}."
 
 
 def scaling(results: dict) -> str:

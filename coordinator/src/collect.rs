@@ -12,7 +12,9 @@ use tokio_util::sync::CancellationToken;
 use wire::{Hold, Report, VERSION};
 
 /// Messages taken together.
-const BATCH: usize = 512;
+const BATCH: usize = 1_024;
+/// And so many bytes: at most one message more is held.
+const BATCH_BYTES: usize = 16 << 20;
 /// How long a first message waits for others.
 const LINGER: Duration = Duration::from_millis(25);
 /// Unacknowledged reports at a time.
@@ -95,15 +97,19 @@ pub async fn batch(
         delivery = consumer.next() => delivery?,
         () = last_call.cancelled() => return None,
     };
+    let mut bytes = first.message.body.len();
     let mut batch = vec![first];
     let lingered = tokio::time::sleep(LINGER);
     let until = futures::future::join(lingered, free);
     tokio::pin!(until);
-    while batch.len() < BATCH {
+    while batch.len() < BATCH && bytes < BATCH_BYTES {
         tokio::select! {
             biased;
             delivery = consumer.next() => match delivery {
-                Some(delivery) => batch.push(delivery),
+                Some(delivery) => {
+                    bytes += delivery.message.body.len();
+                    batch.push(delivery);
+                }
                 None => break,
             },
             _ = &mut until => break,

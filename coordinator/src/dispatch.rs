@@ -20,7 +20,7 @@ use tokio::time::Instant;
 use wire::{Action, Report, Task, VERSION, Work, trace::Trace};
 
 /// Tasks claimed at a time. Two transactions and one wait for confirms go into each batch, whatever its size.
-const BATCH: u32 = 512;
+const BATCH: u32 = 1_024;
 /// Batches on their way at once.
 const BATCHES: usize = 2;
 /// How long a task waits that could not be sent.
