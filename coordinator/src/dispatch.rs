@@ -119,13 +119,15 @@ impl Dispatcher<'_> {
         }
     }
 
-    /// Waits for so long, or until there may be room. The clock may be a test's; waiting is real time, bounded, and only a
-    /// hint.
+    /// Waits for so long, or until there may be room: what has landed is counted once only from then on. The clock may be a
+    /// test's; waiting is real time, bounded, and only a hint.
     async fn rest(&mut self, wait: Duration) -> Result<(), CoordinatorError> {
         let (_, _, pulse) = self.with;
-        let waited = tokio::time::timeout(wait, pulse.room());
-        self.beside(waited).await?.ok();
-        Ok(())
+        let landed = tokio::select! {
+            _ = tokio::time::timeout(wait, pulse.room()) => return Ok(()),
+            landed = self.sending.landed() => landed,
+        };
+        self.note(landed)
     }
 
     /// Waits until at most so many batches are on their way.
