@@ -39,7 +39,7 @@ const TABLES: &[(&str, &str)] = &[
     ),
     (
         "grades",
-        "answer_seq #example_id grader grader_version value margin",
+        "answer_seq #example_id grader grader_version value raw margin",
     ),
     (
         "pairs",

@@ -3,13 +3,20 @@
 use super::{Check, DEMO, Down, is_leak, line, sorted};
 use crate::conformance::history::{
     Line,
-    rows::{History, Row, Score, mean},
+    rows::{Asked, History, Row, Score, mean},
 };
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::{
+    cmp::Ordering,
+    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
+};
 
 pub const CHECKS: &[Check] = &[
     ("What are the best prompts of a run?", best),
     ("How much of what the search promised was luck?", luck),
+    (
+        "How often does a winner beat the unchanged prompt, draw by draw?",
+        duels,
+    ),
     ("What was tried for one question, and how did it do?", tried),
     ("What did a winner descend from?", descent),
     (
@@ -64,6 +71,58 @@ fn luck(h: &History) -> Vec<Line> {
         }
     }
     sorted(out)
+}
+
+/// Fresh draws beside those of the unchanged prompt: the same target, repeat and grader.
+fn duels(h: &History) -> Vec<Line> {
+    let drawn = |a: &&Asked<'_>| {
+        let steps = ["answer", "score"];
+        a.run.is("name", DEMO)
+            && a.round.is("kind", "confirm")
+            && steps.contains(&a.round.text("step"))
+            && a.grade.is_some()
+    };
+    let asked = h.asked();
+    let drawn: Vec<_> = asked.iter().filter(drawn).collect();
+    let unchanged = |a: &Asked<'_>| a.candidate.is_some_and(|c| c.is("arm", "original"));
+    let same = [
+        "round_id",
+        "target_id",
+        "repeat",
+        "grader",
+        "grader_version",
+    ];
+    let mut groups: BTreeMap<[&str; 3], Vec<(f64, f64)>> = BTreeMap::new();
+    for a in drawn.iter().filter(|a| !unchanged(a)) {
+        let beside = |o: &&&Asked<'_>| {
+            unchanged(o) && same.iter().all(|c| o.item.value(c) == a.item.value(c))
+        };
+        for o in drawn.iter().filter(beside) {
+            let (Some(g), Some(og), Some(c)) = (a.grade, o.grade, a.candidate) else {
+                continue;
+            };
+            let worth = |g: &Row| g.value("raw").as_f64().unwrap_or(g.float("value"));
+            let won = match worth(g).total_cmp(&worth(og)) {
+                Ordering::Greater => 1.0,
+                Ordering::Equal => 0.5,
+                Ordering::Less => 0.0,
+            };
+            let key = [
+                a.target.text("dataset"),
+                a.item.text("grader"),
+                c.text("arm"),
+            ];
+            let gain = g.float("value") - og.float("value");
+            groups.entry(key).or_default().push((won, gain));
+        }
+    }
+    let one = |([dataset, grader, arm], draws): (&[&str; 3], &Vec<(f64, f64)>)| {
+        let won: f64 = draws.iter().map(|d| d.0).sum();
+        let rate = mean(draws.iter().map(|d| d.0));
+        let gain = mean(draws.iter().map(|d| d.1));
+        line![dataset, grader, arm, draws.len(), won, rate, gain]
+    };
+    groups.iter().map(one).collect()
 }
 
 fn tried(h: &History) -> Vec<Line> {
