@@ -1,6 +1,6 @@
 //! Training a rewriter, and merging what was trained.
 
-use crate::support::{Done, done, promptimal, root};
+use crate::support::{Done, Scene, done, promptimal, root};
 use serde_json::{Value, json};
 use std::{
     path::{Path, PathBuf},
@@ -199,4 +199,36 @@ fn a_training_that_was_killed_goes_on_to_the_same_end() {
     let twice = train(&pairs, &base(), &broken, &options).exits(0).json();
     assert!(twice["resumed"].as_u64() > Some(0), "{twice}");
     assert_eq!(once["history"], twice["history"]);
+}
+
+/// The pairs of a run are those that its export has.
+#[test]
+fn pairs_come_straight_from_a_run() {
+    let scene = Scene::new(60);
+    let spec = scene.spec();
+    let text = std::fs::read_to_string(&spec).unwrap();
+    std::fs::write(&spec, text.replace("hardest = 4", "hardest = 24")).unwrap();
+    let train = |from: &[&str], out: &str| {
+        let mut command = scene.command(&["train", "--json", "--out", out, "--rank", "2"]);
+        command.args(["--epochs", "1", "--validation", "0"]);
+        done(command.args(from).arg("--base").arg(base()))
+    };
+    train(&["--run", "last"], "none").exits(2).complains(&["no runs in"]);
+    scene.run(&["run", "spec.toml"]).exits(0);
+    let of_run = train(&["--run", "letters"], "of-run").exits(0).json();
+    scene
+        .run(&["export", "last", "pairs", "-o", "pairs.jsonl"])
+        .exits(0);
+    let of_file = train(&["--pairs", "pairs.jsonl"], "of-file").exits(0).json();
+    assert!(of_run["pairs"]["train"].as_u64() > Some(0), "{of_run}");
+    for part in ["pairs", "history"] {
+        assert_eq!(of_run[part], of_file[part]);
+    }
+    train(&["--run", "nobody"], "none")
+        .exits(2)
+        .complains(&["nobody"]);
+    train(&["--run", "last", "--pairs", "pairs.jsonl"], "none")
+        .exits(2)
+        .complains(&["cannot be used with"]);
+    train(&[], "none").exits(2).complains(&["--pairs", "--run"]);
 }

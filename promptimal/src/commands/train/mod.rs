@@ -1,13 +1,15 @@
-//! `promptimal train`: an adapter that rewrites prompts, from a file of pairs.
+//! `promptimal train`: an adapter that rewrites prompts, from the pairs of a file or of a run.
 
 mod folder;
 mod memory;
 mod report;
+mod source;
 
 use crate::{
     cli::{Show, TuneArgs},
     interrupt::Interrupt,
     models, out, progress,
+    site::Site,
 };
 use anyhow::{Context, bail};
 use model::base::Base;
@@ -28,11 +30,11 @@ use train::{
 const STOPPED: u8 = 3;
 
 /// `promptimal train`
-pub async fn train(args: TuneArgs) -> anyhow::Result<ExitCode> {
+pub async fn train(site: &Site, args: TuneArgs) -> anyhow::Result<ExitCode> {
     // Everything that can be wrong without loading a model is told before one is loaded.
     let plan = args.plan();
     plan.check()?;
-    let divided = read(&args)?;
+    let divided = source::read(site, &args).await?;
     folder::check(&args.out, args.replace)?;
     let base = find(&args.base).await?;
     let how = args.show.how();
@@ -54,13 +56,6 @@ pub async fn train(args: TuneArgs) -> anyhow::Result<ExitCode> {
     };
     report::print(&report, how)?;
     Ok(ExitCode::SUCCESS)
-}
-
-fn read(args: &TuneArgs) -> anyhow::Result<Divided> {
-    let fields = args.fields()?;
-    let written = pairs::read(&args.pairs, fields.as_ref())?;
-    let divided = pairs::clean(written, args.cleaning());
-    divided.with_context(|| args.pairs.display().to_string())
 }
 
 /// A base's place: as it is written, or that of a model of the catalogue.
