@@ -558,8 +558,14 @@ fn a_training_that_cannot_be() {
     let train = |more: &str| small_and(&format!("[train]\n{more}\n"));
     for (more, words) in [
         ("rank = 8", &["train.base", "missing"][..]),
-        ("base = \"smollm2-135\"", &["did you mean", "smollm2-135m-instruct"]),
-        ("base = \"./nowhere.gguf\"", &["train.base", "--set train.base=PATH"]),
+        (
+            "base = \"smollm2-135\"",
+            &["did you mean", "smollm2-135m-instruct"],
+        ),
+        (
+            "base = \"./nowhere.gguf\"",
+            &["train.base", "--set train.base=PATH"],
+        ),
         (
             "base = \"smollm2-135m-instruct\"\ntargets = [\"q\", \"lm_head\"]",
             &["train.targets", "lm_head", "gate"],

@@ -246,7 +246,10 @@ fn a_training() {
         [body.key().unwrap()]
     );
     let asked = Task::decode(task.as_bytes());
-    assert!(asked.is_err(), "a worker that asks models takes no training");
+    assert!(
+        asked.is_err(),
+        "a worker that asks models takes no training"
+    );
 }
 
 /// The same training by another name, for another run, is the same training.

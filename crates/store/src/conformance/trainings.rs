@@ -22,7 +22,10 @@ pub async fn losses_are_noted_step_by_step(store: &dyn Store) {
     // Every bit of a number is kept.
     let third = 1.0 / 3.0;
     let first = [row(0, None, Some(3.5)), row(1, Some(third), None)];
-    let again = [row(1, Some(9.0), Some(0.1 + 0.2)), row(2, Some(1e-300), None)];
+    let again = [
+        row(1, Some(9.0), Some(0.1 + 0.2)),
+        row(2, Some(1e-300), None),
+    ];
     for losses in [&first[..], &again[..], &again[..]] {
         let noted = store.note_losses(one, losses, START).await;
         noted.expect("noted");

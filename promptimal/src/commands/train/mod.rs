@@ -1,7 +1,6 @@
 //! `promptimal train`: an adapter that rewrites prompts, from the pairs of a file or of a run.
 
 mod folder;
-mod memory;
 mod report;
 mod source;
 
@@ -12,7 +11,6 @@ use crate::{
     site::Site,
 };
 use anyhow::{Context, bail};
-use model::base::Base;
 use report::Report;
 use std::{
     fs,
@@ -20,11 +18,7 @@ use std::{
     process::ExitCode,
     sync::atomic::{AtomicBool, Ordering},
 };
-use train::{
-    Error, Memory, Model, Plan, Progress, Texts, Trained,
-    pairs::{self, Divided},
-    peft,
-};
+use train::{Error, Model, Plan, Prepared, Progress, Texts, Trained, pairs::Divided, peft};
 
 /// The exit code of a run that stopped before its end.
 const STOPPED: u8 = 3;
@@ -83,21 +77,18 @@ fn learn(
     path: &Path,
     (how, stop): (Show, &AtomicBool),
 ) -> anyhow::Result<Report> {
-    let mut base = Base::open(path)?;
-    let (texts, counts) = pairs::encode(&base, divided, args.template, args.max_tokens)?;
+    let read = (args.template, args.max_tokens);
+    let Prepared {
+        mut model,
+        texts,
+        counts,
+    } = train::prepare(path, divided, read, plan)?;
     if counts.too_long > 0 && !how.quiet {
         out::note(format!(
             "{} pairs are longer than {} tokens: left out",
             counts.too_long, args.max_tokens
         ));
     }
-    let head = (base.vocabulary()?, base.has_head());
-    let needed = Memory::estimate(base.config(), head, plan, &texts);
-    if let Some(problem) = memory::too_much(needed, memory::available()) {
-        bail!(problem);
-    }
-    let mut model = Model::load(&mut base, plan.keep)?;
-    drop(base);
     if let Some(from) = &args.from {
         model.start = Some(peft::read(from, model.network.config())?);
     }
