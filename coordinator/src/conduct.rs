@@ -11,7 +11,7 @@ use crate::{
 };
 use domain::{
     ids::RunId,
-    run::{RunKind, RunStatus, StepKey},
+    run::{RunKind, RunStatus, Step, StepKey},
 };
 use std::time::Duration;
 use store::{Plans, Run, StatusChange, StepStatus};
@@ -102,9 +102,11 @@ fn next(
     if let Some(dead) = status.map(|s| s.dead).filter(|d| *d > 0) {
         // An outage must not shrink the experiment in silence.
         let why = trouble().unwrap_or_else(|| "see the tasks table".to_owned());
-        return Next::Done(Outcome::Paused(format!(
-            "{dead} blocks could not be measured: {why}"
-        )));
+        let training = status.is_some_and(|s| s.key.step == Step::Train);
+        return Next::Done(Outcome::Paused(match training {
+            true => format!("the rewriter could not be trained: {why}"),
+            false => format!("{dead} blocks could not be measured: {why}"),
+        }));
     }
     let last = status.map(|s| Place {
         round: s.key.round,
@@ -126,7 +128,7 @@ fn planner<'a>(run: RunId, brief: &'a Brief, deps: &'a Deps) -> Planner<'a> {
     }
 }
 
-/// Stores the pairs of a finished run, then the status. Doing it again changes nothing.
+/// Stores the pairs of a finished run and the losses of its training, then the status. Doing it again changes nothing.
 async fn end(
     run: &Run,
     brief: &Brief,
@@ -137,6 +139,8 @@ async fn end(
         let board = Board::load(deps.store.as_ref(), run.id, &brief.settings).await?;
         let pairs = summary::pairs(&board, &brief.settings);
         Plans::add_pairs(deps.store.as_ref(), run.id, &pairs).await?;
+        let now = deps.clock.now_micros();
+        summary::note_losses(deps.store.as_ref(), run.id, now).await?;
     }
     stop(run.id, deps, &outcome).await?;
     Ok(outcome)

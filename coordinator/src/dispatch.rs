@@ -14,7 +14,10 @@ use crate::{
 use domain::ids::{RunId, TaskId};
 use futures::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use queue::{Fate, Lane, MAX_BODY, Message};
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    time::Duration,
+};
 use store::{Claim, Claimed, Running};
 use tokio::time::Instant;
 use wire::{Action, Report, Task, VERSION, Work, trace::Trace};
@@ -245,11 +248,10 @@ async fn send(
 ) -> Result<Sent, CoordinatorError> {
     let letters = tasks.into_iter().filter_map(|task| letter(run, task));
     let fitted = futures::future::join_all(letters.map(|l| fit(deps, l))).await;
-    let (mut asks, mut scores) = (Vec::with_capacity(fitted.len()), Vec::new());
+    let mut by_lane: BTreeMap<Lane, Vec<Letter>> = BTreeMap::new();
     for fitted in fitted {
         match fitted {
-            Ok(letter) if letter.lane == Lane::Score => scores.push(letter),
-            Ok(letter) => asks.push(letter),
+            Ok(letter) => by_lane.entry(letter.lane).or_default().push(letter),
             // The queue would refuse it for ever, and with it whatever else is to be sent.
             Err(report) => {
                 let report: Vec<_> = report.into_iter().collect();
@@ -257,12 +259,10 @@ async fn send(
             }
         }
     }
-    // A step's tasks are all of one kind, so one of the two has nothing.
+    // A step's tasks are all of one kind, so there is one lane.
     let mut sent = Sent::Gone;
-    for (lane, letters) in [(Lane::Eval, asks), (Lane::Score, scores)] {
-        if !letters.is_empty() {
-            sent = post(lane, letters, (config, deps, pulse)).await?;
-        }
+    for (lane, letters) in by_lane {
+        sent = post(lane, letters, (config, deps, pulse)).await?;
     }
     Ok(sent)
 }
@@ -375,6 +375,7 @@ fn letter(run: RunId, claimed: Claimed) -> Option<Letter> {
     let lane = match Work::of(&claimed.body) {
         Work::Ask => Lane::Eval,
         Work::Score => Lane::Score,
+        Work::Train => Lane::Train,
     };
     let body = match serde_json::value::RawValue::from_string(claimed.body) {
         Ok(body) => body,

@@ -188,6 +188,15 @@ pub enum Event {
         /// What the run has used.
         spend: Spend,
     },
+    /// A training made a step.
+    Learning {
+        /// The run.
+        run: RunId,
+        /// Its losses.
+        loss: wire::Loss,
+        /// Steps in all.
+        steps: u32,
+    },
     /// Something failed and will be tried again.
     Trouble {
         /// The run.

@@ -137,6 +137,8 @@ impl<'a> Patience<'a> {
         let mut policy = *self.policy;
         if backlog.tasks {
             policy.unstarted = policy.unstarted.max(policy.deadline);
+            let training = &mut policy.training;
+            training.unstarted = training.unstarted.max(training.deadline);
         }
         Some(policy)
     }
@@ -149,11 +151,16 @@ fn micros(span: i64) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use store::Waits;
 
     const POLICY: RescuePolicy = RescuePolicy {
         silent: 30_000_000,
         unstarted: 60_000_000,
         deadline: 600_000_000,
+        training: Waits {
+            unstarted: 60_000_000,
+            deadline: 6_000_000_000,
+        },
         max_attempts: 5,
         limit: 100,
     };
@@ -183,6 +190,8 @@ mod tests {
             (look.silent, look.unstarted),
             (POLICY.silent, POLICY.deadline)
         );
+        // A training may wait for another one, however long that takes.
+        assert_eq!(look.training.unstarted, POLICY.training.deadline);
     }
 
     #[test]

@@ -64,10 +64,10 @@ pub async fn run(
     Ok(outcome)
 }
 
-/// What a run needs whose tasks leave this process.
+/// What else a run needs; more where its tasks leave this process.
 async fn beside(config: &Config, deps: &Deps, pulse: &Pulse) -> Ended {
     let Some(policy) = &config.rescue else {
-        return std::future::pending().await;
+        return watch::beats(deps).await;
     };
     tokio::select! {
         ended = rescue::run(policy, deps, pulse) => ended,

@@ -1,7 +1,9 @@
 //! What the planner needs to know of a spec, with defaults resolved.
 
 use crate::plan::order::Shape;
-use domain::{call::Sampling, example::Split, grade::Grader, prompt::PromptDoc, run::RunKind};
+use domain::{
+    call::Sampling, example::Split, grade::Grader, prompt::PromptDoc, run::RunKind, tuning::Tuning,
+};
 use spec::{EvalSplit, Feedback, Spec};
 use std::collections::HashMap;
 
@@ -25,6 +27,15 @@ pub struct DatasetPlan {
     pub grader: Grader,
     /// How many of its hardest examples become targets.
     pub hardest: usize,
+}
+
+/// How a rewriter is trained at the end.
+#[derive(Clone, Debug)]
+pub struct TrainPlan {
+    /// What the spec says.
+    pub tuning: Tuning,
+    /// What the base is; empty until somebody has looked at it.
+    pub identity: String,
 }
 
 /// A prompt of an evaluation.
@@ -84,6 +95,8 @@ pub struct Settings {
     pub sampling: HashMap<String, Sampling>,
     /// What an evaluation tries.
     pub eval: EvalPlan,
+    /// How a rewriter is trained at the end; `None` where none is.
+    pub train: Option<TrainPlan>,
 }
 
 impl Settings {
@@ -128,6 +141,7 @@ impl Settings {
             show_reference: spec.search.feedback == Feedback::Reference,
             sampling: spec.models.iter().filter_map(sampled).collect(),
             eval: eval_plan(spec),
+            train: train_plan(spec, kind),
         }
     }
 
@@ -138,6 +152,7 @@ impl Settings {
             rounds: self.rounds,
             placebo: self.placebo,
             scored: self.scored(),
+            trains: self.train.is_some(),
         }
     }
 
@@ -155,6 +170,13 @@ impl Settings {
         }
     }
 
+    /// Says what the base of the training is: the worker finds it by that.
+    pub fn know_base(&mut self, identity: &str) {
+        if let Some(train) = &mut self.train {
+            identity.clone_into(&mut train.identity);
+        }
+    }
+
     /// How a model's replies are sampled.
     pub fn sampling(&self, model: &str) -> Sampling {
         self.sampling.get(model).cloned().unwrap_or_default()
@@ -164,6 +186,15 @@ impl Settings {
     pub fn dataset(&self, name: &str) -> Option<&DatasetPlan> {
         self.datasets.iter().find(|d| d.name == name)
     }
+}
+
+/// An evaluation finds no pairs to learn from.
+fn train_plan(spec: &Spec, kind: RunKind) -> Option<TrainPlan> {
+    let tuning = spec.train.clone().filter(|_| kind == RunKind::Optimise)?;
+    Some(TrainPlan {
+        tuning,
+        identity: String::new(),
+    })
 }
 
 fn eval_plan(spec: &Spec) -> EvalPlan {

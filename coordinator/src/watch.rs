@@ -1,25 +1,51 @@
 //! What comes beside the reports: signs of life, and dead letters.
 
-use crate::{Config, CoordinatorError, Deps, collect, pulse::Pulse};
+use crate::{Config, CoordinatorError, Deps, Event, collect, pulse::Pulse};
 use futures::future::ready;
 use queue::{DeadLetter, Delivery, Lane};
 use store::Beat;
 use tokio_util::sync::CancellationToken;
-use wire::{Action, Beats, Reference, Report, Task};
+use wire::{Action, Beats, Losses, Reference, Report, Task};
 
 /// Messages in hand at once.
 const PREFETCH: usize = 512;
 
-/// Notes signs of life until it is dropped.
+/// Notes signs of life, and how trainings go, until it is dropped.
 pub async fn beats(deps: &Deps) -> Result<(), CoordinatorError> {
     let mut consumer = deps.queue.consume(Lane::Events, PREFETCH).await?;
     let never = CancellationToken::new();
     while let Some(batch) = collect::batch(consumer.as_mut(), &never, ready(())).await {
-        let beats: Vec<Beat> = batch.iter().flat_map(read).collect();
-        deps.store.beat(&beats, deps.clock.now_micros()).await?;
+        let (mut beats, mut losses) = (Vec::new(), Vec::new());
+        for delivery in &batch {
+            match Losses::decode(&delivery.message.body) {
+                Ok(told) => losses.push(told),
+                Err(_) => beats.extend(read(delivery)),
+            }
+        }
+        let now = deps.clock.now_micros();
+        if !beats.is_empty() {
+            deps.store.beat(&beats, now).await?;
+        }
+        for told in losses {
+            note(deps, told, now).await?;
+        }
         for delivery in batch {
             delivery.receipt.ack().await?;
         }
+    }
+    Ok(())
+}
+
+/// Keeps losses, and shows them.
+async fn note(deps: &Deps, told: Losses, now: i64) -> Result<(), CoordinatorError> {
+    let noted = deps.store.note_losses(told.training, &told.losses, now);
+    noted.await?;
+    for loss in told.losses {
+        (deps.observer)(Event::Learning {
+            run: told.run,
+            loss,
+            steps: told.steps,
+        });
     }
     Ok(())
 }

@@ -18,7 +18,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use runtime::{clock::SystemClock, heart::Heart, shutdown::Shutdown};
 use std::{sync::Arc, time::Duration};
-use store::{RescuePolicy, Results, RetryPolicy, Runs, Shared, Store, Tasks};
+use store::{RescuePolicy, Results, RetryPolicy, Runs, Shared, Store, Tasks, Waits};
 use store_postgres::PostgresStore;
 use support::{World, brief, settings};
 use tokio::task::JoinHandle;
@@ -107,6 +107,10 @@ fn config(number: u32) -> Config {
             silent: 3_000_000,
             unstarted: 5_000_000,
             deadline: 60_000_000,
+            training: Waits {
+                unstarted: 5_000_000,
+                deadline: 60_000_000,
+            },
             max_attempts: 50,
             limit: 100,
         }),

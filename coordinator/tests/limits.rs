@@ -30,7 +30,7 @@ use rand_chacha::ChaCha8Rng;
 use runtime::{clock::SystemClock, heart::Heart, shutdown::Shutdown};
 use server::Server;
 use std::{sync::Arc, time::Duration};
-use store::{Quota, RescuePolicy, Results, RetryPolicy, Run, Runs, Tasks};
+use store::{Quota, RescuePolicy, Results, RetryPolicy, Run, Runs, Tasks, Waits};
 use store_postgres::PostgresStore;
 use support::{brief, settings};
 use tokio::task::JoinHandle;
@@ -144,6 +144,10 @@ fn config(number: u32) -> Config {
             silent: 3_000_000,
             unstarted: 5_000_000,
             deadline: 60_000_000,
+            training: Waits {
+                unstarted: 5_000_000,
+                deadline: 60_000_000,
+            },
             max_attempts: 50,
             limit: 100,
         }),

@@ -151,6 +151,10 @@ fn with_dead_letters(config: Config) -> Config {
         silent: 60_000_000,
         unstarted: 60_000_000,
         deadline: 60_000_000,
+        training: store::Waits {
+            unstarted: 60_000_000,
+            deadline: 60_000_000,
+        },
         max_attempts: 3,
         limit: 100,
     };

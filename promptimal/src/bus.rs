@@ -12,7 +12,7 @@ use runtime::{
 };
 use secrecy::{ExposeSecret, SecretString};
 use std::{sync::Arc, time::Duration};
-use store::{RescuePolicy, RetryPolicy};
+use store::{RescuePolicy, RetryPolicy, Waits};
 
 /// How failed items are treated: five attempts, from one second to a minute apart.
 pub const RETRY: RetryPolicy = RetryPolicy {
@@ -31,6 +31,10 @@ pub const RESCUE: RescuePolicy = RescuePolicy {
     silent: 30_000_000,
     unstarted: 600_000_000,
     deadline: 3_600_000_000,
+    training: Waits {
+        unstarted: 600_000_000,
+        deadline: 86_400_000_000,
+    },
     max_attempts: RETRY.max_attempts,
     limit: 500,
 };
@@ -42,6 +46,8 @@ const BODY_AGE: Duration = Duration::from_secs(24 * 3_600);
 /// begun, and then be worked on, and must find its body.
 pub fn sweep(bodies: ByReference, policy: &RescuePolicy) {
     let longest = policy.unstarted.saturating_add(policy.deadline);
+    let training = policy.training;
+    let longest = longest.max(training.unstarted.saturating_add(training.deadline));
     let longest = Duration::from_micros(longest.unsigned_abs()).saturating_mul(2);
     tokio::spawn(async move { bodies.sweep(&SystemClock, longest.max(BODY_AGE)).await });
 }

@@ -5,6 +5,7 @@ use crate::{
     lock::Lock,
     models::{self, Scorers},
     out, progress,
+    rewriter::{self, School},
     site::Site,
 };
 use anyhow::Context;
@@ -68,9 +69,10 @@ pub async fn drive(job: Job<'_>) -> anyhow::Result<Outcome> {
     let names = model_names(&job.stored, job.run.kind);
     let models = models::build(&job.stored.spec, &job.stored.paths, &names).await?;
     let scorers = models::scorers(&job.stored.spec, &job.stored.paths).await?;
+    let school = rewriter::school(&job).await?;
     let bus = Bus::open(job.bus).await?;
     ready(&job).await?;
-    let outcome = work(&job, &bus, (models, scorers), shutdown).await;
+    let outcome = work(&job, &bus, (models, scorers, school), shutdown).await;
     lock.release().await;
     outcome
 }
@@ -105,7 +107,7 @@ fn tell(one: &Ingested, quiet: bool) {
 async fn work(
     job: &Job<'_>,
     bus: &Bus,
-    (models, scorers): (Models, Scorers),
+    (models, scorers, school): (Models, Scorers, Option<School>),
     shutdown: Shutdown,
 ) -> anyhow::Result<Outcome> {
     let concurrency = concurrency(job, &models);
@@ -118,7 +120,7 @@ async fn work(
         store: job.store.clone(),
         queue: bus.queue(),
         clock: Arc::new(SystemClock),
-        briefs: briefs(job, &models, &scorers),
+        briefs: briefs(job, &models, &scorers, school.as_ref()),
         observer: observer(job),
     };
     let (worker, heart, _beating) = bus.worker()?;
@@ -126,7 +128,9 @@ async fn work(
         concurrency,
         worker: worker.clone(),
     };
-    let scoring = scoring(bus, scorers, (worker, heart.clone()), shutdown.clone());
+    let known = (worker, heart.clone());
+    let training = rewriter::training(bus, school, known.clone(), shutdown.clone());
+    let scoring = scoring(bus, scorers, known, shutdown.clone());
     let worker_deps = worker_eval::Deps {
         queue: bus.queue(),
         models,
@@ -144,7 +148,7 @@ async fn work(
                 }
                 false => {
                     let asking = worker_eval::run(config, worker_deps, shutdown.clone());
-                    tokio::try_join!(asking, scoring).map(|_| ())
+                    tokio::try_join!(asking, scoring, training).map(|_| ())
                 }
             };
             if shutdown.is_stopping() {
@@ -192,9 +196,10 @@ fn scoring(
 }
 
 /// The spec as it is written now: how a model is reached may have changed since the run began.
-fn briefs(job: &Job<'_>, models: &Models, scorers: &Scorers) -> Briefs {
+fn briefs(job: &Job<'_>, models: &Models, scorers: &Scorers, school: Option<&School>) -> Briefs {
     let mut settings = job.stored.settings(job.run.kind);
     settings.know(&models::rewards(scorers));
+    settings.know_base(school.map_or("", School::identity));
     let brief = Brief {
         settings,
         models: models::facts(models, &job.stored.spec),

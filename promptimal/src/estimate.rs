@@ -97,6 +97,12 @@ pub fn print(loaded: &Loaded, kind: RunKind, json: bool) -> anyhow::Result<()> {
         }
     });
     out::line(table.to_string());
+    if let (Some(tuning), RunKind::Optimise) = (&loaded.spec.train, kind) {
+        out::line(format!(
+            "Then {} learns from the pairs that are found: no calls, and minutes to hours.",
+            tuning.base
+        ));
+    }
     out::line("An estimate from the data's length: nothing was asked, nothing was stored.");
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! From a spec's `[models]` to models that can be called, or only planned for.
 
 use anyhow::anyhow;
-use coordinator::ModelFacts;
+use coordinator::{ModelFacts, intake::StoredSpec};
 use futures::FutureExt;
 use llm::LanguageModel;
 use spec::{Model, Paths, Spec};
@@ -71,6 +71,18 @@ pub fn quota(model: &Model) -> Option<Quota> {
     match model {
         Model::Http(http) => Quota::per_minute(http.requests_per_minute, http.tokens_per_minute),
         Model::Local(_) | Model::Reward(_) => None,
+    }
+}
+
+/// Where the base of a run's training is: as the spec was found to mean it, or a model of the catalogue.
+///
+/// # Errors
+/// A sentence, when it cannot be had.
+pub async fn base(stored: &StoredSpec) -> Result<PathBuf, String> {
+    match (&stored.paths.train, &stored.spec.train) {
+        (Some(path), _) => Ok(path.clone()),
+        (None, Some(tuning)) => worker_train::bases::find(&tuning.base).await,
+        (None, None) => Err("the spec has no [train]".to_owned()),
     }
 }
 

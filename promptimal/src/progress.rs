@@ -8,6 +8,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
+use wire::Loss;
 
 /// Plain lines of one step come at most this often.
 const PLAIN_EVERY: Duration = Duration::from_secs(5);
@@ -60,6 +61,7 @@ impl View {
         match event {
             Event::Planned { .. } | Event::Ended { .. } => {}
             Event::Trouble { message, .. } => self.say(&message),
+            Event::Learning { loss, steps, .. } => self.learn(loss, steps),
             Event::Progress {
                 key,
                 kind,
@@ -85,6 +87,28 @@ impl View {
                     ),
                 }
             }
+        }
+    }
+
+    /// How a training goes: each loss on validation pairs, and of the others as many as a person can read.
+    fn learn(&mut self, at: Loss, steps: u32) {
+        let (step, done) = (at.step, at.step == steps);
+        if let Some(bar) = &self.bar {
+            bar.set_length(steps.into());
+            bar.set_position(step.into());
+            if let Some(loss) = at.loss {
+                bar.set_message(format!("loss {loss:.4}"));
+            }
+        } else if let Some(loss) = at.loss
+            && (done || self.said.elapsed() >= PLAIN_EVERY)
+        {
+            self.said = Instant::now();
+            out::note(format!("training: step {step}/{steps}, loss {loss:.4}"));
+        }
+        if let Some(loss) = at.validation {
+            self.say(&format!(
+                "after step {step}: loss on validation pairs {loss:.4}"
+            ));
         }
     }
 
@@ -164,6 +188,7 @@ pub fn stage(key: StepKey, kind: RoundKind) -> String {
         Step::Guard => "leak guard",
         Step::Answer => "trying",
         Step::Score => "scoring",
+        Step::Train => "training",
     };
     match kind {
         RoundKind::Baseline if key.step == Step::Score => "baseline scoring".to_owned(),
@@ -171,6 +196,7 @@ pub fn stage(key: StepKey, kind: RoundKind) -> String {
         RoundKind::Search => format!("round {} {doing}", key.round),
         RoundKind::Placebo => format!("placebo {doing}"),
         RoundKind::Confirm if key.step == Step::Score => "confirming, scoring".to_owned(),
+        RoundKind::Confirm if key.step == Step::Train => "training a rewriter".to_owned(),
         RoundKind::Confirm => "confirming on fresh draws".to_owned(),
     }
 }

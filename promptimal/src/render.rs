@@ -3,7 +3,7 @@
 use crate::{out, progress::thousands};
 use comfy_table::{CellAlignment, Table, presets};
 use coordinator::summary::{
-    BeforeAfter, Cell, CellRewards, EvalSummary, Gain, RewardSummary, Summary,
+    BeforeAfter, Cell, CellRewards, EvalSummary, Gain, RewardSummary, Summary, TrainingSummary,
 };
 use domain::{reward::LengthBias, run::RunStatus, stats::Estimate};
 
@@ -32,6 +32,9 @@ pub fn search(summary: &Summary, json: bool) -> anyhow::Result<()> {
         }
     }
     out::line(costs(summary));
+    if let Some(training) = &summary.training {
+        out::line(trained(training));
+    }
     if !summary.rejected.is_empty() {
         let reasons: Vec<String> = summary
             .rejected
@@ -202,6 +205,27 @@ fn costs(s: &Summary) -> String {
         ));
     }
     line
+}
+
+/// Where the rewriter is, or why there is none.
+fn trained(t: &TrainingSummary) -> String {
+    let Some(adapter) = &t.adapter else {
+        let why = t.nothing.as_deref().unwrap_or("no reason is known");
+        return format!("no rewriter was trained: {why}");
+    };
+    let fell = |what: &str, losses: Option<(f64, f64)>| {
+        losses.map_or(String::new(), |(first, last)| {
+            format!(" · {what} {first:.4} → {last:.4}")
+        })
+    };
+    format!(
+        "rewriter: {adapter}, an adapter for {} · {} steps on {} pairs{}{}",
+        t.base,
+        t.steps,
+        t.train,
+        fell("loss", t.loss),
+        fell("on validation pairs", t.validation_loss)
+    )
 }
 
 fn before_after(n: usize, e: &BeforeAfter) -> String {

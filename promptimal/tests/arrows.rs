@@ -53,6 +53,18 @@ const ARROWS: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "worker-train",
+        &[
+            "domain",
+            "wire",
+            "queue",
+            "artefacts",
+            "model",
+            "train",
+            "runtime",
+        ],
+    ),
+    (
         "coordinator",
         &[
             "domain", "wire", "spec", "queue", "store", "llm", "dataset", "runtime", "sabotage",

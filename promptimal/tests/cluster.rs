@@ -36,11 +36,15 @@ fn site() -> Option<Site> {
             return None;
         }
     };
-    // A program of another package: built where the whole workspace is tested.
+    // Programs of other packages: built where the whole workspace is tested.
     let worker = Path::new(env!("CARGO_BIN_EXE_coordinator")).with_file_name("worker-eval");
-    if !worker.exists() {
-        skip("processes: worker-eval is not built (cargo build -p worker-eval)");
-        return None;
+    for name in ["worker-eval", "worker-train"] {
+        if !worker.with_file_name(name).exists() {
+            skip(&format!(
+                "processes: {name} is not built (cargo build -p {name})"
+            ));
+            return None;
+        }
     }
     Some(Site {
         database,
@@ -148,6 +152,16 @@ impl Cluster {
     fn worker(&mut self) {
         let mut worker = program(&self.site.worker, self);
         worker.args(["--models", "spec.toml"]);
+        let worker = Watched::start(&mut worker);
+        worker.wait_for("ready for tasks");
+        self.processes.push(worker);
+    }
+
+    /// Starts a worker that trains; the last of the processes is it.
+    fn trainer(&mut self) {
+        let mut worker = program(&self.site.worker.with_file_name("worker-train"), self);
+        // A checkpoint after every step.
+        worker.args(["--base", "tiny", "--save-seconds", "0"]);
         let worker = Watched::start(&mut worker);
         worker.wait_for("ready for tasks");
         self.processes.push(worker);
@@ -381,6 +395,62 @@ fn no_call_goes_beyond_the_cap_whatever_is_killed() {
     }
     let made = cluster.scene.server.requests();
     assert!((8..=CAP).contains(&made), "{made} calls");
+}
+
+/// kill -9 of a worker in the middle of a training: another one goes on, to the end of a training that nobody disturbed.
+#[test]
+fn a_training_outlives_its_worker() {
+    let Some(site) = site() else {
+        return;
+    };
+    let _turn = turn();
+    let scene = Scene::new(32);
+    scene.training("epochs = 100");
+    let here = scene.run(&["run", "spec.toml", "--json"]).exits(0).json();
+    let mut cluster = Cluster::around(site, scene);
+    cluster.trainer();
+    let submitted = cluster.run(&["submit", "spec.toml"]).exits(0);
+    let id = submitted.stdout.trim().to_owned();
+    let trainings = cluster.scene.path("artefacts/trainings");
+    let begin = Instant::now();
+    while named(&trainings, "checkpoint.safetensors").is_empty() {
+        assert!(begin.elapsed() < Duration::from_secs(180), "no checkpoint");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let dead = cluster.processes.pop().unwrap();
+    dead.kill();
+    assert!(
+        named(&trainings, "training.json").is_empty(),
+        "the training was over before its worker was killed"
+    );
+    cluster.trainer();
+    let second = cluster.processes.last().unwrap();
+    second.wait_for("going on from a checkpoint");
+    cluster.wait(&id, "finished");
+    let there = cluster.run(&["show", &id, "--json"]).exits(0).json();
+    let [here, there] = [&here, &there].map(|run| &run["training"]);
+    let end = |of: &Value| of["loss"][1].as_f64().unwrap();
+    assert!((end(here) - end(there)).abs() < 1e-4, "{here} {there}");
+    // It is more than that: every bit of the adapter is the same, and no checkpoint is left.
+    let weights = |of: &Value| {
+        let folder = PathBuf::from(of["adapter"].as_str().unwrap());
+        std::fs::read(folder.join("adapter_model.safetensors")).unwrap()
+    };
+    assert_eq!(weights(here), weights(there));
+    assert_eq!(
+        named(&trainings, "checkpoint.safetensors"),
+        Vec::<PathBuf>::new()
+    );
+}
+
+/// The files of this name below a folder.
+fn named(folder: &Path, name: &str) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten();
+    let of = |path: PathBuf| match path.is_dir() {
+        true => named(&path, name),
+        false => path.ends_with(name).then_some(path).into_iter().collect(),
+    };
+    entries.flatten().flat_map(|e| of(e.path())).collect()
 }
 
 /// A leader that dies while it reads a run's data: another one reads them.

@@ -25,7 +25,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
-use store::{RescuePolicy, RetryPolicy, Run, Runs, Tasks};
+use store::{RescuePolicy, RetryPolicy, Run, Runs, Tasks, Waits};
 use store_postgres::PostgresStore;
 
 /// What a run took.
@@ -182,6 +182,10 @@ async fn parts(
             silent: 30_000_000,
             unstarted: 600_000_000,
             deadline: 3_600_000_000,
+            training: Waits {
+                unstarted: 600_000_000,
+                deadline: 3_600_000_000,
+            },
             max_attempts: retry.max_attempts,
             limit: 500,
         }),

@@ -138,7 +138,7 @@ pub struct StepRow {
     /// What its round is for: `baseline`, `search`, `placebo` or `confirm`.
     #[schema(value_type = String)]
     pub kind: RoundKind,
-    /// `propose`, `guard`, `answer` or `score`.
+    /// `propose`, `guard`, `answer`, `score` or `train`.
     #[schema(value_type = String)]
     pub step: Step,
     /// Its items.

@@ -13,9 +13,11 @@ mod propose;
 mod score;
 mod scores;
 mod seen;
+mod train;
 mod tries;
 
 pub use score::{Effect, Rewards, effect, selected, value};
+pub use train::too_few;
 
 use crate::{
     CoordinatorError, ModelFacts,
@@ -59,8 +61,10 @@ impl Planner<'_> {
     /// # Errors
     /// When the store fails, or the run's data make no sense (no example to search on).
     pub async fn plan(&self, place: Place, now: i64) -> Result<(), CoordinatorError> {
-        if place.step == Step::Score {
-            return scores::plan(self, place, now).await;
+        match place.step {
+            Step::Score => return scores::plan(self, place, now).await,
+            Step::Train => return train::plan(self, place, now).await,
+            Step::Propose | Step::Guard | Step::Answer => {}
         }
         if place.kind == RoundKind::Baseline {
             return self.baseline(place, now).await;
@@ -91,8 +95,8 @@ impl Planner<'_> {
             (_, Step::Propose) => Ok(propose::questions(self, &board, place)),
             (_, Step::Guard) => guard::additions(self, &board, place).await,
             (_, Step::Answer) => tries::additions(self, &board, place).await,
-            // Planned page by page: it can be as large as the data.
-            (_, Step::Score) => Ok(Additions::default()),
+            // They are planned by themselves.
+            (_, Step::Score | Step::Train) => Ok(Additions::default()),
         }
     }
 

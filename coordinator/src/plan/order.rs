@@ -13,6 +13,8 @@ pub struct Shape {
     pub placebo: bool,
     /// Whether a reward model grades some of the answers: each step of answers is then followed by one of scores.
     pub scored: bool,
+    /// Whether a rewriter is trained at the end.
+    pub trains: bool,
 }
 
 /// A round and its place.
@@ -52,8 +54,14 @@ impl Shape {
                 ..last
             });
         }
-        if self.kind == RunKind::Evaluate || last.kind == RoundKind::Confirm {
+        if self.kind == RunKind::Evaluate || last.step == Step::Train {
             return None;
+        }
+        if last.kind == RoundKind::Confirm {
+            return self.trains.then_some(Place {
+                step: Step::Train,
+                ..last
+            });
         }
         Some(match last.step {
             Step::Propose => Place {
@@ -64,7 +72,7 @@ impl Shape {
                 step: Step::Answer,
                 ..last
             },
-            Step::Answer | Step::Score => self.after(last.round),
+            Step::Answer | Step::Score | Step::Train => self.after(last.round),
         })
     }
 
@@ -112,6 +120,7 @@ mod tests {
             rounds: 2,
             placebo: true,
             scored: false,
+            trains: false,
         };
         insta::assert_snapshot!(walk(shape).join("\n"), @r"
         0 baseline answer
@@ -135,6 +144,7 @@ mod tests {
             rounds: 1,
             placebo: false,
             scored: false,
+            trains: false,
         };
         assert_eq!(
             walk(shape).last().map(String::as_str),
@@ -154,6 +164,7 @@ mod tests {
             rounds: 1,
             placebo: true,
             scored: true,
+            trains: false,
         };
         insta::assert_snapshot!(walk(shape).join("\n"), @r"
         0 baseline answer
@@ -174,5 +185,35 @@ mod tests {
             ..shape
         };
         assert_eq!(walk(shape), ["0 baseline answer", "0 baseline score"]);
+    }
+
+    #[test]
+    fn a_training_is_last() {
+        let shape = Shape {
+            kind: RunKind::Optimise,
+            rounds: 1,
+            placebo: false,
+            scored: true,
+            trains: true,
+        };
+        let steps = walk(shape);
+        assert_eq!(
+            steps[steps.len() - 3..],
+            ["3 confirm answer", "3 confirm score", "3 confirm train"]
+        );
+        let unscored = Shape {
+            scored: false,
+            ..shape
+        };
+        let steps = walk(unscored);
+        assert_eq!(
+            steps[steps.len() - 2..],
+            ["3 confirm answer", "3 confirm train"]
+        );
+        let shape = Shape {
+            kind: RunKind::Evaluate,
+            ..unscored
+        };
+        assert_eq!(walk(shape), ["0 baseline answer"]);
     }
 }

@@ -7,11 +7,13 @@ mod evaluation;
 mod outcome;
 mod reward;
 mod search;
+mod training;
 
 pub use evaluation::{Cell, EvalSummary, evaluation};
 pub use outcome::{Evaluated, Shown, keep, missed, shown};
 pub use reward::{CellRewards, RewardSummary};
 pub use search::{Numbers, numbers, pairs};
+pub use training::{TrainingSummary, note_losses};
 
 use crate::{
     CoordinatorError,
@@ -54,6 +56,9 @@ pub struct Summary {
     pub datasets: Vec<DatasetSummary>,
     /// Training pairs kept.
     pub pairs: u64,
+    /// The rewriter that was trained on them, where the spec asks for one and its training has ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub training: Option<TrainingSummary>,
     /// Three of the best, before and after.
     pub examples: Vec<BeforeAfter>,
     /// Model calls.
@@ -192,6 +197,7 @@ pub async fn search(
         gain: search::gain(&numbers, settings),
         datasets: datasets.collect(),
         pairs: pairs.len() as u64,
+        training: training::training(store, &steps, pairs.len(), settings).await?,
         examples: search::examples(&board, &numbers, &pairs),
         leaks_rejected: leaks,
         rejected: rejected(totals.rejected, lost(&steps, Step::Propose)),
@@ -216,6 +222,7 @@ fn spent(spend: Spend, run: &Run) -> Summary {
         gain: None,
         datasets: Vec::new(),
         pairs: 0,
+        training: None,
         examples: Vec::new(),
         calls: spend.calls,
         tokens: spend.tokens,

@@ -81,6 +81,7 @@ pub fn settings() -> Settings {
         ]
         .into(),
         eval: EvalPlan::default(),
+        train: None,
     }
 }
 

@@ -19,6 +19,7 @@
 //! | [`reward`] | what a reward says, and how much of it is length |
 //! | [`select`] | mining the hardest, choosing winners |
 //! | [`stats`] | intervals, paired tests, false discovery rate |
+//! | [`tuning`] | how a rewriter is trained |
 
 pub mod call;
 pub mod candidate;
@@ -34,3 +35,4 @@ pub mod reward;
 pub mod run;
 pub mod select;
 pub mod stats;
+pub mod tuning;

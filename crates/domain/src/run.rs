@@ -94,6 +94,8 @@ word!(
         Answer = "answer",
         /// A reward model grades the answers that only it can grade.
         Score = "score",
+        /// A small model learns from the pairs.
+        Train = "train",
     }
 );
 word!(

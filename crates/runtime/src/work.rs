@@ -2,8 +2,8 @@
 //!
 //! A report is confirmed by the queue before its task is acknowledged, so a worker that dies at any
 //! point leaves the task to somebody else: work may be done twice, never lost. What an application
-//! error means is in the report; the loop itself knows four ends of a task only: reported, rejected,
-//! panicked (given back after a while, and after a few times handed to [`Handler::poisoned`]), dropped.
+//! error means is in the report; the loop itself knows five ends of a task only: reported, rejected,
+//! given back, panicked (given back after a while, and after a few times handed to [`Handler::poisoned`]), dropped.
 
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
@@ -43,6 +43,8 @@ pub enum Handled {
     Reject(String),
     /// Nobody wants an answer any more: the task is acknowledged without a report.
     Unwanted,
+    /// It was left in the middle, and whoever gets it next goes on with it.
+    GiveBack,
 }
 
 /// What a worker does with a task.
@@ -177,11 +179,13 @@ impl<H: Handler> Worker<H> {
             Some(Handled::Report(_)) => "reported",
             Some(Handled::Reject(_)) => "rejected",
             Some(Handled::Unwanted) => "unwanted",
+            Some(Handled::GiveBack) => "given back",
         };
         metrics::counter!("promptimal_tasks_total", "outcome" => word).increment(1);
         tracing::debug!(outcome = word, "task handled");
         let ended = match outcome {
             None => return self.give_back_later(&id, receipt).await,
+            Some(Handled::GiveBack) => return give_back(&id, receipt).await,
             Some(Handled::Report(report)) if sabotage::breaks("confirm") => {
                 let acked = receipt.ack().await;
                 sabotage::point("worker.acked");
@@ -245,9 +249,7 @@ impl<H: Handler> Worker<H> {
             () = sleep(PANIC_PAUSE) => {}
             () = self.shutdown.drain_requested() => {}
         }
-        if let Err(error) = receipt.give_back().await {
-            tracing::warn!(task = id, %error, "task was given back already");
-        }
+        give_back(id, receipt).await;
     }
 
     /// Publishes until the queue has taken the report; a stop drops this future.
@@ -280,5 +282,11 @@ impl<H: Handler> Worker<H> {
             sleep(wait).await;
             wait = LONGEST_RETRY.min(wait * 2);
         }
+    }
+}
+
+async fn give_back(id: &str, receipt: Box<dyn Receipt>) {
+    if let Err(error) = receipt.give_back().await {
+        tracing::warn!(task = id, %error, "task was given back already");
     }
 }

@@ -164,8 +164,8 @@ impl Receipt for WatchedReceipt {
     }
 }
 
-/// Reports the body under its own id. A body that says "panic" panics, "garbage" is rejected, and
-/// each body costs a permit of `leave`.
+/// Reports the body under its own id. A body that says "panic" panics, "garbage" is rejected, "half" is left to the next who
+/// gets it, and each body costs a permit of `leave`.
 struct Echo {
     leave: Semaphore,
     calls: AtomicUsize,
@@ -204,13 +204,16 @@ fn report(body: &Bytes) -> Message {
 
 #[async_trait]
 impl Handler for Echo {
-    async fn handle(&self, body: Bytes, _redelivered: bool) -> Handled {
+    async fn handle(&self, body: Bytes, redelivered: bool) -> Handled {
         self.calls.fetch_add(1, Ordering::SeqCst);
         let now = self.at_once.fetch_add(1, Ordering::SeqCst) + 1;
         self.most_at_once.fetch_max(now, Ordering::SeqCst);
         self.leave.acquire().await.unwrap().forget();
         self.at_once.fetch_sub(1, Ordering::SeqCst);
         assert!(!body.starts_with(b"panic"), "as the test asked");
+        if body.starts_with(b"half") && !redelivered {
+            return Handled::GiveBack;
+        }
         match body.starts_with(b"garbage") {
             true => Handled::Reject("nobody can read this".to_owned()),
             false => Handled::Report(report(&body)),
@@ -279,6 +282,20 @@ impl Bench {
 /// and moves on only when nobody has anything to do.
 async fn settle() {
     tokio::time::sleep(Duration::from_micros(1)).await;
+}
+
+/// Whoever gets what was left in the middle reports it, once.
+#[tokio::test(start_paused = true)]
+async fn a_task_that_is_left_goes_back_without_a_report() {
+    let queue = Watched::new(MemoryQueue::new(), 0);
+    let bench = Bench::start(queue, Echo::unhindered(), &["half done"]).await;
+    assert_eq!(bench.reports(1).await, ["half done"]);
+    assert_eq!(bench.handler.calls(), 2);
+    let queue = bench.drained().await;
+    assert_eq!(
+        of(&queue.journal, "half done"),
+        [Event::GivenBack, Event::Published, Event::Acked]
+    );
 }
 
 #[tokio::test(start_paused = true)]

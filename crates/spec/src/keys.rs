@@ -2,6 +2,8 @@
 //! structural check, the suggestions for misspelt keys and `docs/spec.md` all read this table; tests
 //! compare it with the types and with the full example.
 
+use domain::tuning;
+
 /// What a key may hold.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Kind {
@@ -195,18 +197,26 @@ pub const KEYS: &[Key] = &[
     key("budget.tokens", Count(1, MANY), Nothing, "tokens at most, read and written"),
     key("budget.usd", Positive(1e9), Nothing, "US dollars at most"),
 
-    key("train.base", Text, Is("\"llama-2-7b-chat\""), "the model that is tuned"),
-    key("train.share", Positive(1.0), Is("0.85"), "the share of the pairs trained on; the rest measures"),
-    key("train.method", Word(&["lora", "qlora"]), Is("\"qlora\""), "an adapter over weights as they are, or over 4-bit ones"),
+    key("train.base", Text, Required, "the model that learns: a name of `promptimal models list`, or the path of a `.gguf` file or of a folder with safetensors"),
+    key("train.min_pairs", Count(1, BILLION), Is("8"), "with fewer pairs nothing is trained"),
+    key("train.template", Word(tuning::TEMPLATES), Is("\"inst\""), "the words around a pair: `<s>[INST] original [/INST] improved </s>`, or the model's own chat template"),
+    key("train.validation", Number(0.0, 1.0), Is("0.15"), "share of the originals that the learning is measured on; near-duplicates are on one side"),
+    key("train.unchanged", Number(0.0, 0.99), Is("0.1"), "at most this share of the pairs are unchanged ones"),
+    key("train.max_tokens", Count(1, 1_000_000), Is("1024"), "longer pairs are left out"),
     key("train.rank", Count(1, 4096), Is("80"), "rank of the adapter"),
-    key("train.alpha", Positive(1e6), Is("16.0"), "scale of the adapter"),
-    key("train.dropout", Number(0.0, 0.99), Is("0.1"), "dropout on the adapter's input"),
-    key("train.learning_rate", Positive(1.0), Is("2e-4"), "peak learning rate"),
-    key("train.schedule", Word(&["constant", "linear", "cosine"]), Is("\"cosine\""), "how the learning rate falls"),
-    key("train.warmup", Number(0.0, 1.0), Is("0.1"), "share of the steps in which it rises"),
-    key("train.epochs", Count(1, 1000), Is("2"), "passes over the pairs"),
-    key("train.batch", Count(1, 4096), Is("4"), "pairs at once"),
-    key("train.accumulate", Count(1, 4096), Is("4"), "batches before a step"),
+    key("train.alpha", Positive(1e6), Is("16.0"), "the adapter counts alpha / rank"),
+    key("train.dropout", Number(0.0, 0.99), Is("0.1"), "share of the adapter's inputs dropped while training"),
+    key("train.rslora", Flag, Is("false"), "the adapter counts alpha / sqrt(rank) instead"),
+    key("train.targets", Texts, Is("[\"q\", \"k\", \"v\", \"o\"]"), "the matrices with an adapter: any of q, k, v, o, gate, up, down"),
+    key("train.weights", Word(tuning::WEIGHTS), Is("\"f32\""), "how the base is kept in memory: 4, 2, 1.06 or 0.52 bytes a number"),
+    key("train.checkpointing", Flag, Is("false"), "compute layers twice instead of keeping what they computed: less than half the memory, a third more time"),
+    key("train.epochs", Count(1, 1000), Is("2"), "how often all pairs are read"),
+    key("train.batch", Count(1, 4096), Is("4"), "pairs side by side"),
+    key("train.accumulate", Count(1, 4096), Is("4"), "batches whose gradients make one step"),
+    key("train.rate", Positive(1.0), Is("2e-4"), "the highest learning rate"),
+    key("train.warmup", Number(0.0, 1.0), Is("0.1"), "share of the steps over which the rate rises; then it falls along a half cosine"),
+    key("train.decay", Number(0.0, 0.99), Is("0.0"), "weight decay"),
+    key("train.clip", Positive(1e6), Is("1.0"), "the largest norm of a step's gradient"),
 
     key("eval.models", Texts, Is("[\"target\"]"), "names of the models that answer"),
     key("eval.split", Word(&["all", "train", "validation", "test"]), Is("\"all\""), "which part of the data sets is asked"),

@@ -32,6 +32,7 @@ mod value;
 
 pub use data::{Dataset, DatasetGrader, LaterGrader};
 pub use dataset::{AnswerIs, FieldMap, Format, OnBadRow};
+pub use domain::tuning::Tuning;
 pub use env::{CATALOGUE, Environment, Found, Machine};
 pub use error::{Problem, SpecError};
 pub use model::{Http, Local, Model, Precision, Reward};
@@ -84,6 +85,9 @@ pub struct Paths {
     pub models: BTreeMap<String, PathBuf>,
     /// By name of the model: files that hold its key.
     pub key_files: BTreeMap<String, PathBuf>,
+    /// The base that a rewriter is trained from, where it is given by path.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub train: Option<PathBuf>,
 }
 
 /// Loads a spec file with `key=value` overrides on top.

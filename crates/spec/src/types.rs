@@ -1,7 +1,7 @@
 //! The spec as types: one struct a section.
 
 use crate::{data::Dataset, model::Model};
-use domain::{grade::Grader, hash::Hash, run::Limits};
+use domain::{grade::Grader, hash::Hash, run::Limits, tuning::Tuning};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -30,9 +30,9 @@ pub struct Spec {
     /// What the run may use.
     #[serde(default)]
     pub budget: Budget,
-    /// Training on the pairs: known, not available yet.
+    /// Training a rewriter on the pairs; nothing is trained without it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub train: Option<Train>,
+    pub train: Option<Tuning>,
     /// Just evaluating.
     #[serde(default)]
     pub eval: Eval,
@@ -298,79 +298,6 @@ impl Budget {
             cost_micros: self.usd.map(|usd| (usd * 1e6 + 1e-3).floor() as u64),
         }
     }
-}
-
-/// `[train]`: the fine-tuning of a rewriter. Known, not available yet.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Train {
-    /// The model that is tuned.
-    pub base: String,
-    /// The share of the pairs trained on; the rest measures.
-    pub share: f64,
-    /// How.
-    pub method: Method,
-    /// Rank of the adapter.
-    pub rank: u32,
-    /// Scale of the adapter.
-    pub alpha: f64,
-    /// Dropout on the adapter's input.
-    pub dropout: f64,
-    /// Peak learning rate.
-    pub learning_rate: f64,
-    /// How the learning rate falls.
-    pub schedule: Schedule,
-    /// Share of the steps in which it rises.
-    pub warmup: f64,
-    /// Passes over the pairs.
-    pub epochs: u32,
-    /// Pairs at once.
-    pub batch: u32,
-    /// Batches before a step.
-    pub accumulate: u32,
-}
-
-impl Default for Train {
-    fn default() -> Self {
-        Self {
-            base: "llama-2-7b-chat".to_owned(),
-            share: 0.85,
-            method: Method::Qlora,
-            rank: 80,
-            alpha: 16.0,
-            dropout: 0.1,
-            learning_rate: 2e-4,
-            schedule: Schedule::Cosine,
-            warmup: 0.1,
-            epochs: 2,
-            batch: 4,
-            accumulate: 4,
-        }
-    }
-}
-
-/// How a rewriter is tuned.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Method {
-    /// An adapter over weights in their own precision.
-    Lora,
-    /// An adapter over 4-bit weights.
-    #[default]
-    Qlora,
-}
-
-/// How the learning rate falls.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Schedule {
-    /// Not at all.
-    Constant,
-    /// On a straight line.
-    Linear,
-    /// On half a cosine.
-    #[default]
-    Cosine,
 }
 
 /// `[eval]`: the user's own prompts x models x data sets.

@@ -86,8 +86,7 @@ fn the_full_example_loads_as_it_is() {
 
 #[test]
 fn literal_defaults_are_those_of_the_types() {
-    let more =
-        "[models.h]\nkind = \"http\"\nmodel = \"m\"\nbase_url = \"http://localhost\"\n[train]\n";
+    let more = "[models.h]\nkind = \"http\"\nmodel = \"m\"\nbase_url = \"http://localhost\"\n[train]\nbase = \"smollm2-135m-instruct\"\n";
     let loaded = load(&format!("{SMALL}{more}"), &World::rich()).unwrap();
     let mut json: Value = serde_json::from_str(&loaded.spec.canonical_json()).unwrap();
     // The unchanged prompt has a name of its own; what is asked here is the default of `user`.
@@ -228,11 +227,14 @@ fn the_reference_experiment_says_what_is_missing() {
             .iter()
             .any(|part| part.starts_with(what))
     };
-    assert_eq!(loaded.missing_parts.len(), 2, "{:?}", loaded.missing_parts);
+    assert_eq!(loaded.missing_parts.len(), 1, "{:?}", loaded.missing_parts);
     assert!(starts("code grading: needs the sandbox"));
-    assert!(starts("[train]: needs worker-train"));
     let Spec { search, train, .. } = &loaded.spec;
     let quotas: usize = loaded.spec.quotas().iter().map(|(_, n)| n).sum();
     assert_eq!((quotas, search.rewrites, search.rounds), (2500, 2, 4));
-    assert_eq!(train.as_ref().map(|t| (t.share, t.rank)), Some((0.85, 80)));
+    let train = train
+        .as_ref()
+        .map(|t| (t.validation, t.rank, t.weights.as_str()));
+    assert_eq!(train, Some((0.15, 80, "nf4")));
+    assert!(loaded.paths.train.is_some());
 }

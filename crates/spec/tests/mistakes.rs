@@ -552,3 +552,32 @@ fn a_spec_that_cannot_be_read() {
     assert_snapshot!(of("picture.toml"), @"DIR/picture.toml: the spec file is no text in UTF-8: save it as such");
     assert_snapshot!(of("absent.toml"), @"DIR/absent.toml: no such spec file: `promptimal spec` prints one to start from");
 }
+
+#[test]
+fn a_training_that_cannot_be() {
+    let train = |more: &str| small_and(&format!("[train]\n{more}\n"));
+    for (more, words) in [
+        ("rank = 8", &["train.base", "missing"][..]),
+        (
+            "base = \"smollm2-135\"",
+            &["did you mean", "smollm2-135m-instruct"],
+        ),
+        (
+            "base = \"./nowhere.gguf\"",
+            &["train.base", "--set train.base=PATH"],
+        ),
+        (
+            "base = \"smollm2-135m-instruct\"\ntargets = [\"q\", \"lm_head\"]",
+            &["train.targets", "lm_head", "gate"],
+        ),
+        (
+            "base = \"smollm2-135m-instruct\"\nweights = \"int3\"",
+            &["train.weights", "nf4"],
+        ),
+    ] {
+        let told = train(more);
+        assert!(words.iter().all(|w| told.contains(w)), "{more}: {told}");
+    }
+    let good = format!("{SMALL}[train]\nbase = \"smollm2-135m-instruct\"\n");
+    assert!(load(&good, &World::small()).is_ok());
+}

@@ -10,6 +10,7 @@
 //! | `ledger` | reserve, settle, expire |
 //! | `quotas` | what models' servers allow |
 //! | `results` | what the planner and people read |
+//! | `trainings` | how trainings go |
 //! | `retention` | deleting runs that are over |
 //! | `shared` | whose turn it is, who leads, what was lost |
 //!
@@ -48,6 +49,7 @@ mod runs;
 mod shared;
 mod tasks;
 mod time;
+mod trainings;
 
 pub use connect::Options;
 

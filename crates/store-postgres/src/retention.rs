@@ -124,14 +124,15 @@ impl PostgresStore {
     async fn delete_unused_once(&self, limit: u32) -> Result<Unused, Fault> {
         let mut tx = self.write().await?;
         nobody_runs(&mut tx).await?;
-        let answers = query_scalar!(
+        let answers = query!(
             "/* all of it */ DELETE FROM answers WHERE seq IN (
                  SELECT a.seq FROM answers a WHERE NOT EXISTS (SELECT FROM items i WHERE i.key = a.key)
                   ORDER BY a.seq LIMIT $1)
-             RETURNING seq",
+             RETURNING seq, key",
             i64::from(limit)
         );
-        let seqs = db(answers.fetch_all(&mut *tx)).await?;
+        let answers = db(answers.fetch_all(&mut *tx)).await?;
+        let seqs: Vec<i64> = answers.iter().map(|a| a.seq).collect();
         let mut unused = Unused {
             answers: seqs.len() as u64,
             ..Unused::default()
@@ -141,6 +142,10 @@ impl PostgresStore {
         } else {
             let grades = query!("DELETE FROM grades WHERE answer_seq = ANY($1)", &seqs);
             unused.grades = db(grades.execute(&mut *tx)).await?.rows_affected();
+            // Of those that are trainings.
+            let keys: Vec<Uuid> = answers.iter().map(|a| a.key).collect();
+            let losses = query!("DELETE FROM training_losses WHERE key = ANY($1)", &keys);
+            db(losses.execute(&mut *tx)).await?;
         }
         commit(tx).await?;
         Ok(unused)

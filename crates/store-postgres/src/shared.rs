@@ -139,20 +139,26 @@ struct Found {
 
 /// Dispatched tasks that nobody works on any more. One that a collector holds is not lost.
 async fn find_lost(tx: &mut Tx, policy: &RescuePolicy, now: i64) -> Result<Vec<Found>, Fault> {
+    let training = &policy.training;
     let [silent, unstarted, deadline] =
         [policy.silent, policy.unstarted, policy.deadline].map(|ago| now.saturating_sub(ago));
+    let [training_unstarted, training_deadline] =
+        [training.unstarted, training.deadline].map(|ago| now.saturating_sub(ago));
     let running = query_scalar!("SELECT id FROM runs WHERE status = 'running'");
     let running = db(running.fetch_all(&mut **tx)).await?;
     // Sorted here: with an ORDER BY the server may walk all tasks in order instead.
     let seqs = query_scalar!(
-        "SELECT t.seq FROM outbox o JOIN tasks t ON t.seq = o.task_seq
+        "SELECT t.seq FROM outbox o JOIN tasks t ON t.seq = o.task_seq JOIN rounds p ON p.id = t.round_id
           WHERE o.run_id = ANY($4) AND o.claimed_at IS NOT NULL AND o.sent_at IS NOT NULL
-            AND CASE WHEN t.beat_epoch = t.epoch THEN t.beat_at < $1 OR t.started_at < $3
-                     ELSE o.sent_at < $2 END",
+            AND CASE WHEN t.beat_epoch = t.epoch
+                     THEN t.beat_at < $1 OR t.started_at < CASE WHEN p.step = 'train' THEN $6::timestamptz ELSE $3 END
+                     ELSE o.sent_at < CASE WHEN p.step = 'train' THEN $5::timestamptz ELSE $2 END END",
         Micros(silent) as Micros,
         Micros(unstarted) as Micros,
         Micros(deadline) as Micros,
-        &running
+        &running,
+        Micros(training_unstarted) as Micros,
+        Micros(training_deadline) as Micros
     );
     let mut seqs = db(seqs.fetch_all(&mut **tx)).await?;
     seqs.sort_unstable();

@@ -127,6 +127,7 @@ async fn views_say_the_same_in_both_stores() {
         ("cost_by_model", "run_id, round, step, model"),
         ("task_latency", "task_id"),
         ("worker_activity", "run_id, worker"),
+        ("training_loss", "run_id, training, step"),
     ] {
         // SQLite sorts NULL first.
         let order = order.replace(',', " nulls first,");
@@ -139,7 +140,7 @@ async fn views_say_the_same_in_both_stores() {
     }
     let views =
         "select count(*) from information_schema.views where table_schema = current_schema()";
-    assert_eq!(common::number(&mut both.postgres, views).await, 15);
+    assert_eq!(common::number(&mut both.postgres, views).await, 16);
 }
 
 /// The store as psql asks it.

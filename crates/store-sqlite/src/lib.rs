@@ -10,6 +10,7 @@
 //! | `ledger` | reserve, settle, expire |
 //! | `quotas` | what models' servers allow |
 //! | `results` | what the planner and people read |
+//! | `trainings` | how trainings go |
 //! | `shared` | whose turn it is, who leads, what was lost |
 //! | `retention` | deleting runs that are over |
 //! | [`sql`] | read-only statements of people |
@@ -30,6 +31,7 @@ mod runs;
 mod shared;
 pub mod sql;
 mod tasks;
+mod trainings;
 
 use sqlx::{
     ConnectOptions as _, Connection as _, Executor as _, Sqlite, SqlitePool, Transaction,

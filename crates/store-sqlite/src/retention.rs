@@ -320,7 +320,7 @@ async fn delete(
     .await
 }
 
-/// Deletes answers (a JSON list of their numbers) with their grades.
+/// Deletes answers (a JSON list of their numbers) with their grades, and the losses of those that are trainings.
 async fn delete_answers(conn: &mut SqliteConnection, seqs: &str) -> Result<Unused> {
     let grades = query!(
         "DELETE FROM grades WHERE answer_seq IN (SELECT value FROM json_each(?1))",
@@ -330,6 +330,14 @@ async fn delete_answers(conn: &mut SqliteConnection, seqs: &str) -> Result<Unuse
     .await
     .map_err(db)?
     .rows_affected();
+    query!(
+        "DELETE FROM training_losses WHERE key IN (
+             SELECT a.key FROM json_each(?1) k CROSS JOIN answers a ON a.seq = k.value)",
+        seqs
+    )
+    .execute(&mut *conn)
+    .await
+    .map_err(db)?;
     let answers = query!(
         "DELETE FROM answers WHERE seq IN (SELECT value FROM json_each(?1))",
         seqs

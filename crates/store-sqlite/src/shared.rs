@@ -128,22 +128,29 @@ impl Shared for SqliteStore {
 
 /// Dispatched tasks that nobody works on any more, each with its row's number.
 async fn find_lost(tx: &mut Tx, policy: &RescuePolicy, now: i64) -> Result<Vec<(i64, Lost)>> {
+    let training = &policy.training;
     let [silent, unstarted, deadline] =
         [policy.silent, policy.unstarted, policy.deadline].map(|ago| now.saturating_sub(ago));
+    let [training_unstarted, training_deadline] =
+        [training.unstarted, training.deadline].map(|ago| now.saturating_sub(ago));
     let found = query!(
         r#"SELECT t.seq AS "seq!: i64", t.id, t.run_id, t.epoch, t.attempts,
                   CASE WHEN t.beat_epoch IS NOT t.epoch THEN 'unstarted'
                        WHEN t.beat_at < ?1 THEN 'silent' ELSE 'overdue' END AS "why!: String"
              FROM runs r
              CROSS JOIN tasks t INDEXED BY tasks_dispatched ON t.run_id = r.id AND t.state = 'dispatched'
+             CROSS JOIN rounds p ON p.id = t.round_id
             WHERE r.status = 'running'
-              AND CASE WHEN t.beat_epoch IS t.epoch THEN t.beat_at < ?1 OR t.started_at < ?3
-                       ELSE t.dispatched_at < ?2 END
+              AND CASE WHEN t.beat_epoch IS t.epoch
+                       THEN t.beat_at < ?1 OR t.started_at < CASE WHEN p.step = 'train' THEN ?6 ELSE ?3 END
+                       ELSE t.dispatched_at < CASE WHEN p.step = 'train' THEN ?5 ELSE ?2 END END
             ORDER BY t.seq LIMIT ?4"#,
         silent,
         unstarted,
         deadline,
-        policy.limit
+        policy.limit,
+        training_unstarted,
+        training_deadline
     )
     .fetch_all(&mut **tx)
     .await

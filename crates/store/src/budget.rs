@@ -4,9 +4,12 @@ use domain::run::{Limits, Spend};
 use wire::Report;
 
 /// What a report says was used: one call for each answer and each failed call that was billed. An item
-/// with an error and without `paid` was not billed.
+/// with an error and without `paid` was not billed, and who began no request called nobody: a training is an answer too.
 pub fn used(report: &Report) -> Spend {
     let mut sum = Spend::default();
+    if report.counted.requests == Some(0) {
+        return sum;
+    }
     for item in &report.items {
         let answer = item.answer.as_ref().map(|a| (a.usage, a.cost_micros));
         let failed = item.paid.map(|p| (p.usage, p.cost_micros));

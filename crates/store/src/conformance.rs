@@ -35,6 +35,7 @@ mod runs;
 mod scores;
 mod shared;
 mod tasks;
+mod trainings;
 mod twin;
 mod world;
 
@@ -52,6 +53,7 @@ pub use runs::*;
 pub use scores::*;
 pub use shared::*;
 pub use tasks::*;
+pub use trainings::*;
 pub use twin::Twin;
 
 /// Of a store that is there everywhere no test is skipped.
@@ -118,6 +120,8 @@ macro_rules! conformance_suite {
             each_loss_has_its_clock
             an_old_beat_is_no_sign_of_life
             a_task_that_silences_its_workers_dies
+            losses_are_noted_step_by_step
+            a_training_has_clocks_of_its_own
             a_lease_has_one_holder
             a_pruned_run_keeps_what_it_cost
             everything_goes_when_asked

@@ -8,6 +8,7 @@
 //! | [`Tasks`] | the outbox, dispatch, reports, rescue, the ledger |
 //! | [`Results`] | what the planner and the reports for people read |
 //! | [`Shared`] | whose turn it is, who leads, who still works, what was lost |
+//! | [`Trainings`] | how trainings go |
 //! | [`Quotas`] | what a model's server allows, over all runs |
 //! | [`Retention`] | getting rid of runs that are over |
 //!
@@ -26,11 +27,13 @@ pub mod projection;
 pub mod quota;
 pub mod retention;
 mod shared;
+mod trainings;
 pub mod verdict;
 
 pub use quota::{Quota, Quotas, RunModel};
 pub use retention::Retention;
-pub use shared::{Beat, LeaseAsk, Loss, Lost, RescuePolicy, Running, Shared};
+pub use shared::{Beat, LeaseAsk, Loss, Lost, RescuePolicy, Running, Shared, Waits};
+pub use trainings::Trainings;
 
 use async_trait::async_trait;
 use domain::{
@@ -46,8 +49,14 @@ use serde::{Deserialize, Serialize};
 use wire::{Report, Terms};
 
 /// A store: all aggregates behind one handle.
-pub trait Store: Runs + Examples + Plans + Tasks + Results + Shared + Quotas + Retention {}
-impl<T: Runs + Examples + Plans + Tasks + Results + Shared + Quotas + Retention> Store for T {}
+pub trait Store:
+    Runs + Examples + Plans + Tasks + Results + Shared + Trainings + Quotas + Retention
+{
+}
+impl<T: Runs + Examples + Plans + Tasks + Results + Shared + Trainings + Quotas + Retention> Store
+    for T
+{
+}
 
 /// Why the store could not do it.
 #[derive(Debug, thiserror::Error)]
@@ -411,6 +420,6 @@ pub trait Results: Send + Sync {
     async fn totals(&self, run: RunId) -> Result<Totals>;
     /// The projection by which two runs of the same spec are compared: one line per row, sorted, of runs (spec hash,
     /// status), members, targets, candidates, items with their answers and grades, pairs; without ids of the run,
-    /// times, attempts, epochs, workers, ledger.
+    /// times, attempts, epochs, workers, places of adapters, ledger.
     async fn projection(&self, run: RunId) -> Result<Vec<String>>;
 }

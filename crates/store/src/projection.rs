@@ -2,7 +2,7 @@
 //!
 //! One line per row, sorted; every line begins with the kind of row. Ids that derive from the run's id are
 //! replaced by names that do not: a target by dataset, model and example; a candidate by its target, round,
-//! arm and ordinal. Times, attempts, epochs, workers and the ledger are left out, so two runs of the same
+//! arm and ordinal; where an adapter lies is left out of what a training came to. Times, attempts, epochs, workers and the ledger are left out, so two runs of the same
 //! spec have the same lines whether or not something was killed on the way, in one process or in many.
 //!
 //! ```text
@@ -16,12 +16,14 @@
 
 use crate::{MemberPage, Outcome, Result, StepStatus, Store, StoreError};
 use domain::{
+    call::Reply,
     candidate::{Candidate, Target},
     ids::{CandidateId, RunId, TargetId},
-    run::Pair,
+    run::{Pair, Step},
 };
 use serde::Serialize;
-use std::collections::HashMap;
+use std::{borrow::Cow, collections::HashMap};
+use wire::Training;
 
 /// Rows read at once.
 const PAGE: u32 = 1000;
@@ -153,7 +155,7 @@ impl Names {
                 (step.key.round, step.key.step, step.kind, item.ordinal),
                 (self.target(item.target)?, candidate, item.example),
                 (item.repeat, item.key),
-                (&outcome.reply, &outcome.grade),
+                (reply(step.key.step, outcome), &outcome.grade),
             ),
         )
     }
@@ -169,6 +171,16 @@ impl Names {
             ),
         )
     }
+}
+
+/// What was said; of a training, what is the same wherever it was done.
+fn reply(step: Step, outcome: &Outcome) -> Option<Cow<'_, Reply>> {
+    let reply = outcome.reply.as_ref()?;
+    let training = Training::of(reply).filter(|_| step == Step::Train);
+    Some(match training {
+        Some(training) => Cow::Owned(training.anywhere().reply()),
+        None => Cow::Borrowed(reply),
+    })
 }
 
 fn missing(table: &'static str, row: String) -> StoreError {

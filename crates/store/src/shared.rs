@@ -61,10 +61,21 @@ pub struct RescuePolicy {
     pub unstarted: i64,
     /// It was begun so long ago, whatever its worker says.
     pub deadline: i64,
+    /// The last two for trainings, which take hours and may wait for each other.
+    pub training: Waits,
     /// After so many attempts a task is dead.
     pub max_attempts: u32,
     /// At most so many in one call: the rest comes with the next.
     pub limit: u32,
+}
+
+/// How long a task may wait and take, microseconds.
+#[derive(Clone, Copy, Debug)]
+pub struct Waits {
+    /// As [`RescuePolicy::unstarted`].
+    pub unstarted: i64,
+    /// As [`RescuePolicy::deadline`].
+    pub deadline: i64,
 }
 
 /// Why a task was lost.

@@ -17,6 +17,9 @@ pub enum Error {
     /// An adapter, a checkpoint or a folder for them can not be read or written.
     #[error("{0}")]
     Files(String),
+    /// The memory that is free does not do.
+    #[error("{0}")]
+    Memory(String),
     /// The loss or a gradient is no number any more.
     #[error(
         "the {what} is no number after step {step}: train with a lower rate, a longer warm-up or f32 weights; \

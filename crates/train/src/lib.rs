@@ -29,6 +29,7 @@ mod order;
 pub mod pairs;
 pub mod peft;
 mod plan;
+mod prepare;
 mod target;
 mod trainer;
 
@@ -45,5 +46,6 @@ pub use merge::merge;
 pub use network::Network;
 pub use order::Order;
 pub use plan::Plan;
+pub use prepare::{Prepared, prepare};
 pub use target::Target;
 pub use trainer::{Progress, Saving, Trained, forget, train, unfinished};

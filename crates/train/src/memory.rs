@@ -3,6 +3,7 @@
 
 use crate::{frozen::Keep, given::Texts, plan::Plan, target::Target};
 use model::base::Config;
+use std::fs;
 
 /// Bytes at the peak.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +53,32 @@ impl Memory {
     pub fn sum(self) -> u64 {
         self.base + self.adapter + self.batch
     }
+
+    /// Refuses what would be ended by the system in the middle, and says what to change.
+    pub fn too_much(self, available: Option<u64>) -> Option<String> {
+        let available = available.filter(|available| self.sum() > *available)?;
+        let gb = |bytes: u64| format!("{:.1} GB", bytes as f64 / 1e9);
+        Some(format!(
+            "training needs about {} of memory and {} are free: {} for the base (--weights bf16, q8_0 or nf4), {} for the \
+             adapter (--rank, --targets), {} for a batch (--checkpointing, --batch, --max-tokens); [train] of a spec has \
+             the same options",
+            gb(self.sum()),
+            gb(available),
+            gb(self.base),
+            gb(self.adapter),
+            gb(self.batch)
+        ))
+    }
+}
+
+/// The memory that is free for programs, in bytes, where the system tells.
+pub fn available() -> Option<u64> {
+    let told = fs::read_to_string("/proc/meminfo").ok()?;
+    let line = told
+        .lines()
+        .find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kibibytes * 1024)
 }
 
 fn bytes(keep: Keep, numbers: usize) -> u64 {
@@ -123,6 +150,27 @@ mod tests {
         assert!((3.5..4.8).contains(&gb(four_bits.base)), "{four_bits:?}");
         // 84 million numbers learn.
         assert!((gb(four_bits.adapter) - 1.68).abs() < 0.01);
+    }
+
+    #[test]
+    fn memory_that_is_not_there_is_told_with_what_to_change() {
+        let needed = Memory {
+            base: 30_000_000_000,
+            adapter: 2_000_000_000,
+            batch: 4_500_000_000,
+        };
+        assert_eq!(needed.too_much(Some(40_000_000_000)), None);
+        assert_eq!(needed.too_much(None), None);
+        let said = needed.too_much(Some(24_000_000_000)).unwrap();
+        for part in [
+            "36.5 GB",
+            "24.0 GB are free",
+            "nf4",
+            "--checkpointing",
+            "--rank",
+        ] {
+            assert!(said.contains(part), "{part}: {said}");
+        }
     }
 
     #[test]

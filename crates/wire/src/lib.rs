@@ -12,8 +12,10 @@ pub mod trace;
 pub use reference::Reference;
 
 mod score;
+mod train;
 
 pub use score::{ScoreBody, ScoreItem, Work};
+pub use train::{Loss, Losses, TrainBody, TrainItem, TrainPair, Trained, Training};
 
 use domain::{
     call::{Answer, Call, Reply, Usage},
@@ -177,7 +179,7 @@ pub struct Counted {
     /// worker did, or still does.
     #[serde(default, skip_serializing_if = "is_false")]
     pub declined: bool,
-    /// Requests begun under the attempt's [`Grant`], where it has one.
+    /// Requests begun under the attempt's [`Grant`], where it has one. None at all: whatever it reports was no call.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub requests: Option<u64>,
     /// The model's server asks to be left alone for so many milliseconds.
@@ -262,7 +264,7 @@ pub enum WireError {
     /// Not the expected JSON.
     #[error("{what} message is malformed: {source}")]
     Malformed {
-        /// `task`, `report`, `reference`, `beats`, `word` or `hold`.
+        /// `task`, `report`, `reference`, `beats`, `losses`, `word` or `hold`.
         what: &'static str,
         /// What serde says.
         source: serde_json::Error,
@@ -281,7 +283,7 @@ pub enum WireError {
         "{what} message has version {found}, this program reads version {VERSION}: upgrade the older side"
     )]
     Version {
-        /// `task`, `report`, `reference`, `beats`, `word` or `hold`.
+        /// `task`, `report`, `reference`, `beats`, `losses`, `word` or `hold`.
         what: &'static str,
         /// The version found.
         found: u32,
@@ -405,7 +407,7 @@ impl Word {
     }
 }
 
-fn decode<T: serde::de::DeserializeOwned>(
+pub(crate) fn decode<T: serde::de::DeserializeOwned>(
     bytes: &[u8],
     what: &'static str,
     version: impl Fn(&T) -> u32,

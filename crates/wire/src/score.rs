@@ -16,6 +16,8 @@ pub enum Work {
     Ask,
     /// Scoring answers.
     Score,
+    /// Training a rewriter.
+    Train,
 }
 
 impl Work {

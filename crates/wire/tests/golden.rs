@@ -4,8 +4,9 @@
 
 use domain::call::Reply;
 use wire::{
-    Action, Counted, Grant, Hold, Order, Reference, Report, ScoreBody, ScoreItem, Task, Terms,
-    VERSION, WireError, Word, Work,
+    Action, Beats, Counted, Grant, Hold, Loss, Losses, Order, Reference, Report, ScoreBody,
+    ScoreItem, Task, Terms, TrainBody, TrainItem, TrainPair, Trained, Training, VERSION, WireError,
+    Word, Work,
 };
 
 const CANCEL: &str = r#"{"v":1,"word":"cancel","run":"01936f1c-0000-7000-8000-000000000001"}"#;
@@ -196,4 +197,123 @@ fn the_two_kinds_of_tasks_are_told_apart() {
     ] {
         assert!(error.unwrap().to_string().contains("version 2"));
     }
+}
+
+const TRAIN: &str = concat!(
+    r#"{"work":"train","run":"01936f1c-0000-7000-8000-000000000001","model":"small","identity":"i","#,
+    r#""tuning":{"base":"small","min_pairs":8,"template":"inst","validation":0.15,"unchanged":0.1,"max_tokens":1024,"#,
+    r#""rank":80,"alpha":16.0,"dropout":0.1,"rslora":false,"targets":["q","k","v","o"],"weights":"f32","#,
+    r#""checkpointing":false,"epochs":2,"batch":4,"accumulate":4,"rate":0.0002,"warmup":0.1,"decay":0.0,"clip":1.0},"#,
+    r#""seed":7,"pairs":[{"original":"a","improved":"b","grades":[0.25,0.75]}],"#,
+    r#""items":[{"key":"00112233445566778899aabbccddeeff"}]}"#
+);
+
+fn training() -> TrainBody {
+    TrainBody {
+        work: Work::Train,
+        run: "01936f1c-0000-7000-8000-000000000001".parse().unwrap(),
+        model: "small".into(),
+        identity: "i".into(),
+        tuning: domain::tuning::Tuning {
+            base: "small".into(),
+            ..Default::default()
+        },
+        seed: 7,
+        pairs: vec![TrainPair {
+            original: "a".into(),
+            improved: "b".into(),
+            grades: (0.25, 0.75),
+        }],
+        items: vec![TrainItem {
+            key: "00112233445566778899aabbccddeeff".parse().unwrap(),
+        }],
+    }
+}
+
+#[test]
+fn a_training() {
+    let body = training();
+    assert_eq!(serde_json::to_string(&body).unwrap(), TRAIN);
+    assert_eq!(Work::of(TRAIN), Work::Train);
+    let task = TASK.replace(
+        r#"{"run":"01936f1c-0000-7000-8000-000000000001","model":"m","identity":"i","items":[]}"#,
+        TRAIN,
+    );
+    let (_, found) = Task::decode_train(task.as_bytes()).unwrap();
+    assert_eq!(found, body);
+    assert_eq!(
+        Task::decode_keys(task.as_bytes()).unwrap().1,
+        [body.key().unwrap()]
+    );
+    let asked = Task::decode(task.as_bytes());
+    assert!(
+        asked.is_err(),
+        "a worker that asks models takes no training"
+    );
+}
+
+/// The same training by another name, for another run, is the same training.
+#[test]
+fn a_training_is_known_by_what_changes_it() {
+    let (one, mut other) = (training(), training());
+    other.run = domain::ids::RunId::new();
+    other.model = "another name".into();
+    other.tuning.base = "another name".into();
+    assert_eq!(one.key_of(), other.key_of());
+    for change in [
+        (|b| b.seed = 8) as fn(&mut TrainBody),
+        |b| b.identity = "j".into(),
+        |b| b.tuning.rate = 1e-4,
+        |b| b.pairs[0].improved = "c".into(),
+    ] {
+        let mut changed = training();
+        change(&mut changed);
+        assert_ne!(one.key_of(), changed.key_of());
+    }
+}
+
+const LOSSES: &str = concat!(
+    r#"{"v":1,"training":"00112233445566778899aabbccddeeff","run":"01936f1c-0000-7000-8000-000000000001","steps":9,"#,
+    r#""losses":[{"step":0,"validation":3.5},{"step":1,"loss":3.25}]}"#
+);
+
+#[test]
+fn losses_on_their_way_and_in_the_answer() {
+    let rows = [(0, None, Some(3.5)), (1, Some(3.25), None)];
+    let rows = rows.map(|(step, loss, validation)| Loss {
+        step,
+        loss,
+        validation,
+    });
+    let losses = Losses {
+        v: VERSION,
+        training: "00112233445566778899aabbccddeeff".parse().unwrap(),
+        run: training().run,
+        steps: 9,
+        losses: rows.to_vec(),
+    };
+    assert_eq!(String::from_utf8(losses.encode()).unwrap(), LOSSES);
+    assert_eq!(Losses::decode(LOSSES.as_bytes()).unwrap(), losses);
+    assert!(Beats::decode(LOSSES.as_bytes()).is_err());
+    let trained = Trained {
+        place: "file:///a".into(),
+        folder: "trainings/x/1".into(),
+        base: "small".into(),
+        base_sha256: "0".into(),
+        template: "inst".into(),
+        train: 1,
+        validation: 0,
+        left_out: 0,
+        parameters: 4,
+        losses: vec![3.25],
+        validation_losses: vec![(0, 3.5)],
+    };
+    assert_eq!(trained.rows(), rows);
+    let whole = Training::Trained(Box::new(trained));
+    assert_eq!(Training::of(&whole.reply()), Some(whole.clone()));
+    let Training::Trained(anywhere) = whole.anywhere() else {
+        panic!("it has an adapter");
+    };
+    assert_eq!((anywhere.place, anywhere.folder), Default::default());
+    assert_eq!(Training::of(&Reply::Text { text: "{}".into() }), None);
 }

@@ -8,13 +8,25 @@ use train::{
     pairs::{Cleaning, Fields, Template},
 };
 
-/// Arguments of `train`.
+/// Where pairs come from: one of the two.
 #[derive(Debug, Args)]
-pub struct TuneArgs {
+#[group(required = true, multiple = false)]
+pub struct PairSource {
     /// The pairs: JSON lines of {"original", "improved"} (what `promptimal export RUN pairs` writes), CSV of two columns,
     /// or CSV of one column of `[INST] original [/INST] improved`.
     #[arg(long, value_name = "FILE")]
-    pub pairs: PathBuf,
+    pub pairs: Option<PathBuf>,
+    /// The pairs of a finished run: its id, the beginning of it, its name, or `last`.
+    #[arg(long, value_name = "RUN")]
+    pub run: Option<String>,
+}
+
+/// Arguments of `train`.
+#[derive(Debug, Args)]
+pub struct TuneArgs {
+    /// Where the pairs come from.
+    #[command(flatten)]
+    pub source: PairSource,
     /// The model that learns: a GGUF file, a folder in Hugging Face's layout, or a name of `promptimal models list`.
     #[arg(long, value_name = "MODEL")]
     pub base: String,
@@ -32,11 +44,12 @@ pub struct TuneArgs {
         long,
         value_name = "ORIGINAL,IMPROVED",
         value_delimiter = ',',
-        num_args = 1
+        num_args = 1,
+        conflicts_with = "run"
     )]
     pub fields: Vec<String>,
     /// The field with the right answer, where there is one: an improved prompt that gives it away is left out.
-    #[arg(long, value_name = "FIELD")]
+    #[arg(long, value_name = "FIELD", conflicts_with = "run")]
     pub answer: Option<String>,
     /// The words around a pair: inst (`<s>[INST] original [/INST] improved </s>`), or chat (the model's own template).
     #[arg(long, default_value_t = Template::default())]

@@ -63,7 +63,7 @@ pub async fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Models(args) => fetch::models(args.command).await?,
         Command::Score(args) => score::score(&args).await?,
         Command::Reward(args) => reward::reward(args.command).await?,
-        Command::Train(args) => return train::train(*args).await,
+        Command::Train(args) => return train::train(site, *args).await,
         Command::Merge(args) => merge::merge(args).await?,
         Command::Spec => out::line(spec::FULL_EXAMPLE.trim_end()),
         Command::Doctor(args) => return doctor::doctor(&site.data_dir, &args),

@@ -18,6 +18,8 @@ struct Known {
     local: Mutex<HashMap<(PathBuf, &'static str), ModelFacts>>,
     /// What reward models are, by folder.
     rewards: Mutex<HashMap<PathBuf, String>>,
+    /// What bases are, by file or folder.
+    bases: Mutex<HashMap<PathBuf, String>>,
 }
 
 /// Makes briefs. A local model is loaded once to learn what it is, and let go: a coordinator calls none.
@@ -42,10 +44,25 @@ fn brief(run: &Run, known: &Known, runtime: &Handle) -> anyhow::Result<Brief> {
     }
     let mut settings = stored.settings(run.kind);
     settings.know(&rewards);
+    if settings.train.is_some() {
+        let found = runtime.block_on(of_base(&stored, known));
+        settings.know_base(&found.map_err(|e| anyhow::anyhow!("train.base: {e}"))?);
+    }
     Ok(Brief {
         settings,
         models: facts,
     })
+}
+
+/// What the base of a training is: its weights are read once to learn that.
+async fn of_base(stored: &StoredSpec, known: &Known) -> Result<String, String> {
+    let path = models::base(stored).await?;
+    if let Some(identity) = lock(&known.bases).get(&path) {
+        return Ok(identity.clone());
+    }
+    let identity = worker_train::bases::describe(path.clone()).await?;
+    lock(&known.bases).insert(path, identity.clone());
+    Ok(identity)
 }
 
 /// What a reward model is: its files are read once to learn that.

@@ -19,7 +19,7 @@ use std::{
     path::PathBuf,
     time::Duration,
 };
-use store::RescuePolicy;
+use store::{RescuePolicy, Waits};
 
 /// Where it listens unless told.
 pub const LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 7700);
@@ -66,6 +66,9 @@ pub struct Cli {
     /// A task that takes so long is given to another, whatever its worker says.
     #[arg(long, value_name = "SECONDS", default_value_t = seconds(RESCUE.deadline), value_parser = clap::value_parser!(u32).range(10..))]
     deadline_seconds: u32,
+    /// The same for a training, which takes hours, and may wait as long for another one.
+    #[arg(long, value_name = "SECONDS", default_value_t = seconds(RESCUE.training.deadline), value_parser = clap::value_parser!(u32).range(10..))]
+    training_deadline_seconds: u32,
     /// Files that specs name are found below this folder, and nowhere else; without it, specs that come over HTTP name
     /// no files. All coordinators of a database have the same.
     #[arg(long, value_name = "DIR", env = "PROMPTIMAL_DATA_ROOT")]
@@ -154,6 +157,10 @@ impl Cli {
             silent: micros(self.silent_seconds),
             unstarted: micros(self.unstarted_seconds),
             deadline: micros(self.deadline_seconds),
+            training: Waits {
+                unstarted: micros(self.unstarted_seconds),
+                deadline: micros(self.training_deadline_seconds),
+            },
             ..RESCUE
         }
     }

@@ -97,7 +97,9 @@ fn observer() -> Observer {
     Arc::new(|event| {
         let run = match &event {
             Event::Planned { key, .. } | Event::Progress { key, .. } => key.run,
-            Event::Trouble { run, .. } | Event::Ended { run, .. } => *run,
+            Event::Learning { run, .. } | Event::Trouble { run, .. } | Event::Ended { run, .. } => {
+                *run
+            }
         };
         let trace = Trace::of_run(run);
         let (trace_id, span_id) = (trace.trace_id(), trace.span_id());
@@ -106,6 +108,9 @@ fn observer() -> Observer {
                 tracing::info!(%run, trace_id, span_id, round = key.round, step = %key.step, %kind, items, "planned");
             }
             Event::Progress { .. } => {}
+            Event::Learning { loss, steps, .. } => {
+                tracing::debug!(%run, trace_id, span_id, step = loss.step, steps, loss = loss.loss, validation = loss.validation, "learning");
+            }
             Event::Trouble { message, .. } => {
                 tracing::warn!(%run, trace_id, span_id, message, "trouble")
             }

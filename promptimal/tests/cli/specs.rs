@@ -106,7 +106,7 @@ fn the_reference_experiment_names_data_and_parts_that_are_missing_in_one_go() {
         "--set datasets.alpaca.path=PATH",
         "--set datasets.humaneval.path=PATH",
         "not available yet: code grading: needs the sandbox",
-        "not available yet: [train]",
+        "--set train.base=PATH",
     ]);
     assert_eq!(told.stderr.lines().count(), 6, "{}", told.stderr);
     assert!(!dir.path().join("data").exists());
@@ -144,7 +144,8 @@ fn the_reference_experiment_validates_and_names_what_is_missing() {
     ] {
         command.args(["--set", &set]);
     }
+    command.args(["--set", "train.base=smollm2-135m-instruct"]);
     let told = done(&mut command).exits(2);
-    told.complains(&["is valid", "not available yet", "sandbox", "worker-train"]);
+    told.complains(&["is valid", "not available yet", "sandbox"]);
     assert!(!dir.path().join("data").exists());
 }

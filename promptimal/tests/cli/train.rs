@@ -1,6 +1,6 @@
 //! Training a rewriter, and merging what was trained.
 
-use crate::support::{Done, done, promptimal, root};
+use crate::support::{Done, Scene, Watched, done, history, promptimal, root};
 use serde_json::{Value, json};
 use std::{
     path::{Path, PathBuf},
@@ -199,4 +199,138 @@ fn a_training_that_was_killed_goes_on_to_the_same_end() {
     let twice = train(&pairs, &base(), &broken, &options).exits(0).json();
     assert!(twice["resumed"].as_u64() > Some(0), "{twice}");
     assert_eq!(once["history"], twice["history"]);
+}
+
+/// The pairs of a run are those that its export has.
+#[test]
+fn pairs_come_straight_from_a_run() {
+    let scene = Scene::new(60);
+    let spec = scene.spec();
+    let text = std::fs::read_to_string(&spec).unwrap();
+    std::fs::write(&spec, text.replace("hardest = 4", "hardest = 24")).unwrap();
+    let train = |from: &[&str], out: &str| {
+        let mut command = scene.command(&["train", "--json", "--out", out, "--rank", "2"]);
+        command.args(["--epochs", "1", "--validation", "0"]);
+        done(command.args(from).arg("--base").arg(base()))
+    };
+    train(&["--run", "last"], "none")
+        .exits(2)
+        .complains(&["no runs in"]);
+    scene.run(&["run", "spec.toml"]).exits(0);
+    let of_run = train(&["--run", "letters"], "of-run").exits(0).json();
+    scene
+        .run(&["export", "last", "pairs", "-o", "pairs.jsonl"])
+        .exits(0);
+    let of_file = train(&["--pairs", "pairs.jsonl"], "of-file")
+        .exits(0)
+        .json();
+    assert!(of_run["pairs"]["train"].as_u64() > Some(0), "{of_run}");
+    for part in ["pairs", "history"] {
+        assert_eq!(of_run[part], of_file[part]);
+    }
+    train(&["--run", "nobody"], "none")
+        .exits(2)
+        .complains(&["nobody"]);
+    train(&["--run", "last", "--pairs", "pairs.jsonl"], "none")
+        .exits(2)
+        .complains(&["cannot be used with"]);
+    train(&[], "none").exits(2).complains(&["--pairs", "--run"]);
+}
+
+/// A run whose spec has [train] ends with an adapter that loads, for no call.
+#[test]
+fn a_run_ends_with_a_rewriter() {
+    let scene = Scene::new(32);
+    scene.training("epochs = 3");
+    let run = scene.run(&["run", "spec.toml", "--json"]).exits(0).json();
+    assert_eq!(
+        run["calls"],
+        scene.server.requests(),
+        "a training is no call"
+    );
+    let training = &run["training"];
+    let folder = PathBuf::from(training["adapter"].as_str().unwrap());
+    assert!(folder.starts_with(scene.path("data/artefacts").canonicalize().unwrap()));
+    let base = model::base::Base::open(&scene.path("tiny")).unwrap();
+    let adapter = train::peft::read(&folder, base.config()).unwrap();
+    assert_eq!(adapter.lora().rank, 4);
+    // All losses are kept, and they fell.
+    let (data, steps) = (scene.path("data"), training["steps"].as_i64().unwrap());
+    let noted =
+        "SELECT count(*) FROM training_loss WHERE run = 'letters' AND loss > 0 AND base = './tiny'";
+    assert_eq!(history::number(&data, noted), steps);
+    assert!(steps > 0 && training["loss"][1].as_f64() < training["loss"][0].as_f64());
+    assert_eq!(run["pairs"], training["train"]);
+    // The same training is not done twice.
+    let again = scene
+        .run(&["run", "spec.toml", "--new", "--json"])
+        .exits(0)
+        .json();
+    assert_ne!(again["run"], run["run"]);
+    assert_eq!(again["training"], run["training"]);
+    let table = scene.run(&["show", "last"]).exits(0).stdout;
+    assert!(
+        table.contains("rewriter: ") && table.contains("loss"),
+        "{table}"
+    );
+}
+
+/// Too few pairs: the run finishes, and says that nothing was trained and why. A base that is not there is told before
+/// anything is asked.
+#[test]
+fn a_run_without_a_rewriter_says_why() {
+    let scene = Scene::new(32);
+    scene.training("");
+    let asked = ["run", "spec.toml", "--set", "train.min_pairs=1000"];
+    let few = scene.run(&asked).exits(0);
+    let told = "no rewriter was trained: ";
+    assert!(few.stdout.contains(told), "{}", few.stdout);
+    assert!(
+        few.stdout.contains("train.min_pairs is 1000"),
+        "{}",
+        few.stdout
+    );
+    let calls = scene.server.requests();
+    let broken = scene.path("tiny/model.safetensors");
+    std::fs::write(broken, "no weights").unwrap();
+    scene
+        .run(&["run", "spec.toml", "--new"])
+        .exits(2)
+        .complains(&["train.base", "tiny"]);
+    scene
+        .run(&["run", "spec.toml", "--set", "train.base=nobody"])
+        .exits(2)
+        .complains(&["train.base", "smollm2-135m-instruct"]);
+    assert_eq!(scene.server.requests(), calls);
+}
+
+/// Ctrl-C in the middle of a training: the run goes on from its checkpoint.
+#[cfg(unix)]
+#[test]
+fn a_run_that_is_stopped_while_it_trains_goes_on() {
+    let scene = Scene::new(32);
+    scene.training("epochs = 400");
+    let mut command = scene.command(&["run", "spec.toml"]);
+    let running = Watched::start(&mut command);
+    running.wait_for("training a rewriter: 0/1");
+    let told = "SELECT count(*) FROM training_loss";
+    while history::number(&scene.path("data"), told) == 0 {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    running.interrupt();
+    let stopped = running.finish();
+    assert_eq!(stopped.code, Some(3), "{}", stopped.stderr);
+    let resumed = scene.run(&["resume", "last", "--json"]).exits(0).json();
+    let (training, data) = (&resumed["training"], scene.path("data"));
+    assert!(training["adapter"].is_string(), "{resumed}");
+    let noted = "SELECT count(*) FROM training_loss WHERE loss > 0";
+    assert_eq!(
+        history::number(&data, noted),
+        training["steps"].as_i64().unwrap()
+    );
+    // It was another attempt, whose folder it is.
+    assert!(
+        training["adapter"].as_str().unwrap().ends_with("/2"),
+        "{training}"
+    );
 }

@@ -157,6 +157,28 @@ impl Scene {
         path
     }
 
+    /// Writes `spec.toml` with a training at its end, of the tiny base, which lies in `tiny`. Its vague questions are enough
+    /// for a dozen pairs.
+    pub fn training(&self, more: &str) -> PathBuf {
+        let (from, to) = (
+            root().join("crates/model/tests/fixtures/tiny-plain"),
+            self.path("tiny"),
+        );
+        std::fs::create_dir_all(&to).unwrap();
+        for entry in std::fs::read_dir(from).unwrap() {
+            let entry = entry.unwrap();
+            std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+        }
+        // The questions are all alike: one cluster, which must not fall to validation.
+        let train = format!(
+            "\n[train]\nbase = \"./tiny\"\nvalidation = 0.0\nmin_pairs = 2\nrank = 4\nrate = 1e-2\nbatch = 2\naccumulate = 1\n{more}\n"
+        );
+        let text = spec(&self.server.url, "", &train).replace("hardest = 4", "hardest = 16");
+        let path = self.path("spec.toml");
+        std::fs::write(&path, text).unwrap();
+        path
+    }
+
     /// The program in this folder, with a data folder of its own.
     pub fn command(&self, args: &[&str]) -> Command {
         let mut command = promptimal();

@@ -66,6 +66,18 @@ impl ArtefactArgs {
         &self,
         queue: Arc<dyn TaskQueue>,
     ) -> Result<Option<ByReference>, ServiceError> {
+        let Some(artefacts) = self.open().await? else {
+            return Ok(None);
+        };
+        tracing::info!(place = %artefacts.place(), "large bodies travel by reference");
+        Ok(Some(ByReference::new(queue, artefacts)))
+    }
+
+    /// The place, if there is one; it was tried out.
+    ///
+    /// # Errors
+    /// As [`ArtefactArgs::around`].
+    pub async fn open(&self) -> Result<Option<Artefacts>, ServiceError> {
         let url = self.artefacts.as_ref().map(|url| url.expose_secret());
         // A variable that is empty is one that is not set.
         let Some(url) = url.filter(|url| !url.trim().is_empty()) else {
@@ -73,8 +85,7 @@ impl ArtefactArgs {
         };
         let artefacts = opened(url).await;
         let artefacts = artefacts.map_err(|e| ServiceError(format!("--artefacts: {e}")))?;
-        tracing::info!(place = %artefacts.place(), "large bodies travel by reference");
-        Ok(Some(ByReference::new(queue, artefacts)))
+        Ok(Some(artefacts))
     }
 }
 

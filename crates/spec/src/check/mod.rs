@@ -5,6 +5,7 @@ mod datasets;
 mod eval;
 mod models;
 mod run;
+mod train;
 
 use crate::{
     Paths, Purpose,
@@ -39,6 +40,7 @@ impl Check<'_> {
         models::check(self, spec);
         datasets::check(self, spec);
         budget::check(self, spec);
+        train::check(self, spec);
         eval::check(self, spec);
     }
 

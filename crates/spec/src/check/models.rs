@@ -96,9 +96,14 @@ fn local(c: &mut Check<'_>, name: &str, model: &Local, own: bool) {
         }
         return;
     }
+    of_catalogue(c, &key, &model.model);
+}
+
+/// A name that no path is: one of the catalogue.
+pub(super) fn of_catalogue(c: &mut Check<'_>, key: &str, name: &str) {
     let catalogue = c.env.catalogue();
-    if !catalogue.contains(&model.model.as_str()) {
-        let guess = nearest(&model.model, catalogue.iter().copied());
+    if !catalogue.contains(&name) {
+        let guess = nearest(name, catalogue.iter().copied());
         let hint = guess
             .map(|g| format!(", did you mean \"{g}\"?"))
             .unwrap_or_default();
@@ -107,12 +112,12 @@ fn local(c: &mut Check<'_>, name: &str, model: &Local, own: bool) {
              with .gguf or .safetensors, and a model behind a server has kind = \"http\"",
             catalogue.join(", ")
         );
-        c.report.wrong(&key, message);
+        c.report.wrong(key, message);
     }
 }
 
 /// What is no weights file is a folder with a configuration beside the weights.
-fn folder(c: &mut Check<'_>, key: &str, written: &str, found: &Path) {
+pub(super) fn folder(c: &mut Check<'_>, key: &str, written: &str, found: &Path) {
     let file = [".gguf", ".safetensors"]
         .iter()
         .any(|e| written.ends_with(e));

@@ -1,4 +1,4 @@
-//! `[run]`, `[splits]`, `[search]`, `[confirm]`, `[leak]`, `[train]`.
+//! `[run]`, `[splits]`, `[search]`, `[confirm]`, `[leak]`.
 
 use super::Check;
 use crate::{
@@ -21,10 +21,6 @@ pub(super) fn check(c: &mut Check<'_>, spec: &Spec) {
     splits(c, spec);
     if c.purpose == Purpose::Run {
         claims(c, spec);
-    }
-    if spec.train.is_some() {
-        c.missing_parts
-            .push("[train]: needs worker-train".to_owned());
     }
 }
 

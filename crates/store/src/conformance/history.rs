@@ -134,7 +134,7 @@ mod tests {
     #[test]
     fn views_are_promised_with_their_columns() {
         let promised = promised(&document());
-        assert_eq!(promised.len(), 9);
+        assert_eq!(promised.len(), 10);
         assert!(promised.iter().all(|(_, columns)| columns.len() > 8));
     }
 

@@ -1,18 +1,22 @@
 //! Several processes on one store: whose turn, who leads, what was lost.
 
 use super::world::{POLICY, START, World, good, report};
-use crate::{Beat, LeaseAsk, Loss, RescuePolicy, StatusChange, Store};
+use crate::{Beat, LeaseAsk, Loss, RescuePolicy, StatusChange, Store, Waits};
 use domain::{ids::TaskId, run::RunStatus};
 
 const RESCUE: RescuePolicy = RescuePolicy {
     silent: 30,
     unstarted: 100,
     deadline: 500,
+    training: Waits {
+        unstarted: 1_000,
+        deadline: 5_000,
+    },
     max_attempts: 3,
     limit: 100,
 };
 
-fn beat(task: TaskId, epoch: u32) -> Beat {
+pub(super) fn beat(task: TaskId, epoch: u32) -> Beat {
     Beat {
         task,
         epoch,
@@ -20,7 +24,7 @@ fn beat(task: TaskId, epoch: u32) -> Beat {
     }
 }
 
-async fn lost(w: &World<'_>, now: i64) -> Vec<(TaskId, u32, Loss, bool)> {
+pub(super) async fn lost(w: &World<'_>, now: i64) -> Vec<(TaskId, u32, Loss, bool)> {
     let lost = w.store.rescue_lost(&RESCUE, now).await.expect("rescue");
     lost.into_iter()
         .filter(|l| l.run == w.run)

@@ -4,7 +4,7 @@ use crate::retention::{Part, Unused};
 use crate::{
     Applied, Beat, Claim, Examples, KeyQuery, LeaseAsk, Lost, MemberPage, NewTask, Outcome, Plans,
     Quotas, RescuePolicy, Result, Results, Retention, RetryPolicy, Run, RunModel, RunPage, Running,
-    Runs, Shared, StatusChange, StepStatus, StepWriter, Tasks, Totals,
+    Runs, Shared, StatusChange, StepStatus, StepWriter, Tasks, Totals, Trainings,
 };
 use async_trait::async_trait;
 use domain::{
@@ -15,7 +15,7 @@ use domain::{
     run::{Item, Limits, Member, Pair, RoundKind, RunStatus, Spend, StepKey},
 };
 use std::fmt::Debug;
-use wire::Report;
+use wire::{Loss, Report};
 
 /// Every call goes to both stores.
 ///
@@ -212,6 +212,16 @@ impl<A: Shared, B: Shared> Shared for Twin<A, B> {
     }
     async fn release(&self, name: &str, holder: &str) -> Result<()> {
         both!(self.release(name, holder))
+    }
+}
+
+#[async_trait]
+impl<A: Trainings, B: Trainings> Trainings for Twin<A, B> {
+    async fn note_losses(&self, training: Hash, losses: &[Loss], now: i64) -> Result<()> {
+        both!(self.note_losses(training, losses, now))
+    }
+    async fn losses(&self, training: Hash) -> Result<Vec<Loss>> {
+        both!(self.losses(training))
     }
 }
 

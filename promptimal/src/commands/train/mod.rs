@@ -1,16 +1,16 @@
-//! `promptimal train`: an adapter that rewrites prompts, from a file of pairs.
+//! `promptimal train`: an adapter that rewrites prompts, from the pairs of a file or of a run.
 
 mod folder;
-mod memory;
 mod report;
+mod source;
 
 use crate::{
     cli::{Show, TuneArgs},
     interrupt::Interrupt,
     models, out, progress,
+    site::Site,
 };
 use anyhow::{Context, bail};
-use model::base::Base;
 use report::Report;
 use std::{
     fs,
@@ -18,21 +18,17 @@ use std::{
     process::ExitCode,
     sync::atomic::{AtomicBool, Ordering},
 };
-use train::{
-    Error, Memory, Model, Plan, Progress, Texts, Trained,
-    pairs::{self, Divided},
-    peft,
-};
+use train::{Error, Model, Plan, Prepared, Progress, Texts, Trained, pairs::Divided, peft};
 
 /// The exit code of a run that stopped before its end.
 const STOPPED: u8 = 3;
 
 /// `promptimal train`
-pub async fn train(args: TuneArgs) -> anyhow::Result<ExitCode> {
+pub async fn train(site: &Site, args: TuneArgs) -> anyhow::Result<ExitCode> {
     // Everything that can be wrong without loading a model is told before one is loaded.
     let plan = args.plan();
     plan.check()?;
-    let divided = read(&args)?;
+    let divided = source::read(site, &args).await?;
     folder::check(&args.out, args.replace)?;
     let base = find(&args.base).await?;
     let how = args.show.how();
@@ -54,13 +50,6 @@ pub async fn train(args: TuneArgs) -> anyhow::Result<ExitCode> {
     };
     report::print(&report, how)?;
     Ok(ExitCode::SUCCESS)
-}
-
-fn read(args: &TuneArgs) -> anyhow::Result<Divided> {
-    let fields = args.fields()?;
-    let written = pairs::read(&args.pairs, fields.as_ref())?;
-    let divided = pairs::clean(written, args.cleaning());
-    divided.with_context(|| args.pairs.display().to_string())
 }
 
 /// A base's place: as it is written, or that of a model of the catalogue.
@@ -88,21 +77,18 @@ fn learn(
     path: &Path,
     (how, stop): (Show, &AtomicBool),
 ) -> anyhow::Result<Report> {
-    let mut base = Base::open(path)?;
-    let (texts, counts) = pairs::encode(&base, divided, args.template, args.max_tokens)?;
+    let read = (args.template, args.max_tokens);
+    let Prepared {
+        mut model,
+        texts,
+        counts,
+    } = train::prepare(path, divided, read, plan)?;
     if counts.too_long > 0 && !how.quiet {
         out::note(format!(
             "{} pairs are longer than {} tokens: left out",
             counts.too_long, args.max_tokens
         ));
     }
-    let head = (base.vocabulary()?, base.has_head());
-    let needed = Memory::estimate(base.config(), head, plan, &texts);
-    if let Some(problem) = memory::too_much(needed, memory::available()) {
-        bail!(problem);
-    }
-    let mut model = Model::load(&mut base, plan.keep)?;
-    drop(base);
     if let Some(from) = &args.from {
         model.start = Some(peft::read(from, model.network.config())?);
     }

@@ -37,6 +37,7 @@ const TABLES: &[(&str, &str)] = &[
         "answers",
         "seq #key model prompt_tokens completion_tokens cost_micros",
     ),
+    ("training_losses", "#key step loss validation_loss"),
     (
         "grades",
         "answer_seq #example_id grader grader_version value raw margin",

@@ -14,6 +14,7 @@ use domain::{
     run::{Item, Limits, Member, Pair, RoundKind, RunKind, RunStatus, Step, StepKey},
 };
 use std::collections::HashMap;
+use wire::Loss;
 
 /// A question that is easy enough: it is no target of the search.
 const SPARED: &str = "Which river is widest?";
@@ -37,6 +38,7 @@ pub async fn fill(store: &dyn Store) -> Done {
     let run = cast::run(1, "demo", RunKind::Optimise);
     let mut demo = Stage::open(store, run, &limits, fates::MIXED).await?;
     demo.search(3, 4).await?;
+    demo.train(5).await?;
     let more = Limits {
         calls: Some(3000),
         ..limits
@@ -252,6 +254,28 @@ impl<'a> Stage<'a> {
             pairs.extend(self.pair(&target, &winner, round).await?);
         }
         self.store.add_pairs(self.run.id, &pairs).await
+    }
+
+    /// A small model learns from what came of it.
+    async fn train(&mut self, round: u32) -> Done {
+        let target = cast::target(self.run.id, "target", &self.members[0]);
+        let training = Question {
+            model: "small".to_owned(),
+            grader: None,
+            example: None,
+            ..self.question(&target, None, 0, "learn to rewrite")
+        };
+        let key = training.key;
+        let at = (RoundKind::Confirm, round, Step::Train);
+        self.plan(at, New::default(), vec![training]).await?;
+        self.work().await?;
+        let row = |step: u32| Loss {
+            step,
+            loss: (step > 0).then_some(4.0 / f64::from(step)),
+            validation: step.is_multiple_of(3).then_some(4.5 / f64::from(step + 1)),
+        };
+        let rows: Vec<Loss> = (0..=6).map(row).collect();
+        self.store.note_losses(key, &rows, self.now).await
     }
 
     async fn pair(&self, target: &Target, winner: &Candidate, round: u32) -> Done<Option<Pair>> {

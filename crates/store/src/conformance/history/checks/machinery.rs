@@ -17,7 +17,28 @@ pub const CHECKS: &[Check] = &[
     ("How fast did it go?", speed),
     ("Which tasks died, and why?", dead),
     ("What waits, and for how long?", waiting),
+    ("How did the loss of a training fall?", training),
 ];
+
+fn training(h: &History) -> Vec<Line> {
+    let mut out = vec![];
+    for task in h.within(DEMO, "tasks") {
+        if !h.of(task, "round_id", "rounds").is("step", "train") {
+            continue;
+        }
+        let of_task = |i: &&Row| i.value("task_seq") == task.value("seq");
+        for item in h.table("items").iter().filter(of_task) {
+            let of_item = |l: &&Row| l.value("key") == item.value("key");
+            for loss in h.table("training_losses").iter().filter(of_item) {
+                let [step, value, held] =
+                    ["step", "loss", "validation_loss"].map(|c| loss.value(c));
+                let line = line![task.value("model"), step, value, held];
+                out.push((loss.int("step"), line));
+            }
+        }
+    }
+    sorted(out)
+}
 
 fn seconds(task: &Row, from: i64, to: &str) -> Option<f64> {
     task.maybe(to).map(|to| (to - from) as f64 / 1e6)
