@@ -309,7 +309,7 @@ fn a_run_without_a_rewriter_says_why() {
 #[test]
 fn a_run_that_is_stopped_while_it_trains_goes_on() {
     let scene = Scene::new(32);
-    scene.training("epochs = 400");
+    scene.training("epochs = 200");
     let mut command = scene.command(&["run", "spec.toml"]);
     let running = Watched::start(&mut command);
     running.wait_for("training a rewriter: 0/1");
