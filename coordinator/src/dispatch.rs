@@ -170,7 +170,7 @@ type Landed = (RunId, Result<Sent, CoordinatorError>);
 /// Batches on their way to the queue: while one waits for its confirms, the next is claimed.
 #[derive(Default)]
 struct Sending<'a> {
-    batches: FuturesUnordered<BoxFuture<'a, (RunId, u64, Result<Sent, CoordinatorError>)>>,
+    batches: FuturesUnordered<BoxFuture<'a, (u64, Landed)>>,
     /// Tasks of each run that are claimed, and not known to be sent.
     tasks: HashMap<RunId, u64>,
 }
@@ -179,7 +179,7 @@ impl<'a> Sending<'a> {
     fn begin(&mut self, run: RunId, claimed: Vec<Claimed>, with: With<'a>) {
         let tasks = claimed.len() as u64;
         *self.tasks.entry(run).or_default() += tasks;
-        let sent = async move { (run, tasks, send(run, claimed, with).await) };
+        let sent = async move { (tasks, (run, send(run, claimed, with).await)) };
         self.batches.push(sent.boxed());
     }
 
@@ -189,7 +189,7 @@ impl<'a> Sending<'a> {
 
     /// The next batch that is answered; never, where none is on its way. Cancel-safe.
     async fn landed(&mut self) -> Landed {
-        let Some((run, tasks, sent)) = self.batches.next().await else {
+        let Some((tasks, (run, sent))) = self.batches.next().await else {
             return std::future::pending().await;
         };
         if let Some(left) = self.tasks.get_mut(&run) {

@@ -230,7 +230,7 @@ mod tests {
             id: "a".to_owned(),
             ..Message::default()
         };
-        assert_eq!(joined(vec![alone.clone()]), [alone.clone()]);
+        assert_eq!(joined(vec![alone.clone()]), vec![alone.clone()]);
         assert!(parts(&alone).is_none());
         assert!(Bundler::takes(&alone));
         let large = Message {

@@ -69,7 +69,7 @@ pub fn divided(texts: Vec<Text>, held: usize) -> Texts {
 }
 
 /// Tells that a test cannot run here.
-#[allow(dead_code)]
+#[allow(dead_code, clippy::print_stdout)]
 pub fn skip(why: &str) {
     use std::io::Write;
     println!("skipped: {why}");
