@@ -559,7 +559,7 @@ fn a_training_that_cannot_be() {
     for (more, words) in [
         ("rank = 8", &["train.base", "missing"][..]),
         (
-            "base = \"smollm2-135\"",
+            "base = \"smollm2-135m-instuct\"",
             &["did you mean", "smollm2-135m-instruct"],
         ),
         (

@@ -107,9 +107,13 @@ pub(super) fn of_catalogue(c: &mut Check<'_>, key: &str, name: &str) {
         let hint = guess
             .map(|g| format!(", did you mean \"{g}\"?"))
             .unwrap_or_default();
+        let server = match key.starts_with("models.") {
+            true => ", and a model behind a server has kind = \"http\"",
+            false => "",
+        };
         let message = format!(
             "no model of this name in the catalogue{hint} (it has {}); a path has a / in it or ends \
-             with .gguf or .safetensors, and a model behind a server has kind = \"http\"",
+             with .gguf or .safetensors{server}",
             catalogue.join(", ")
         );
         c.report.wrong(key, message);
