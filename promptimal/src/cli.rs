@@ -1,7 +1,9 @@
 //! The arguments, and the help that teaches them.
 
+mod ask;
 mod tune;
 
+pub use ask::{RewriteArgs, ServeArgs};
 pub use tune::{MergeArgs, TuneArgs};
 
 use crate::{bus::BusArgs, client::Remote, site::Site};
@@ -69,6 +71,25 @@ pub enum Command {
     /// It writes a LoRA adapter in PEFT's layout. Ctrl-C stops it after a step, and the same command goes on from there,
     /// also after a crash: exit code 3 says that it stopped before its end.
     Train(Box<TuneArgs>),
+    /// Have a trained rewriter improve prompts: one as an argument, or a file or standard input line by line.
+    ///
+    ///     promptimal rewrite --rewriter rewriter/ "tell me stuff on bees"
+    ///     promptimal rewrite --rewriter rewriter/ --file prompts.txt --json > better.jsonl
+    ///
+    /// What comes out goes to standard output, in the order of what came in. Where the rewriter wrote nothing, declined,
+    /// or answered instead of rewriting, the original is used, and standard error says so. Exit codes: 0 done, also where
+    /// originals were kept; 2 an error; 3 stopped by Ctrl-C.
+    #[command(verbatim_doc_comment)]
+    Rewrite(RewriteArgs),
+    /// Serve a local model, and a rewriter beside it, to clients of OpenAI's API. `docs/serving.md` says how.
+    ///
+    ///     promptimal serve --model smollm2-135m-instruct --adapter rewriter/
+    ///     OPENAI_BASE_URL=http://127.0.0.1:7800/v1 OPENAI_API_KEY=none python3 your_program.py
+    ///
+    /// Chat completions and completions, streamed or not, and the list of models. Texts of all callers are written side by
+    /// side, and one that nobody waits for any more is given up. Ctrl-C finishes what is in hand.
+    #[command(verbatim_doc_comment)]
+    Serve(ServeArgs),
     /// Merge an adapter into its base: a folder that needs no PEFT.
     Merge(MergeArgs),
     /// Print a commented spec with every key.

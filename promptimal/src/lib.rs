@@ -15,6 +15,7 @@ mod out;
 mod pairs;
 mod progress;
 mod render;
+mod rewriter;
 mod scoring;
 mod service;
 mod site;

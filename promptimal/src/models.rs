@@ -1,6 +1,6 @@
 //! From a spec's `[models]` to models that can be called, or only planned for.
 
-use anyhow::anyhow;
+use anyhow::{anyhow, bail};
 use coordinator::ModelFacts;
 use futures::FutureExt;
 use llm::LanguageModel;
@@ -72,6 +72,32 @@ pub fn quota(model: &Model) -> Option<Quota> {
         Model::Http(http) => Quota::per_minute(http.requests_per_minute, http.tokens_per_minute),
         Model::Local(_) | Model::Reward(_) => None,
     }
+}
+
+/// A model's place: as it is written, or that of a model of the catalogue, which is fetched where it is not here.
+///
+/// # Errors
+/// When it is neither; the message begins with the `flag` that named it.
+pub async fn named(flag: &str, name: &str) -> anyhow::Result<PathBuf> {
+    let path = PathBuf::from(name);
+    if path.exists() {
+        return Ok(path);
+    }
+    let known = model::catalogue::list();
+    if known.iter().any(|entry| entry.name == name) {
+        return fetch(name).await;
+    }
+    let names: Vec<&str> = known.iter().map(|entry| entry.name).collect();
+    bail!(
+        "{flag} {name} is neither a GGUF file or a folder that is here, nor one of the models known by name: {}",
+        names.join(", ")
+    )
+}
+
+/// How a model is found again from another folder: its name, or its whole path.
+pub fn place(name: &str) -> String {
+    let path = std::fs::canonicalize(name);
+    path.map_or_else(|_| name.to_owned(), |path| path.display().to_string())
 }
 
 /// Fetches a model of the catalogue, with a bar.

@@ -3,9 +3,9 @@
 use crate::{
     error::{Error, Result},
     frozen::Keep,
-    lora::Lora,
     order::Order,
 };
+use model::lora::Lora;
 use serde::{Deserialize, Serialize};
 
 /// All options. The defaults are the reference recipe: two epochs at 2e-4 with 16 pairs a step.

@@ -9,12 +9,16 @@ mod merge;
 mod prune;
 mod remote;
 mod reward;
+mod rewrite;
 mod run;
 mod runs;
 mod score;
+mod serve;
 mod show;
 mod sql;
 mod train;
+
+pub use self::train::REPORT;
 
 use crate::{
     cli::{Cli, Command},
@@ -64,6 +68,8 @@ pub async fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Score(args) => score::score(&args).await?,
         Command::Reward(args) => reward::reward(args.command).await?,
         Command::Train(args) => return train::train(*args).await,
+        Command::Rewrite(args) => return rewrite::rewrite(args).await,
+        Command::Serve(args) => return serve::serve(args).await,
         Command::Merge(args) => merge::merge(args).await?,
         Command::Spec => out::line(spec::FULL_EXAMPLE.trim_end()),
         Command::Doctor(args) => return doctor::doctor(&site.data_dir, &args),

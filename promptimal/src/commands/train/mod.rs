@@ -4,6 +4,8 @@ mod folder;
 mod memory;
 mod report;
 
+pub use folder::REPORT;
+
 use crate::{
     cli::{Show, TuneArgs},
     interrupt::Interrupt,
@@ -14,7 +16,7 @@ use model::base::Base;
 use report::Report;
 use std::{
     fs,
-    path::{Path, PathBuf},
+    path::Path,
     process::ExitCode,
     sync::atomic::{AtomicBool, Ordering},
 };
@@ -34,7 +36,7 @@ pub async fn train(args: TuneArgs) -> anyhow::Result<ExitCode> {
     plan.check()?;
     let divided = read(&args)?;
     folder::check(&args.out, args.replace)?;
-    let base = find(&args.base).await?;
+    let base = models::named("--base", &args.base).await?;
     let how = args.show.how();
     if !how.quiet {
         report::tell(&divided.counts);
@@ -61,23 +63,6 @@ fn read(args: &TuneArgs) -> anyhow::Result<Divided> {
     let written = pairs::read(&args.pairs, fields.as_ref())?;
     let divided = pairs::clean(written, args.cleaning());
     divided.with_context(|| args.pairs.display().to_string())
-}
-
-/// A base's place: as it is written, or that of a model of the catalogue.
-async fn find(base: &str) -> anyhow::Result<PathBuf> {
-    let path = PathBuf::from(base);
-    if path.exists() {
-        return Ok(path);
-    }
-    let known = model::catalogue::list();
-    if known.iter().any(|entry| entry.name == base) {
-        return models::fetch(base).await;
-    }
-    let names: Vec<&str> = known.iter().map(|entry| entry.name).collect();
-    bail!(
-        "--base {base} is neither a GGUF file or a folder that is here, nor one of the models known by name: {}",
-        names.join(", ")
-    )
 }
 
 /// Loads, encodes, trains, and keeps the report beside the adapter.
@@ -115,6 +100,7 @@ fn learn(
         out: args.out.clone(),
         base: model.name,
         base_sha256: model.sha256,
+        base_from: models::place(&args.base),
         template: args.template,
         pairs: counts,
         parameters: trained.adapter.parameters(),
