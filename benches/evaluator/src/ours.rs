@@ -226,7 +226,7 @@ fn observer(planned: Arc<OnceLock<Mark>>) -> coordinator::Observer {
     Arc::new(move |event| match event {
         Event::Planned { .. } => drop(planned.set(mark())),
         Event::Trouble { message, .. } => eprintln!("{message}"),
-        Event::Progress { .. } | Event::Ended { .. } => {}
+        Event::Progress { .. } | Event::Ended { .. } | Event::Learning { .. } => {}
     })
 }
 

@@ -239,7 +239,7 @@ impl Watched {
                 seen.progress.push((since.as_secs_f64(), done));
             }
             Event::Trouble { message, .. } => eprintln!("{message}"),
-            Event::Ended { .. } => {}
+            Event::Ended { .. } | Event::Learning { .. } => {}
         }
     }
 
