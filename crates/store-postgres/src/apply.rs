@@ -61,9 +61,8 @@ pub async fn apply(
         let reported = reported(&accepted, &planned);
         replies::find_answers(tx, &reported, &mut answers).await?;
         let graded = replies::store_grades(tx, &reported, &answers, now).await?;
-        let closing = Closing::of(&accepted, &planned, |key, place| {
-            let ungraded = planned.get(&place).is_some_and(|p| p.grader.is_none());
-            answers.contains_key(&key) && (ungraded || graded.contains(&place))
+        let closing = Closing::of(&accepted, &planned, |seat, item| {
+            answers.contains_key(&item.key) && (item.grader.is_none() || graded.contains(&seat))
         });
         applied.items_done = closing.close(tx).await?;
         let mut open = closing.open_places(tx).await?;

@@ -52,7 +52,7 @@ pub async fn planned(tx: &mut Tx, known: &[Known<'_>]) -> Result<HashMap<Seat, P
 /// What a batch of reports does to the items of its tasks.
 #[derive(Default)]
 pub struct Closing {
-    /// Keys that were answered: others may wait for them.
+    /// Keys of all items: others may wait for them, also for one that somebody else answered and this report says nothing of.
     keys: Vec<Uuid>,
     /// The rounds of all tasks.
     tasks_rounds: Vec<i64>,
@@ -64,11 +64,11 @@ pub struct Closing {
 }
 
 impl Closing {
-    /// `stored` says of a key at a place whether its answer, and its grade if it has one, is known to be stored.
+    /// `stored` says of an item whether its answer, and its grade if it has one, is known to be stored.
     pub fn of(
         accepted: &[&Known<'_>],
         planned: &HashMap<Seat, Planned>,
-        stored: impl Fn(Uuid, Seat) -> bool,
+        stored: impl Fn(Seat, &Planned) -> bool,
     ) -> Self {
         let mut closing = Self {
             tasks_rounds: accepted.iter().map(|k| k.round_id).collect(),
@@ -76,20 +76,18 @@ impl Closing {
         };
         let tasks: HashSet<i64> = accepted.iter().map(|k| k.task.seq).collect();
         let items = planned.iter().filter(|(seat, _)| tasks.contains(&seat.0));
+        let mut done = Vec::new();
         for (seat, item) in items {
-            let stored = stored(item.key, *seat);
-            if stored {
-                closing.keys.push(item.key);
-            }
-            match (item.open, stored) {
+            closing.keys.push(item.key);
+            match (item.open, stored(*seat, item)) {
                 (false, _) => {}
-                (true, true) => {
-                    closing.rounds.push(item.round_id);
-                    closing.ordinals.push(item.ordinal);
-                }
+                (true, true) => done.push((item.round_id, item.ordinal)),
                 (true, false) => closing.others.push(seat.0),
             }
         }
+        // As they lie in the table.
+        done.sort_unstable();
+        (closing.rounds, closing.ordinals) = done.into_iter().unzip();
         closing.others.sort_unstable();
         closing.others.dedup();
         closing
@@ -200,4 +198,56 @@ async fn close_waiting(tx: &mut Tx, waiting: &[(i64, i64)]) -> Result<u64, Fault
         NO_EXAMPLE
     );
     Ok(db(close.execute(&mut **tx)).await?.rows_affected())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use domain::ids::{RunId, TaskId};
+    use store::changes::Accepted;
+    use wire::{Counted, Report};
+
+    fn item(ordinal: i64, open: bool) -> Planned {
+        Planned {
+            round_id: 1,
+            ordinal,
+            key: Uuid::from_u128(ordinal.unsigned_abs().into()),
+            example: NO_EXAMPLE,
+            grader: None,
+            open,
+        }
+    }
+
+    /// Between the plan of a step and a report of it, another run may have bought an answer and not seen who waits here.
+    #[test]
+    fn whoever_waits_for_a_key_is_looked_at_whatever_the_report_says_of_it() {
+        let report = Report {
+            v: wire::VERSION,
+            task: TaskId(Uuid::nil()),
+            epoch: 1,
+            worker: String::new(),
+            items: Vec::new(),
+            counted: Counted::default(),
+        };
+        let known = Known {
+            task: Accepted {
+                report: &report,
+                seq: 7,
+                run: RunId(Uuid::nil()),
+                attempts: 0,
+            },
+            round_id: 1,
+            model: String::new(),
+            worst: domain::run::Spend::default(),
+            accepted: true,
+        };
+        let of_another = ((8, 0), item(9, true));
+        let ours = (0..3).map(|place| ((7, place), item(5 - place, place != 1)));
+        let planned = ours.chain([of_another]).collect();
+        let mut closing = Closing::of(&[&known], &planned, |seat, _| seat.1 != 0);
+        closing.keys.sort_unstable();
+        assert_eq!(closing.keys, [3, 4, 5].map(Uuid::from_u128));
+        assert_eq!((closing.rounds, closing.ordinals), (vec![1], vec![3]));
+        assert_eq!(closing.others, [7]);
+    }
 }
