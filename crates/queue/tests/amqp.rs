@@ -23,7 +23,7 @@ use queue::{
     Consumer, DELIVERY_LIMIT, DeadLetter, Delivery, Fate, Lane, MAX_BODY, MAX_EVENTS, Message,
     TaskQueue,
 };
-use support::{Broker, eventually};
+use support::{Broker, eventually, is_quiet};
 use tokio::time::timeout;
 
 fn message(number: usize) -> Message {
@@ -58,10 +58,6 @@ async fn work_off(consumer: &mut dyn Consumer, mut wanted: BTreeSet<String>) {
             wanted.remove(&message.id);
         }
     }
-}
-
-async fn is_quiet(consumer: &mut dyn Consumer) -> bool {
-    timeout(QUIET, consumer.next()).await.is_err()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

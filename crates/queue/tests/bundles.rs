@@ -17,9 +17,9 @@ use lapin::BasicProperties;
 use lapin::options::BasicPublishOptions;
 use lapin::types::{AMQPValue, FieldTable};
 use queue::amqp::AmqpQueue;
-use queue::conformance::{PATIENCE, QUIET};
+use queue::conformance::PATIENCE;
 use queue::{Consumer, DeadLetter, Delivery, Headers, Lane, Message, TaskQueue};
-use support::Broker;
+use support::{Broker, is_quiet};
 use tokio::time::timeout;
 
 const MANY: usize = 300;
@@ -55,10 +55,6 @@ async fn take(consumer: &mut dyn Consumer, count: usize) -> Vec<Delivery> {
         taken.push(next(consumer).await);
     }
     taken
-}
-
-async fn is_quiet(consumer: &mut dyn Consumer) -> bool {
-    timeout(QUIET, consumer.next()).await.is_err()
 }
 
 async fn depth(queue: &AmqpQueue, lane: Lane) -> u64 {

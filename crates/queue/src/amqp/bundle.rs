@@ -14,6 +14,7 @@ use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use tokio::sync::{mpsc, oneshot};
 
+use super::convert::MAX_NAME;
 use super::publish::{InDoubt, Publisher, Unpublished};
 use crate::{Headers, Message};
 
@@ -48,7 +49,7 @@ impl Bundler {
     pub(super) fn takes(message: &Message) -> bool {
         let names = message.headers.keys().map(String::len).max();
         message.body.len() <= FULL / 2
-            && message.id.len().max(names.unwrap_or(0)) <= usize::from(u8::MAX)
+            && message.id.len().max(names.unwrap_or(0)) <= MAX_NAME
             && !message.headers.contains_key(HEADER)
     }
 

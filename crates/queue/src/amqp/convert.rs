@@ -7,7 +7,7 @@ use super::topology::Topology;
 use crate::{DELIVERY_LIMIT, DeadLetter, Headers, Lane, MAX_BODY, Message};
 
 /// The longest name the protocol knows.
-const MAX_NAME: usize = 255;
+pub(super) const MAX_NAME: usize = 255;
 
 /// What AMQP calls a message that survives a restart.
 const PERSISTENT: u8 = 2;

@@ -8,8 +8,10 @@ use std::time::Duration;
 
 use lapin::options::QueueDeleteOptions;
 use lapin::{Channel, Connection, ConnectionProperties};
-use queue::Lane;
 use queue::amqp::{self, AmqpQueue, Config, Url};
+use queue::conformance::QUIET;
+use queue::{Consumer, Lane};
+use tokio::time::timeout;
 
 fn skip(why: &str) {
     use std::io::Write;
@@ -147,4 +149,9 @@ pub async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     panic!("{what}: not within a minute");
+}
+
+/// Whether nothing comes for a while.
+pub async fn is_quiet(consumer: &mut dyn Consumer) -> bool {
+    timeout(QUIET, consumer.next()).await.is_err()
 }
