@@ -271,7 +271,7 @@ async fn send(
 async fn post(
     lane: Lane,
     letters: Vec<Letter>,
-    (config, deps, pulse): (&Config, &Deps, &Pulse),
+    (config, deps, pulse): With<'_>,
 ) -> Result<Sent, CoordinatorError> {
     let (attempts, messages): (Vec<_>, Vec<_>) =
         letters.into_iter().map(|l| (l.attempt, l.message)).unzip();

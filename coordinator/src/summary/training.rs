@@ -2,6 +2,7 @@
 
 use crate::{CoordinatorError, plan::too_few, settings::Settings};
 use domain::{
+    hash::Hash,
     ids::RunId,
     run::{Step, StepKey},
 };
@@ -52,11 +53,11 @@ pub async fn training(
         let why = too_few(&train.tuning, pairs);
         return Ok(why.map(|why| nothing(base, why)));
     }
-    Ok(match stored(store, step.key).await? {
-        Some(Training::Trained(trained)) => Some(of(base, &trained)),
-        Some(Training::Nothing(why)) => Some(nothing(base, why)),
-        None => None,
-    })
+    let stored = stored(store, step.key).await?;
+    Ok(stored.map(|(_, training)| match training {
+        Training::Trained(trained) => of(base, &trained),
+        Training::Nothing(why) => nothing(base, why),
+    }))
 }
 
 /// Notes all losses of a run's training: those that were told while it was under way may be a part of them. Doing it
@@ -68,11 +69,8 @@ pub async fn note_losses(store: &dyn Store, run: RunId, now: i64) -> Result<(), 
     let Some(step) = step(&store.steps(run).await?) else {
         return Ok(());
     };
-    for outcome in store.outcomes(step.key, None, 1).await? {
-        if let Some(Training::Trained(trained)) = outcome.reply.as_ref().and_then(Training::of) {
-            let rows = trained.rows();
-            store.note_losses(outcome.item.key, &rows, now).await?;
-        }
+    if let Some((key, Training::Trained(trained))) = stored(store, step.key).await? {
+        store.note_losses(key, &trained.rows(), now).await?;
     }
     Ok(())
 }
@@ -81,10 +79,17 @@ fn step(steps: &[StepStatus]) -> Option<StepStatus> {
     steps.iter().find(|s| s.key.step == Step::Train).copied()
 }
 
-async fn stored(store: &dyn Store, key: StepKey) -> Result<Option<Training>, CoordinatorError> {
-    let outcomes = store.outcomes(key, None, 1).await?;
-    let reply = outcomes.first().and_then(|o| o.reply.as_ref());
-    Ok(reply.and_then(Training::of))
+/// What training a step did, and what came of it. A step has one at most.
+async fn stored(
+    store: &dyn Store,
+    step: StepKey,
+) -> Result<Option<(Hash, Training)>, CoordinatorError> {
+    let outcomes = store.outcomes(step, None, 1).await?;
+    let read = outcomes.first().and_then(|outcome| {
+        let training = Training::of(outcome.reply.as_ref()?)?;
+        Some((outcome.item.key, training))
+    });
+    Ok(read)
 }
 
 fn nothing(base: String, why: String) -> TrainingSummary {
