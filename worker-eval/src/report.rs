@@ -132,10 +132,5 @@ pub fn message(task: &Task, worker: String, items: Vec<ReportItem>, counted: Cou
         items,
         counted,
     };
-    let id = format!("{}:{}", task.task, task.epoch);
-    Message {
-        id,
-        headers: queue::Headers::new(),
-        body: report.encode().into(),
-    }
+    runtime::work::message(&report)
 }

@@ -4,11 +4,10 @@ use crate::scorer::{Pair, Scored, Scorer, Unscored};
 use async_trait::async_trait;
 use bytes::Bytes;
 use domain::{call::Reply, hash::Hash, reward, run::Attempt};
-use queue::Message;
 use runtime::{
     given_up::GivenUp,
     heart::Heart,
-    work::{Handled, Handler},
+    work::{Handled, Handler, message},
 };
 use std::{collections::HashMap, sync::Arc};
 use wire::{Action, Counted, ItemError, Report, ReportItem, ScoreBody, ScoreItem, Task, VERSION};
@@ -72,11 +71,7 @@ impl ScoreHandler {
             counted: Counted::default(),
             items,
         };
-        Handled::Report(Message {
-            id: format!("{}:{}", task.task, task.epoch),
-            headers: queue::Headers::new(),
-            body: report.encode().into(),
-        })
+        Handled::Report(message(&report))
     }
 }
 

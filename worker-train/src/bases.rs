@@ -60,17 +60,8 @@ impl Bases {
 /// # Errors
 /// A sentence that names what is known.
 pub async fn find(base: &str) -> Result<PathBuf, String> {
-    let path = PathBuf::from(base);
-    if path.exists() {
+    if let Some(path) = here(base)? {
         return Ok(path);
-    }
-    let known = model::catalogue::list();
-    if !known.iter().any(|entry| entry.name == base) {
-        let names: Vec<&str> = known.iter().map(|entry| entry.name).collect();
-        return Err(format!(
-            "base {base} is neither a GGUF file or a folder that is here, nor one of the models known by name: {}",
-            names.join(", ")
-        ));
     }
     let name = base.to_owned();
     tracing::info!(name, "looking for a base");
@@ -79,6 +70,26 @@ pub async fn find(base: &str) -> Result<PathBuf, String> {
     fetched
         .map_err(|e| e.to_string())?
         .map_err(|e| e.to_string())
+}
+
+/// The place of a base that is written as a path; `None` of a name of the catalogue, whose model may have to be fetched.
+///
+/// # Errors
+/// A sentence that names what is known, when it is neither.
+pub fn here(base: &str) -> Result<Option<PathBuf>, String> {
+    let path = PathBuf::from(base);
+    if path.exists() {
+        return Ok(Some(path));
+    }
+    let known = model::catalogue::list();
+    if known.iter().any(|entry| entry.name == base) {
+        return Ok(None);
+    }
+    let names: Vec<&str> = known.iter().map(|entry| entry.name).collect();
+    Err(format!(
+        "base {base} is neither a GGUF file or a folder that is here, nor one of the models known by name: {}",
+        names.join(", ")
+    ))
 }
 
 /// What the base at a path is: the same on every machine. Its weights are read once, to hash them.

@@ -2,7 +2,7 @@
 
 use crate::{
     Config, Deps,
-    kept::{Kept, patiently},
+    kept::Kept,
     learn::{Adapter, Job, Learnt},
     news::News,
     under_way::UnderWay,
@@ -17,9 +17,10 @@ use domain::{
 };
 use queue::{Message, Unfit};
 use runtime::{
+    bodies::patiently,
     given_up::GivenUp,
     shutdown::Shutdown,
-    work::{Handled, Handler},
+    work::{Handled, Handler, message},
 };
 use std::{
     path::Path,
@@ -236,11 +237,7 @@ impl TrainHandler {
                 paid: None,
             }],
         };
-        Handled::Report(Message {
-            id: format!("{}:{}", of.task.task, of.task.epoch),
-            headers: queue::Headers::new(),
-            body: report.encode().into(),
-        })
+        Handled::Report(message(&report))
     }
 }
 

@@ -14,16 +14,10 @@ use artefacts::{ArtefactError, Artefacts, Listed};
 use bytes::Bytes;
 use domain::{ids::RunId, run::Attempt};
 use futures::{Stream, TryStreamExt, stream};
-use std::{
-    future::Future,
-    io,
-    path::Path,
-    time::{Duration, Instant},
-};
+use std::{io, path::Path};
 use tokio::{
     fs::File,
     io::{AsyncReadExt, AsyncWriteExt},
-    time::sleep,
 };
 use train::{CHECKPOINT, peft};
 use wire::Training;
@@ -36,10 +30,6 @@ const RESULT: &str = "training.json";
 const MAX_RESULT: u64 = 64 << 20;
 /// Bytes read at a time.
 const PIECE: usize = 1 << 20;
-/// The first wait before asking again, then ever twice as long.
-const FIRST_WAIT: Duration = Duration::from_millis(250);
-/// The longest.
-const LONGEST_WAIT: Duration = Duration::from_secs(15);
 
 /// A result of this module.
 type Result<T> = std::result::Result<T, ArtefactError>;
@@ -175,22 +165,4 @@ fn pieces(file: File) -> impl Stream<Item = io::Result<Bytes>> + Send {
         piece.truncate(read);
         Ok((read > 0).then(|| (Bytes::from(piece), file)))
     })
-}
-
-/// Does something with the artefacts again for a while, as long as they are away.
-pub async fn patiently<T, F>(limit: Duration, mut work: impl FnMut() -> F) -> Result<T>
-where
-    F: Future<Output = Result<T>>,
-{
-    let (until, mut wait) = (Instant::now() + limit, FIRST_WAIT);
-    loop {
-        match work().await {
-            Err(error) if error.is_passing() && Instant::now() + wait < until => {
-                tracing::warn!(%error, "the artefacts are away, trying again");
-            }
-            ended => return ended,
-        }
-        sleep(wait).await;
-        wait = LONGEST_WAIT.min(wait * 2);
-    }
 }

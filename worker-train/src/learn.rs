@@ -94,14 +94,11 @@ fn adapter(job: &Job, progress: &mut dyn FnMut(Progress) -> bool) -> Result<Adap
 
 /// The pairs as a file would have them. What gives an answer away was rejected by the run, which knew the answers.
 fn written(body: &TrainBody) -> Written {
-    let pairs = body.pairs.iter().map(|pair| {
-        let (original, improved) = (pair.original.clone(), pair.improved.clone());
-        (Pair { original, improved }, None)
+    let pairs = body.pairs.iter().map(|pair| Pair {
+        original: pair.original.clone(),
+        improved: pair.improved.clone(),
     });
-    Written {
-        pairs: pairs.collect(),
-        ..Written::default()
-    }
+    pairs.collect()
 }
 
 fn cleaning(tuning: &Tuning, seed: u64) -> Cleaning {

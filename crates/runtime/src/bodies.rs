@@ -299,17 +299,31 @@ impl Fetch {
             Lane::Results => REPORT_PATIENCE,
             _ => TASK_PATIENCE,
         };
-        let (until, mut wait) = (Instant::now() + patience, FIRST_WAIT);
-        loop {
-            match self.artefacts.get(&of.name, of.bytes).await {
-                Err(error) if error.is_passing() && Instant::now() + wait < until => {
-                    tracing::warn!(%error, "body not fetched, trying again");
-                }
-                ended => return ended,
+        patiently(patience, || self.artefacts.get(&of.name, of.bytes)).await
+    }
+}
+
+/// Does something with artefacts again for a while, ever more rarely, as long as they are away.
+///
+/// # Errors
+/// As the last try.
+pub async fn patiently<T, F>(
+    limit: Duration,
+    mut work: impl FnMut() -> F,
+) -> Result<T, ArtefactError>
+where
+    F: Future<Output = Result<T, ArtefactError>>,
+{
+    let (until, mut wait) = (Instant::now() + limit, FIRST_WAIT);
+    loop {
+        match work().await {
+            Err(error) if error.is_passing() && Instant::now() + wait < until => {
+                tracing::warn!(%error, "the artefacts are away, trying again");
             }
-            sleep(wait).await;
-            wait = LONGEST_WAIT.min(wait * 2);
+            ended => return ended,
         }
+        sleep(wait).await;
+        wait = LONGEST_WAIT.min(wait * 2);
     }
 }
 

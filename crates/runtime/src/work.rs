@@ -13,10 +13,11 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::FutureExt;
-use queue::{Consumer, Delivery, Lane, Message, QueueError, Receipt, TaskQueue, Unfit};
+use queue::{Consumer, Delivery, Headers, Lane, Message, QueueError, Receipt, TaskQueue, Unfit};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 use tracing::Instrument;
+use wire::Report;
 
 use crate::shutdown::Shutdown;
 use crate::trace::{self, Traced};
@@ -45,6 +46,15 @@ pub enum Handled {
     Unwanted,
     /// It was left in the middle, and whoever gets it next goes on with it.
     GiveBack,
+}
+
+/// The message that carries a report.
+pub fn message(report: &Report) -> Message {
+    Message {
+        id: format!("{}:{}", report.task, report.epoch),
+        headers: Headers::new(),
+        body: report.encode().into(),
+    }
 }
 
 /// What a worker does with a task.

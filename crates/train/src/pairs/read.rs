@@ -44,6 +44,16 @@ pub struct Written {
     pub first_unreadable: Option<String>,
 }
 
+/// Whole pairs whose answers nobody tells.
+impl FromIterator<Pair> for Written {
+    fn from_iter<I: IntoIterator<Item = Pair>>(pairs: I) -> Self {
+        Self {
+            pairs: pairs.into_iter().map(|pair| (pair, None)).collect(),
+            ..Self::default()
+        }
+    }
+}
+
 /// Reads a file of pairs. `fields` says which field is what, unless the file does by itself.
 ///
 /// # Errors

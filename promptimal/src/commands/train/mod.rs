@@ -10,7 +10,7 @@ use crate::{
     models, out, progress,
     site::Site,
 };
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow};
 use report::Report;
 use std::{
     fs,
@@ -54,19 +54,11 @@ pub async fn train(site: &Site, args: TuneArgs) -> anyhow::Result<ExitCode> {
 
 /// A base's place: as it is written, or that of a model of the catalogue.
 async fn find(base: &str) -> anyhow::Result<PathBuf> {
-    let path = PathBuf::from(base);
-    if path.exists() {
-        return Ok(path);
+    // The sentence begins with the option's name.
+    match worker_train::bases::here(base).map_err(|why| anyhow!("--{why}"))? {
+        Some(path) => Ok(path),
+        None => models::fetch(base).await,
     }
-    let known = model::catalogue::list();
-    if known.iter().any(|entry| entry.name == base) {
-        return models::fetch(base).await;
-    }
-    let names: Vec<&str> = known.iter().map(|entry| entry.name).collect();
-    bail!(
-        "--base {base} is neither a GGUF file or a folder that is here, nor one of the models known by name: {}",
-        names.join(", ")
-    )
 }
 
 /// Loads, encodes, trains, and keeps the report beside the adapter.
