@@ -5,6 +5,7 @@
 //! - [`clock`]: the time as a parameter.
 //! - `bodies` (with the feature `service`): what is too large for the broker travels by reference.
 //! - [`given_up`]: runs whose tasks nobody wants any more.
+//! - `guard` (a feature): who may ask over HTTP.
 //! - [`heart`]: signs of life, which no amount of work can keep back.
 //! - `service` (a feature): health, readiness and metrics over HTTP, and who this process is.
 //! - [`trace`]: which trace a message belongs to.
@@ -14,6 +15,8 @@
 pub mod bodies;
 pub mod clock;
 pub mod given_up;
+#[cfg(feature = "guard")]
+pub mod guard;
 pub mod heart;
 mod line;
 #[cfg(feature = "service")]
