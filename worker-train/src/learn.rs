@@ -114,14 +114,17 @@ fn cleaning(tuning: &Tuning, seed: u64) -> Cleaning {
 /// # Errors
 /// When a word is none that is known.
 fn plan(tuning: &Tuning, seed: u64) -> Result<Plan, Error> {
-    let targets = tuning.targets.iter().map(|target| target.parse::<Target>());
+    // A word of the options, and no fault of a base: no worker could follow it.
+    let target = |target: &String| target.parse::<Target>();
+    let targets = tuning.targets.iter().map(target);
+    let targets = targets.collect::<Result<_, _>>();
     Ok(Plan {
         lora: Lora {
             rank: tuning.rank,
             alpha: tuning.alpha,
             dropout: tuning.dropout,
             rslora: tuning.rslora,
-            targets: targets.collect::<Result<_, _>>()?,
+            targets: targets.map_err(|e| Error::Plan(e.to_string()))?,
         },
         keep: tuning.weights.parse()?,
         epochs: tuning.epochs,
@@ -159,8 +162,9 @@ mod tests {
         ] {
             let mut tuning = Tuning::default();
             change(&mut tuning);
-            let said = plan(&tuning, 1).unwrap_err().to_string();
-            assert!(said.contains(say), "{said}");
+            let error = plan(&tuning, 1).unwrap_err();
+            assert!(matches!(error, Error::Plan(_)), "{error:?}");
+            assert!(error.to_string().contains(say), "{error}");
         }
     }
 }

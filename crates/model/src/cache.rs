@@ -54,15 +54,18 @@ pub(crate) struct Sequence {
     parent: Option<Arc<Sequence>>,
     layers: Vec<LayerCache>,
     start: usize,
+    /// Whether the adapter takes part: a text is read with it from the beginning, or never.
+    pub(crate) tuned: bool,
 }
 
 impl Sequence {
-    /// An empty text for a model of `layers` layers.
-    pub(crate) fn new(layers: usize) -> Self {
+    /// An empty text for a model of `layers` layers, whose adapter takes part or not.
+    pub(crate) fn new(layers: usize, tuned: bool) -> Self {
         Self {
             parent: None,
             layers: vec![LayerCache::default(); layers],
             start: 0,
+            tuned,
         }
     }
 
@@ -71,6 +74,7 @@ impl Sequence {
         let layers = vec![LayerCache::default(); parent.layers.len()];
         Self {
             start: parent.len(),
+            tuned: parent.tuned,
             parent: Some(Arc::clone(parent)),
             layers,
         }

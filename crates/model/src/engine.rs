@@ -8,10 +8,11 @@ use crate::{
     gguf::Gguf,
     linear::Precision,
     llama::{Llama, Segment},
+    lora,
     tokeniser::Tokeniser,
 };
 use std::{
-    path::Path,
+    path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -27,6 +28,8 @@ pub struct Options {
     pub max_rows: usize,
     /// The most tokens that are read in one go: bounds the memory of hidden states.
     pub read_tokens: usize,
+    /// An adapter in PEFT's layout: its folder. It takes part in everything that does not leave it out.
+    pub adapter: Option<PathBuf>,
 }
 
 impl Default for Options {
@@ -35,6 +38,7 @@ impl Default for Options {
             precision: Precision::Auto,
             max_rows: 16,
             read_tokens: 1024,
+            adapter: None,
         }
     }
 }
@@ -52,6 +56,8 @@ pub struct Description {
     pub engine: &'static str,
     /// The longest text, in tokens.
     pub context: usize,
+    /// SHA-256 of the adapter's matrices, where there is one.
+    pub adapter: Option<String>,
 }
 
 /// Changes whenever the same model could give other bits.
@@ -88,13 +94,18 @@ impl Engine {
         let precision = options.precision.resolve(base.elements);
         let context = base.config.context;
         let sha256 = sha256_files(&base.files)?;
-        let network = Llama::load(base.config, &mut base.weights, precision)?;
+        let adapter = options.adapter.as_deref();
+        let adapter = adapter
+            .map(|dir| lora::read(dir, &base.config))
+            .transpose()?;
+        let network = Llama::load(base.config, &mut base.weights, precision, adapter.as_ref())?;
         let description = Description {
             name: base.name,
             sha256,
             precision,
             engine: ENGINE,
             context,
+            adapter: adapter.map(|adapter| adapter.sha256),
         };
         let (tokeniser, template) = (base.tokeniser, base.template);
         Ok(Self {
@@ -158,7 +169,10 @@ impl Engine {
     }
 
     /// The tokens of bare text, with the model's start token where it expects one.
-    pub(crate) fn encode_bare(&self, text: &str) -> Result<Vec<u32>> {
+    ///
+    /// # Errors
+    /// When the text can not be encoded.
+    pub fn encode_bare(&self, text: &str) -> Result<Vec<u32>> {
         let start = self.tokeniser.bos.filter(|_| self.tokeniser.add_bos);
         let mut ids: Vec<u32> = start.into_iter().collect();
         ids.extend(self.tokeniser.encode(text)?);
@@ -186,7 +200,10 @@ impl Engine {
     }
 
     /// Refuses tokens that the embedding does not have.
-    pub(crate) fn check_tokens(&self, tokens: &[u32]) -> Result<()> {
+    ///
+    /// # Errors
+    /// Names the first.
+    pub fn check_tokens(&self, tokens: &[u32]) -> Result<()> {
         let size = self.network.vocabulary();
         match tokens.iter().find(|t| **t as usize >= size) {
             Some(t) => Err(Error::job(format!(

@@ -5,12 +5,12 @@
 //!                gguf │ safetensors      │
 //!                     ▼                  ├── tokeniser, chat: words to tokens
 //!              config, weights ─► llama ─┤
-//!                                        └── generate, loglik: what to read and write
+//!                adapter (lora) ─►       └── generate, loglik, writing: what to read and write
 //! ```
 //!
-//! An [`Engine`] computes one block at a time. The same block gives the same bits whatever else the
-//! machine does and however many threads it has; a text may get other bits in another block, because
-//! matrix products of another height are added up in another order.
+//! An [`Engine`] computes one block, or one step of a running batch, at a time. The same block gives the
+//! same bits whatever else the machine does and however many threads it has. With weights in f32 a text
+//! gets the same bits in any company; for weights in blocks candle's kernels promise no such thing.
 
 mod attention;
 pub mod base;
@@ -30,17 +30,22 @@ mod kernels;
 mod linear;
 mod llama;
 mod loglik;
+pub mod lora;
 mod packed;
 mod safetensors;
 mod sample;
 mod sentencepiece;
 mod tokeniser;
+mod told;
 mod weights;
+mod writing;
 
 pub use chat::Turn;
 pub use engine::{Description, Engine, Options};
 pub use error::{Error, Result};
-pub use generate::{Finish, GenerateJob, Generated};
+pub use generate::{GenerateJob, Generated};
 pub use linear::Precision;
 pub use loglik::{LoglikJob, Scored, Weighed};
 pub use tokeniser::Tokeniser;
+pub use told::Told;
+pub use writing::{Draft, Finish, Writing};

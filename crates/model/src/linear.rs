@@ -2,6 +2,7 @@
 
 use crate::{
     error::{Error, Result},
+    lora::{self, Factors},
     packed::Packed,
     weights::Weight,
 };
@@ -9,7 +10,7 @@ use candle_core::{
     Device, Module, Tensor,
     quantized::{GgmlDType, QMatMul, QTensor},
 };
-use std::{fmt, str::FromStr};
+use std::{fmt, ops::Range, str::FromStr};
 
 /// How weights are kept in memory.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -92,11 +93,13 @@ impl Precision {
     }
 }
 
-/// y = x W^T for one or several matrices W that read the same x; their outputs lie side by side.
+/// y = x W^T for one or several matrices W that read the same x; their outputs lie side by side. An adapter adds to some
+/// of them, for some rows of x.
 pub(crate) struct Linear {
     parts: Vec<Matrix>,
     columns: usize,
     rows: usize,
+    factors: Vec<Factors>,
 }
 
 enum Matrix {
@@ -126,11 +129,29 @@ impl Linear {
             parts,
             columns,
             rows,
+            factors: Vec::new(),
         })
     }
 
-    /// `x` is `[n, columns]`, the result `[n, rows]`.
-    pub(crate) fn forward(&self, x: Vec<f32>) -> candle_core::Result<Vec<f32>> {
+    /// With an adapter beside it.
+    pub(crate) fn tuned(mut self, factors: Vec<Factors>) -> Self {
+        self.factors = factors;
+        self
+    }
+
+    /// `x` is `[n, columns]`, the result `[n, rows]`; the adapter takes part in the rows `tuned`.
+    pub(crate) fn forward(
+        &self,
+        x: Vec<f32>,
+        tuned: &[Range<usize>],
+    ) -> candle_core::Result<Vec<f32>> {
+        let sums = lora::sums(&self.factors, (&x, self.columns), tuned);
+        let mut out = self.frozen(x)?;
+        lora::add(&self.factors, &sums, (&mut out, self.rows), tuned);
+        Ok(out)
+    }
+
+    fn frozen(&self, x: Vec<f32>) -> candle_core::Result<Vec<f32>> {
         if let [Matrix::Dense(packed)] = self.parts.as_slice() {
             return Ok(packed.product(&x));
         }

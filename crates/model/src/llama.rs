@@ -10,8 +10,10 @@ use crate::{
     error::{Error, Result},
     kernels::{RowKernel, add, rms_norm, rows, silu_mul},
     linear::{Embedding, Linear, Precision},
+    lora::{Adapter, Factors, Target},
     weights::{LayerPart, Part, Weights},
 };
+use std::ops::Range;
 
 struct Layer {
     attention_norm: Vec<f32>,
@@ -31,6 +33,7 @@ pub(crate) struct Llama {
     layers: Vec<Layer>,
     norm: Vec<f32>,
     head: Linear,
+    adapted: bool,
 }
 
 /// New tokens of one text, read after what its sequence already holds.
@@ -42,11 +45,12 @@ pub(crate) struct Segment<'a> {
 }
 
 impl Llama {
-    /// Reads all weights.
+    /// Reads all weights; an adapter lies beside them.
     pub(crate) fn load(
         config: Config,
         weights: &mut Weights,
         precision: Precision,
+        adapter: Option<&Adapter>,
     ) -> Result<Self> {
         let vocabulary = weights.vocabulary()?;
         let table = [vocabulary, config.width];
@@ -57,7 +61,8 @@ impl Llama {
             Part::Embedding
         };
         let head = weights.part(head, &table)?;
-        let layers = (0..config.layers).map(|i| Layer::load(&config, weights, i, precision));
+        let how = (precision, adapter);
+        let layers = (0..config.layers).map(|i| Layer::load(&config, weights, i, how));
         let layers = layers.collect::<Result<_>>()?;
         let norm = weights.vector(Part::Norm, config.width)?;
         let embedding = Embedding::new(embedding, precision).map_err(prepare)?;
@@ -68,6 +73,7 @@ impl Llama {
             layers,
             norm,
             head,
+            adapted: adapter.is_some(),
         })
     }
 
@@ -81,33 +87,38 @@ impl Llama {
         self.head.rows()
     }
 
-    /// An empty text.
+    /// An empty text, with the adapter if there is one.
     pub(crate) fn sequence(&self) -> Sequence {
-        Sequence::new(self.layers.len())
+        Sequence::new(self.layers.len(), self.adapted)
+    }
+
+    /// An empty text without the adapter.
+    pub(crate) fn plain_sequence(&self) -> Sequence {
+        Sequence::new(self.layers.len(), false)
     }
 
     /// Reads the segments and gives the hidden state of each of their tokens, `[n, width]`, in order.
     pub(crate) fn forward(&self, segments: &mut [Segment<'_>]) -> Result<Vec<f32>> {
         let tokens: Vec<u32> = segments.iter().flat_map(|s| s.tokens).copied().collect();
         let rotation = Rotation::new(&self.config, segments);
+        let tuned = tuned(segments);
         let mut x = self.embedding.forward(&tokens)?;
         for (i, layer) in self.layers.iter().enumerate() {
             let normed = rms_norm(&x, &layer.attention_norm, self.config.eps);
-            let qkv = layer.qkv.forward(normed)?;
+            let qkv = layer.qkv.forward(normed, &tuned)?;
             let mixed = self.attention(i, qkv, &rotation, segments);
-            add(&mut x, &layer.attention_out.forward(mixed)?);
+            add(&mut x, &layer.attention_out.forward(mixed, &tuned)?);
             let normed = rms_norm(&x, &layer.feed_forward_norm, self.config.eps);
-            let gated = silu_mul(&layer.gate_up.forward(normed)?, self.config.inner);
-            add(&mut x, &layer.down.forward(gated)?);
+            let gated = silu_mul(&layer.gate_up.forward(normed, &tuned)?, self.config.inner);
+            add(&mut x, &layer.down.forward(gated, &tuned)?);
         }
         Ok(x)
     }
 
     /// The logits of hidden states `[n, width]`, `[n, vocabulary]`.
     pub(crate) fn logits(&self, hidden: &[f32]) -> Result<Vec<f32>> {
-        Ok(self
-            .head
-            .forward(rms_norm(hidden, &self.norm, self.config.eps))?)
+        let normed = rms_norm(hidden, &self.norm, self.config.eps);
+        Ok(self.head.forward(normed, &[])?)
     }
 
     /// Rotates queries and keys, remembers keys and values, and attends.
@@ -146,18 +157,40 @@ impl Llama {
     }
 }
 
+/// The rows that the adapter takes part in.
+fn tuned(segments: &[Segment<'_>]) -> Vec<Range<usize>> {
+    let (mut ranges, mut start): (Vec<Range<usize>>, usize) = (Vec::new(), 0);
+    for segment in segments {
+        let end = start + segment.tokens.len();
+        if segment.sequence.tuned {
+            match ranges.last_mut() {
+                Some(last) if last.end == start => last.end = end,
+                _ => ranges.push(start..end),
+            }
+        }
+        start = end;
+    }
+    ranges
+}
+
 fn prepare(error: candle_core::Error) -> Error {
     Error::load(format!("the weights can not be prepared: {error}"))
 }
 
 impl Layer {
-    fn load(c: &Config, weights: &mut Weights, i: usize, precision: Precision) -> Result<Self> {
+    fn load(
+        c: &Config,
+        weights: &mut Weights,
+        i: usize,
+        (precision, adapter): (Precision, Option<&Adapter>),
+    ) -> Result<Self> {
         use LayerPart::{AttentionNorm, AttentionOut, Down, FeedForwardNorm, Gate, Key, Query, Up};
         let (query, kv) = (c.heads.query_width(), c.heads.kv_width());
         let mut linear = |parts: &[(LayerPart, usize)], columns: usize| {
             let read = |&(part, rows)| weights.part(Part::Layer(i, part), &[rows, columns]);
-            let parts = parts.iter().map(read).collect::<Result<_>>()?;
-            Linear::new(parts, precision).map_err(prepare)
+            let weights = parts.iter().map(read).collect::<Result<_>>()?;
+            let linear = Linear::new(weights, precision).map_err(prepare)?;
+            Ok::<_, Error>(linear.tuned(factors(c, adapter, i, parts)?))
         };
         Ok(Self {
             qkv: linear(
@@ -171,6 +204,34 @@ impl Layer {
             feed_forward_norm: weights.vector(Part::Layer(i, FeedForwardNorm), c.width)?,
         })
     }
+}
+
+/// What the adapter adds to matrices of layer `i` that read the same x.
+fn factors(
+    c: &Config,
+    adapter: Option<&Adapter>,
+    i: usize,
+    parts: &[(LayerPart, usize)],
+) -> Result<Vec<Factors>> {
+    let Some(adapter) = adapter else {
+        return Ok(Vec::new());
+    };
+    let (mut found, mut offset) = (Vec::new(), 0);
+    for (part, rows) in parts {
+        let target = Target::ALL.into_iter().find(|t| t.part() == *part);
+        let matrices = target.and_then(|target| adapter.matrices.get(&(i, target)));
+        if let Some(matrices) = matrices {
+            let heads = match (c.pairing, part) {
+                (Pairing::Interleaved, LayerPart::Query) => Some(c.heads.query),
+                (Pairing::Interleaved, LayerPart::Key) => Some(c.heads.kv),
+                _ => None,
+            };
+            let made = Factors::new(matrices, adapter.lora.scale(), heads, offset);
+            found.push(made.map_err(prepare)?);
+        }
+        offset += rows;
+    }
+    Ok(found)
 }
 
 /// Rotates the heads of queries and keys, the first `width` numbers of a row.

@@ -182,6 +182,19 @@ impl SentencePiece {
         })
     }
 
+    /// The text of one token within a text.
+    pub(crate) fn piece(&self, token: u32) -> Result<String> {
+        let text = self.decode(&[token])?;
+        let piece = self.pieces.get(token as usize);
+        let spaced = piece.is_some_and(|piece| piece.starts_with(SPACE));
+        // Decoding takes the first space of a text off; this is no beginning.
+        Ok(if spaced && self.space_first {
+            format!(" {text}")
+        } else {
+            text
+        })
+    }
+
     /// The text of `tokens`.
     pub(crate) fn decode(&self, tokens: &[u32]) -> Result<String> {
         let mut bytes = Vec::new();

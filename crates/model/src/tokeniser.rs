@@ -177,6 +177,31 @@ impl Tokeniser {
         }
     }
 
+    /// Tokens of an instruction in the words `<s>[INST] … [/INST]`, up to where the reply starts.
+    ///
+    /// # Errors
+    /// When the text can not be encoded.
+    pub fn encode_inst(&self, instruction: &str) -> Result<Vec<u32>> {
+        let mut ids: Vec<u32> = self.bos.into_iter().collect();
+        ids.extend(self.encode(&format!("[INST] {instruction} [/INST]"))?);
+        Ok(ids)
+    }
+
+    /// The text of one token as it stands within a text; of a special token its name. Bytes that are no UTF-8 become
+    /// U+FFFD.
+    ///
+    /// # Errors
+    /// When the token is not in the vocabulary.
+    pub fn piece(&self, token: u32) -> Result<String> {
+        if let Some(name) = self.special_text(Some(token)) {
+            return Ok(name.to_owned());
+        }
+        match &self.kind {
+            Kind::Bpe(_) => self.decode(&[token]),
+            Kind::SentencePiece(inner) => inner.piece(token),
+        }
+    }
+
     /// Tokens of text in which special tokens are written out, except after a `guard` character:
     /// guards are dropped, and what follows one is plain text.
     ///
@@ -235,11 +260,6 @@ impl Tokeniser {
     /// Whether `token` ends a reply.
     pub fn is_end(&self, token: u32) -> bool {
         self.ends.contains(&token)
-    }
-
-    /// The token that starts a text, if the model has one.
-    pub fn start(&self) -> Option<u32> {
-        self.bos
     }
 
     /// A token that ends a reply: what chat templates call `eos_token`.

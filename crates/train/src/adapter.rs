@@ -2,13 +2,14 @@
 
 use crate::{
     error::Result,
-    lora::Lora,
     ops::{Dropout, drop_some},
-    target::Target,
 };
 use candle_core::{Device, Tensor, Var};
 use domain::hash::Hash;
-use model::base::{Config, Part};
+use model::{
+    base::Config,
+    lora::{Lora, Place, Target, names},
+};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::collections::BTreeMap;
@@ -21,9 +22,6 @@ pub(crate) struct Pair {
     /// `[rows, rank]`
     pub(crate) b: Var,
 }
-
-/// A layer's number and one of its matrices.
-pub(crate) type Place = (usize, Target);
 
 /// All pairs of a base: what is trained.
 #[derive(Clone, Debug)]
@@ -137,13 +135,6 @@ impl Pair {
     }
 }
 
-/// PEFT's names of A and B.
-pub(crate) fn names((layer, target): Place) -> [String; 2] {
-    let weight = Part::Layer(layer, target.part()).hf();
-    let module = weight.strip_suffix(".weight").unwrap_or(&weight);
-    ["A", "B"].map(|side| format!("base_model.model.{module}.lora_{side}.weight"))
-}
-
 /// Draws of a matrix, whatever other matrices there are.
 fn draws(seed: u64, layer: usize, target: Target) -> ChaCha8Rng {
     let parts = [
@@ -159,27 +150,4 @@ fn uniform(rows: usize, columns: usize, mut draws: ChaCha8Rng) -> candle_core::R
     let one = |bits: u32| ((f64::from(bits) / f64::from(u32::MAX) * 2.0 - 1.0) * most) as f32;
     let numbers = (0..rows * columns).map(|_| one(draws.next_u32()));
     Tensor::from_vec(numbers.collect::<Vec<f32>>(), (rows, columns), &Device::Cpu)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_are_those_of_peft() {
-        assert_eq!(
-            names((3, Target::Query))[0],
-            "base_model.model.model.layers.3.self_attn.q_proj.lora_A.weight"
-        );
-        assert_eq!(
-            names((0, Target::Down))[1],
-            "base_model.model.model.layers.0.mlp.down_proj.lora_B.weight"
-        );
-        for target in Target::ALL {
-            let short = target.module().strip_suffix("_proj").unwrap();
-            assert_eq!(short.parse::<Target>().unwrap(), target);
-            assert_eq!(target.module().parse::<Target>().unwrap(), target);
-        }
-        assert!("qkv".parse::<Target>().is_err());
-    }
 }

@@ -1,8 +1,8 @@
 //! About how much memory a training takes, told before it begins: an operating system that runs out of it ends the program
 //! without a word.
 
-use crate::{frozen::Keep, given::Texts, plan::Plan, target::Target};
-use model::base::Config;
+use crate::{frozen::Keep, given::Texts, plan::Plan};
+use model::{base::Config, lora::Target};
 use std::fs;
 
 /// Bytes at the peak.
@@ -111,8 +111,8 @@ fn batch(c: &Config, tokens: usize, plan: &Plan, texts: &Texts) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{batch::Text, lora::Lora};
-    use model::base::Base;
+    use crate::batch::Text;
+    use model::{base::Base, lora::Lora};
     use std::path::Path;
 
     /// The tiny base's configuration, blown up to Llama-2-7B's sizes.

@@ -4,10 +4,12 @@ use crate::{
     adapter::Adapter,
     error::{Error, Result},
     folder,
-    target::Target,
 };
 use candle_core::{DType, Tensor};
-use model::base::{Base, Part};
+use model::{
+    base::{Base, Part},
+    lora::Target,
+};
 use std::{
     collections::BTreeMap,
     fs,

@@ -6,11 +6,13 @@ use crate::{
     error::Result,
     frozen::{Frozen, Keep},
     ops::{Dropout, Turns, causal_softmax, rms_norm, rotate, silu_mul},
-    target::Target,
 };
 use candle_core::Tensor;
 use domain::hash::Hash;
-use model::base::{Base, Config, LayerPart, Part};
+use model::{
+    base::{Base, Config, LayerPart, Part},
+    lora::Target,
+};
 use std::{collections::BTreeMap, ops::Range, sync::Arc};
 
 struct Layer {

@@ -3,9 +3,9 @@
 use crate::{
     error::{Error, Result},
     frozen::Keep,
-    lora::Lora,
     order::Order,
 };
+use model::lora::Lora;
 use serde::{Deserialize, Serialize};
 
 /// All options. The defaults are the reference recipe: two epochs at 2e-4 with 16 pairs a step.
@@ -62,7 +62,8 @@ impl Plan {
     /// # Errors
     /// [`Error::Plan`] names the first that can not, and what would be right.
     pub fn check(&self) -> Result<()> {
-        self.lora.check()?;
+        let lora = self.lora.check();
+        lora.map_err(|e| Error::plan(e.to_string()))?;
         let counts = [
             ("epochs", self.epochs),
             ("batch", self.batch),

@@ -53,10 +53,7 @@ impl Template {
         if self == Self::Chat {
             return Ok(base.encode_chat(&[Turn::new("user", original)], true)?);
         }
-        let tokeniser = base.tokeniser();
-        let mut ids: Vec<u32> = tokeniser.start().into_iter().collect();
-        ids.extend(tokeniser.encode(&format!("[INST] {original} [/INST]"))?);
-        Ok(ids)
+        Ok(base.tokeniser().encode_inst(original)?)
     }
 
     /// The whole of a pair.

@@ -1,9 +1,7 @@
 //! Low-rank adaptation (Hu et al. 2022): W x + scale B A x, where only A and B learn.
 
-use crate::{
-    error::{Error, Result},
-    target::Target,
-};
+use super::target::Target;
+use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
@@ -41,7 +39,11 @@ impl Lora {
         self.alpha / if self.rslora { rank.sqrt() } else { rank }
     }
 
-    pub(crate) fn check(&self) -> Result<()> {
+    /// Whether the options make sense.
+    ///
+    /// # Errors
+    /// [`Error::Load`] names the first that does not, and what would be right.
+    pub fn check(&self) -> Result<()> {
         let wrong = if self.rank == 0 {
             "a rank of 0 learns nothing: give 1 or more".to_owned()
         } else if !(self.alpha.is_finite() && self.alpha > 0.0) {
@@ -56,7 +58,7 @@ impl Lora {
         } else {
             return Ok(());
         };
-        Err(Error::plan(wrong))
+        Err(Error::load(wrong))
     }
 }
 

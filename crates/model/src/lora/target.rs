@@ -1,7 +1,10 @@
 //! Which matrices of a layer can have an adapter, by every name that they go by.
 
-use crate::error::{Error, Result};
-use model::base::{Config, LayerPart};
+use crate::{
+    config::Config,
+    error::{Error, Result},
+    weights::LayerPart,
+};
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
 
@@ -56,8 +59,8 @@ impl Target {
         }
     }
 
-    /// The matrix in a layer.
-    pub(crate) fn part(self) -> LayerPart {
+    /// The part of a layer.
+    pub fn part(self) -> LayerPart {
         match self {
             Self::Query => LayerPart::Query,
             Self::Key => LayerPart::Key,
@@ -69,8 +72,8 @@ impl Target {
         }
     }
 
-    /// Rows and columns of the matrix.
-    pub(crate) fn shape(self, c: &Config) -> (usize, usize) {
+    /// Rows and columns of the matrix in a network of this shape.
+    pub fn shape(self, c: &Config) -> (usize, usize) {
         let (query, kv) = (c.heads.query_width(), c.heads.kv_width());
         match self {
             Self::Query => (query, c.width),
@@ -97,7 +100,7 @@ impl FromStr for Target {
             .into_iter()
             .find(|target| target.module().strip_suffix("_proj") == Some(short));
         found.ok_or_else(|| {
-            Error::plan(format!(
+            Error::load(format!(
                 "{name:?} is no matrix of a layer: it is one of q, k, v, o, gate, up, down"
             ))
         })
