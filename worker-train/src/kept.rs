@@ -15,10 +15,7 @@ use bytes::Bytes;
 use domain::{ids::RunId, run::Attempt};
 use futures::{Stream, TryStreamExt, stream};
 use std::{io, path::Path};
-use tokio::{
-    fs::File,
-    io::{AsyncReadExt, AsyncWriteExt},
-};
+use tokio::{fs::File, io::AsyncReadExt};
 use train::{CHECKPOINT, peft};
 use wire::Training;
 
@@ -81,14 +78,8 @@ impl Kept {
         let Some(newest) = newest(self.named(CHECKPOINT).await?) else {
             return Ok(false);
         };
-        let mut pieces = self.artefacts.get_stream(&newest.name).await?;
         let file = dir.join(CHECKPOINT);
-        let cannot = |e: io::Error| self.failed(&file, &e);
-        let mut to = File::create(&file).await.map_err(cannot)?;
-        while let Some(piece) = pieces.try_next().await? {
-            to.write_all(&piece).await.map_err(cannot)?;
-        }
-        to.flush().await.map_err(cannot)?;
+        self.artefacts.get_to(&newest.name, &file).await?;
         tracing::info!(name = newest.name, "going on from a checkpoint");
         Ok(true)
     }

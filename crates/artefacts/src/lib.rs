@@ -25,8 +25,8 @@ use domain::hash::Hash;
 use futures::{Stream, StreamExt, TryStreamExt, stream::BoxStream};
 use object_store::{ObjectStore, ObjectStoreExt, PutPayload, buffered::BufWriter};
 use sha2::{Digest as _, Sha256};
-use std::{ffi::OsString, io, sync::Arc};
-use tokio::io::AsyncWriteExt;
+use std::{ffi::OsString, io, path::Path, sync::Arc};
+use tokio::{fs::File, io::AsyncWriteExt};
 
 /// Bytes of a stream that are sent together.
 const PART: usize = 8 << 20;
@@ -203,6 +203,20 @@ impl Artefacts {
         let (of, name) = (self.clone(), name.to_owned());
         let pieces = found.into_stream();
         Ok(pieces.map_err(move |e| of.error(&name, e)).boxed())
+    }
+
+    /// Reads a file of any length into a file of this machine, over what is there.
+    ///
+    /// # Errors
+    /// As [`Artefacts::get_stream`], and when the file cannot be written.
+    pub async fn get_to(&self, name: &str, path: &Path) -> Result<()> {
+        let cannot = |e: io::Error| self.failed(format!("{}: {e}", path.display()));
+        let mut pieces = self.get_stream(name).await?;
+        let mut to = File::create(path).await.map_err(cannot)?;
+        while let Some(piece) = pieces.try_next().await? {
+            to.write_all(&piece).await.map_err(cannot)?;
+        }
+        to.flush().await.map_err(cannot)
     }
 
     /// Deletes a file; one that is not there is deleted already.

@@ -127,6 +127,16 @@ async fn piece_by_piece(of: &Artefacts) {
         read.concat() == content,
         "what is read is not what was written"
     );
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("weights");
+    of.get_to("adapters/a/weights", &file).await.unwrap();
+    assert!(std::fs::read(&file).unwrap() == content);
+    let missing = of.get_to("adapters/none", &file).await;
+    assert!(matches!(missing, Err(ArtefactError::Missing { .. })));
+    let nowhere = dir.path().join("no/such/folder");
+    let unwritten = of.get_to("adapters/a/weights", &nowhere).await;
+    let why = unwritten.unwrap_err().to_string();
+    assert!(why.contains("no/such/folder"), "{why}");
     let empty = of.put_stream("adapters/empty", stream::empty());
     assert_eq!(empty.await.unwrap().bytes, 0);
     assert_eq!(of.get("adapters/empty", 9).await.unwrap(), "");
