@@ -1,7 +1,9 @@
 //! The arguments, and the help that teaches them.
 
+mod ask;
 mod tune;
 
+pub use ask::{RewriteArgs, RewriterArgs};
 pub use tune::{MergeArgs, TuneArgs};
 
 use crate::{bus::BusArgs, client::Remote, site::Site};
@@ -69,6 +71,16 @@ pub enum Command {
     /// It writes a LoRA adapter in PEFT's layout. Ctrl-C stops it after a step, and the same command goes on from there,
     /// also after a crash: exit code 3 says that it stopped before its end.
     Train(Box<TuneArgs>),
+    /// Have a trained rewriter improve prompts: one as an argument, or a file or standard input line by line.
+    ///
+    ///     promptimal rewrite --rewriter rewriter/ "tell me stuff on bees"
+    ///     promptimal rewrite --rewriter last --file prompts.txt --json > better.jsonl
+    ///
+    /// The rewriter is a folder, or a run that ended with one. What comes out goes to standard output, in the order of what
+    /// came in. Where the rewriter wrote nothing, declined, or answered instead of rewriting, the original is used, and
+    /// standard error says so. Exit codes: 0 done, also where originals were kept; 2 an error; 3 stopped by Ctrl-C.
+    #[command(verbatim_doc_comment)]
+    Rewrite(RewriteArgs),
     /// Merge an adapter into its base: a folder that needs no PEFT.
     Merge(MergeArgs),
     /// Print a commented spec with every key.

@@ -16,6 +16,7 @@ mod pairs;
 mod progress;
 mod render;
 mod rewriter;
+mod rewriting;
 mod scoring;
 mod service;
 mod site;

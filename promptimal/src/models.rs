@@ -86,6 +86,23 @@ pub async fn base(stored: &StoredSpec) -> Result<PathBuf, String> {
     }
 }
 
+/// A model's place: as it is written, or that of a model of the catalogue, which is fetched where it is not here.
+///
+/// # Errors
+/// When it is neither; the message begins with the `flag` that named it.
+pub async fn named(flag: &str, name: &str) -> anyhow::Result<PathBuf> {
+    match worker_train::bases::here(name).map_err(|why| anyhow!("{flag} {why}"))? {
+        Some(path) => Ok(path),
+        None => fetch(name).await,
+    }
+}
+
+/// How a model is found again from another folder: its name, or its whole path.
+pub fn place(name: &str) -> String {
+    let path = std::fs::canonicalize(name);
+    path.map_or_else(|_| name.to_owned(), |path| path.display().to_string())
+}
+
 /// Fetches a model of the catalogue, with a bar.
 ///
 /// # Errors

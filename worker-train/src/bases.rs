@@ -60,7 +60,7 @@ impl Bases {
 /// # Errors
 /// A sentence that names what is known.
 pub async fn find(base: &str) -> Result<PathBuf, String> {
-    if let Some(path) = here(base)? {
+    if let Some(path) = here(base).map_err(|why| format!("base {why}"))? {
         return Ok(path);
     }
     let name = base.to_owned();
@@ -75,7 +75,7 @@ pub async fn find(base: &str) -> Result<PathBuf, String> {
 /// The place of a base that is written as a path; `None` of a name of the catalogue, whose model may have to be fetched.
 ///
 /// # Errors
-/// A sentence that names what is known, when it is neither.
+/// A sentence that begins with what was given and names what is known, when it is neither.
 pub fn here(base: &str) -> Result<Option<PathBuf>, String> {
     let path = PathBuf::from(base);
     if path.exists() {
@@ -87,7 +87,7 @@ pub fn here(base: &str) -> Result<Option<PathBuf>, String> {
     }
     let names: Vec<&str> = known.iter().map(|entry| entry.name).collect();
     Err(format!(
-        "base {base} is neither a GGUF file or a folder that is here, nor one of the models known by name: {}",
+        "{base} is neither a GGUF file or a folder that is here, nor one of the models known by name: {}",
         names.join(", ")
     ))
 }

@@ -10,7 +10,7 @@ mod search;
 mod training;
 
 pub use evaluation::{Cell, EvalSummary, evaluation};
-pub use outcome::{Evaluated, Shown, keep, missed, shown};
+pub use outcome::{Evaluated, Shown, keep, missed, rewriter, shown};
 pub use reward::{CellRewards, RewardSummary};
 pub use search::{Numbers, numbers, pairs};
 pub use training::{TrainingSummary, note_losses};

@@ -1,6 +1,6 @@
 //! What a run has come to, whichever kind it is: what `--json` prints and the API answers.
 
-use super::{Cell, EvalSummary, Summary, evaluation, search};
+use super::{Cell, EvalSummary, Summary, TrainingSummary, evaluation, search, training::training};
 use crate::{CoordinatorError, intake::StoredSpec};
 use domain::run::{RunKind, RunStatus};
 use serde::{Deserialize, Serialize};
@@ -54,6 +54,25 @@ pub async fn shown(store: &dyn Store, run: &Run, now: i64) -> Result<Shown, Coor
             Shown::Evaluation(Evaluated { summary, missed })
         }
     })
+}
+
+/// The training of a run, also of one whose rows are gone; `None` where it has none, or it has not ended.
+///
+/// # Errors
+/// As [`shown`].
+pub async fn rewriter(
+    store: &dyn Store,
+    run: &Run,
+) -> Result<Option<TrainingSummary>, CoordinatorError> {
+    if store.pruned_at(run.id).await?.is_some() {
+        return Ok(match kept(run)? {
+            Shown::Search(summary) => summary.training,
+            Shown::Evaluation(_) => None,
+        });
+    }
+    let settings = StoredSpec::of(run)?.settings(run.kind);
+    let (steps, pairs) = (store.steps(run.id).await?, store.pairs(run.id).await?);
+    training(store, &steps, pairs.len(), &settings).await
 }
 
 /// What was kept of a run whose rows are gone.

@@ -9,11 +9,13 @@
 //! Nothing is ever cut to fit: a rewrite that is too long is refused. So is one that lost what the question is
 //! about ([`lost`]): a number, a quotation, a passage.
 
+mod answer;
 mod extract;
 mod fold;
 mod material;
 mod tidy;
 
+pub use answer::answers;
 pub use fold::fold;
 pub use material::{Lost, lost};
 

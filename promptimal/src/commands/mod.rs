@@ -9,12 +9,15 @@ mod merge;
 mod prune;
 mod remote;
 mod reward;
+mod rewrite;
 mod run;
 mod runs;
 mod score;
 mod show;
 mod sql;
 mod train;
+
+pub use self::train::REPORT;
 
 use crate::{
     cli::{Cli, Command},
@@ -64,6 +67,7 @@ pub async fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Score(args) => score::score(&args).await?,
         Command::Reward(args) => reward::reward(args.command).await?,
         Command::Train(args) => return train::train(site, *args).await,
+        Command::Rewrite(args) => return rewrite::rewrite(site, args).await,
         Command::Merge(args) => merge::merge(args).await?,
         Command::Spec => out::line(spec::FULL_EXAMPLE.trim_end()),
         Command::Doctor(args) => return doctor::doctor(&site.data_dir, &args),

@@ -11,6 +11,7 @@ mod machine;
 mod open;
 mod prune;
 mod reward;
+mod rewrite;
 mod run;
 mod specs;
 mod stop;

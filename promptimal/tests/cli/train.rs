@@ -219,6 +219,10 @@ fn pairs_come_straight_from_a_run() {
     scene.run(&["run", "spec.toml"]).exits(0);
     let of_run = train(&["--run", "letters"], "of-run").exits(0).json();
     scene
+        .run(&["rewrite", "--rewriter", "letters", "why?"])
+        .exits(2)
+        .complains(&["has no [train]", "promptimal train --run"]);
+    scene
         .run(&["export", "last", "pairs", "-o", "pairs.jsonl"])
         .exits(0);
     let of_file = train(&["--pairs", "pairs.jsonl"], "of-file")
@@ -273,6 +277,34 @@ fn a_run_ends_with_a_rewriter() {
         table.contains("rewriter: ") && table.contains("loss"),
         "{table}"
     );
+    asked_by_its_run(&scene, &folder);
+}
+
+/// A run is as good a name for its rewriter as the folder that it lies in.
+fn asked_by_its_run(scene: &Scene, folder: &Path) {
+    let drawn = "--json --candidates 4 --temperature 1 --max-tokens 12".split(' ');
+    let rewritten = |more: &[&str]| {
+        let mut command = scene.command(&["rewrite", "item 3?"]);
+        done(command.args(drawn.clone()).args(more))
+    };
+    let of_run = rewritten(&["--rewriter", "letters"]).exits(0).json();
+    let folder = ["--rewriter", folder.to_str().unwrap()];
+    let of_folder = rewritten(&[folder[0], folder[1], "--base", "tiny"]);
+    assert_eq!(of_run, of_folder.exits(0).json());
+    assert_eq!(of_run["candidates"].as_array().unwrap().len(), 4);
+    // The folder alone does not say where its base is.
+    rewritten(&folder).exits(2).complains(&["--base"]);
+    rewritten(&["--rewriter", "nobody"])
+        .exits(2)
+        .complains(&["--rewriter nobody", "no run \"nobody\""]);
+    let moved = scene.path("elsewhere");
+    std::fs::rename(folder[1], &moved).unwrap();
+    rewritten(&["--rewriter", "last"]).exits(2).complains(&[
+        "--rewriter last",
+        folder[1],
+        "any more",
+    ]);
+    std::fs::rename(&moved, folder[1]).unwrap();
 }
 
 /// Too few pairs: the run finishes, and says that nothing was trained and why. A base that is not there is told before
@@ -290,6 +322,10 @@ fn a_run_without_a_rewriter_says_why() {
         "{}",
         few.stdout
     );
+    scene
+        .run(&["rewrite", "--rewriter", "last", "why?"])
+        .exits(2)
+        .complains(&["trained no rewriter", "train.min_pairs is 1000"]);
     let calls = scene.server.requests();
     let broken = scene.path("tiny/model.safetensors");
     std::fs::write(broken, "no weights").unwrap();

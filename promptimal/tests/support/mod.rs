@@ -320,6 +320,20 @@ impl Watched {
     }
 }
 
+/// Tells that a test cannot run here.
+#[allow(clippy::print_stdout, reason = "whoever runs the tests reads it")]
+pub fn skip(why: &str) {
+    use std::io::Write;
+    println!("skipped: {why}");
+    if let Some(log) = std::env::var_os("PROMPTIMAL_SKIP_LOG") {
+        let log = std::fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(log);
+        writeln!(log.unwrap(), "skipped: {why}").unwrap();
+    }
+}
+
 /// Runs a future to its end.
 pub fn block_on<T>(future: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread()

@@ -4,17 +4,19 @@ mod folder;
 mod report;
 mod source;
 
+pub use folder::REPORT;
+
 use crate::{
     cli::{Show, TuneArgs},
     interrupt::Interrupt,
     models, out, progress,
     site::Site,
 };
-use anyhow::{Context, anyhow};
+use anyhow::Context;
 use report::Report;
 use std::{
     fs,
-    path::{Path, PathBuf},
+    path::Path,
     process::ExitCode,
     sync::atomic::{AtomicBool, Ordering},
 };
@@ -30,7 +32,7 @@ pub async fn train(site: &Site, args: TuneArgs) -> anyhow::Result<ExitCode> {
     plan.check()?;
     let divided = source::read(site, &args).await?;
     folder::check(&args.out, args.replace)?;
-    let base = find(&args.base).await?;
+    let base = models::named("--base", &args.base).await?;
     let how = args.show.how();
     if !how.quiet {
         report::tell(&divided.counts);
@@ -50,15 +52,6 @@ pub async fn train(site: &Site, args: TuneArgs) -> anyhow::Result<ExitCode> {
     };
     report::print(&report, how)?;
     Ok(ExitCode::SUCCESS)
-}
-
-/// A base's place: as it is written, or that of a model of the catalogue.
-async fn find(base: &str) -> anyhow::Result<PathBuf> {
-    // The sentence begins with the option's name.
-    match worker_train::bases::here(base).map_err(|why| anyhow!("--{why}"))? {
-        Some(path) => Ok(path),
-        None => models::fetch(base).await,
-    }
 }
 
 /// Loads, encodes, trains, and keeps the report beside the adapter.
@@ -93,6 +86,7 @@ fn learn(
         out: args.out.clone(),
         base: model.name,
         base_sha256: model.sha256,
+        base_from: models::place(&args.base),
         template: args.template,
         pairs: counts,
         parameters: trained.adapter.parameters(),
@@ -100,7 +94,7 @@ fn learn(
         resumed: trained.resumed,
         history: trained.history,
     };
-    let file = args.out.join(folder::REPORT);
+    let file = args.out.join(REPORT);
     let text = serde_json::to_string_pretty(&report)? + "\n";
     fs::write(&file, text).with_context(|| file.display().to_string())?;
     Ok(report)

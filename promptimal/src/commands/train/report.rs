@@ -15,6 +15,8 @@ pub struct Report {
     pub base: String,
     /// SHA-256 of the base's weights.
     pub base_sha256: String,
+    /// Where the base was found: a name of the catalogue, or a path.
+    pub base_from: String,
     pub template: Template,
     pub pairs: Counts,
     /// Numbers that learnt.
