@@ -3,7 +3,7 @@
 mod ask;
 mod tune;
 
-pub use ask::{RewriteArgs, RewriterArgs};
+pub use ask::{RewriteArgs, RewriterArgs, ServeArgs};
 pub use tune::{MergeArgs, TuneArgs};
 
 use crate::{bus::BusArgs, client::Remote, site::Site};
@@ -81,6 +81,15 @@ pub enum Command {
     /// standard error says so. Exit codes: 0 done, also where originals were kept; 2 an error; 3 stopped by Ctrl-C.
     #[command(verbatim_doc_comment)]
     Rewrite(RewriteArgs),
+    /// Serve a local model, and a rewriter beside it, to clients of OpenAI's API. `docs/serving.md` says how.
+    ///
+    ///     promptimal serve --model smollm2-135m-instruct --adapter rewriter/
+    ///     OPENAI_BASE_URL=http://127.0.0.1:7800/v1 OPENAI_API_KEY=none python3 your_program.py
+    ///
+    /// Chat completions and completions, streamed or not, and the list of models. Texts of all callers are written side by
+    /// side, and one that nobody waits for any more is given up. Ctrl-C finishes what is in hand.
+    #[command(verbatim_doc_comment)]
+    Serve(ServeArgs),
     /// Merge an adapter into its base: a folder that needs no PEFT.
     Merge(MergeArgs),
     /// Print a commented spec with every key.

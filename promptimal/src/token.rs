@@ -15,36 +15,47 @@ const SHORTEST: usize = 16;
 /// # Errors
 /// When the file cannot be read, or what is there can be no token. The token is not in the message.
 pub fn read(file: Option<&Path>) -> anyhow::Result<Option<SecretString>> {
+    secret(("--token-file", file), VARIABLE)
+}
+
+/// A secret, if there is one: of the file that a flag names, or else of a variable.
+///
+/// # Errors
+/// When the file cannot be read, or what is there can be no secret that is sent. The secret is not in the message.
+pub fn secret(
+    (flag, file): (&str, Option<&Path>),
+    variable: &str,
+) -> anyhow::Result<Option<SecretString>> {
     let (secret, place) = match file {
         Some(path) => {
+            let place = format!("{flag} {}", path.display());
             let read = std::fs::read_to_string(path);
-            let read = read.with_context(|| format!("--token-file {}", path.display()))?;
-            (read, format!("--token-file {}", path.display()))
+            (read.with_context(|| place.clone())?, place)
         }
-        None => match std::env::var(VARIABLE) {
-            Ok(value) if !value.trim().is_empty() => (value, VARIABLE.to_owned()),
-            Err(std::env::VarError::NotUnicode(_)) => bail!("{VARIABLE} is no text"),
+        None => match std::env::var(variable) {
+            Ok(value) if !value.trim().is_empty() => (value, variable.to_owned()),
+            Err(std::env::VarError::NotUnicode(_)) => bail!("{variable} is no text"),
             _ => return Ok(None),
         },
     };
     let secret = secret.trim();
     if secret.is_empty() {
-        bail!("{place} is empty: put the token into it, or leave it out");
+        bail!("{place} is empty: put the secret into it, or leave it out");
     }
     if !secret.bytes().all(|b| b.is_ascii_graphic()) {
-        bail!("{place} holds spaces, line ends or other than ASCII: a token is one word");
+        bail!("{place} holds spaces, line ends or other than ASCII: it is one word");
     }
     Ok(Some(secret.to_owned().into()))
 }
 
-/// Whether a coordinator may take it.
+/// Whether it may keep others out.
 ///
 /// # Errors
 /// When it is short.
 pub fn check(secret: &SecretString) -> anyhow::Result<()> {
     match secret.expose_secret().len() {
         n if n < SHORTEST => bail!(
-            "the token has {n} characters, and is guessed too soon: give at least {SHORTEST} (`openssl rand -hex 32` \
+            "the secret has {n} characters, and is guessed too soon: give at least {SHORTEST} (`openssl rand -hex 32` \
              makes one)"
         ),
         _ => Ok(()),

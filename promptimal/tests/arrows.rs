@@ -52,6 +52,8 @@ const ARROWS: &[(&str, &[&str])] = &[
             "domain", "wire", "spec", "queue", "model", "runtime", "dataset",
         ],
     ),
+    // It answers over HTTP, and knows neither runs nor queues.
+    ("serve", &["model", "runtime"]),
     (
         "worker-train",
         &[

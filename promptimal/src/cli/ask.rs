@@ -1,9 +1,9 @@
-//! The arguments of `rewrite`.
+//! The arguments of `rewrite` and `serve`.
 
 use super::ShowFlags;
 use clap::Args;
 use model::Precision;
-use std::{num::NonZeroUsize, path::PathBuf};
+use std::{net::SocketAddr, num::NonZeroUsize, path::PathBuf};
 use train::pairs::Template;
 
 /// Which rewriter, and in which words it is asked.
@@ -55,4 +55,43 @@ pub struct RewriteArgs {
     /// How it is printed; JSON is one object a line.
     #[command(flatten)]
     pub show: ShowFlags,
+}
+
+/// Arguments of `serve`.
+#[derive(Debug, Args)]
+pub struct ServeArgs {
+    /// The model: a name of `promptimal models list`, a GGUF file, or a folder in Hugging Face's layout.
+    #[arg(long, value_name = "MODEL")]
+    pub model: String,
+    /// An adapter to serve beside it, under the name `rewriter`: the folder that `promptimal train` wrote, or a run that
+    /// trained one, by its id, its name, or last.
+    #[arg(long, value_name = "RUN|DIR")]
+    pub adapter: Option<String>,
+    /// The words in which the adapter is asked, inst or chat: those that it was trained with, unless told.
+    #[arg(long, requires = "adapter")]
+    pub template: Option<Template>,
+    /// Where to listen. Any other address than one of this machine's own (127.0.0.1, [::1]) needs a key.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:7800")]
+    pub listen: SocketAddr,
+    /// The file that holds the key which callers must show.
+    #[arg(long, value_name = "FILE")]
+    pub key_file: Option<PathBuf>,
+    /// The variable that holds the key, where there is no file. Without a key, only this machine is answered.
+    #[arg(long, value_name = "NAME", default_value = "PROMPTIMAL_SERVE_KEY")]
+    pub key_env: String,
+    /// The most texts that are written side by side.
+    #[arg(long, value_name = "N", default_value = "16")]
+    pub rows: NonZeroUsize,
+    /// Texts that may wait for their turn; who comes when all places are taken is told to try later (429).
+    #[arg(long, value_name = "N", default_value_t = 64)]
+    pub queue: usize,
+    /// The longest reply that may be asked for.
+    #[arg(long, value_name = "TOKENS", default_value = "1024")]
+    pub max_tokens: NonZeroUsize,
+    /// The largest body of a request.
+    #[arg(long, value_name = "BYTES", default_value = "1048576")]
+    pub max_body: NonZeroUsize,
+    /// How weights are kept: auto, f32 (quickest), q8_0, native or mixed (smallest).
+    #[arg(long, default_value_t = Precision::Auto)]
+    pub precision: Precision,
 }

@@ -13,6 +13,7 @@ mod rewrite;
 mod run;
 mod runs;
 mod score;
+mod serve;
 mod show;
 mod sql;
 mod train;
@@ -68,6 +69,7 @@ pub async fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Reward(args) => reward::reward(args.command).await?,
         Command::Train(args) => return train::train(site, *args).await,
         Command::Rewrite(args) => return rewrite::rewrite(site, args).await,
+        Command::Serve(args) => return serve::serve(site, args).await,
         Command::Merge(args) => merge::merge(args).await?,
         Command::Spec => out::line(spec::FULL_EXAMPLE.trim_end()),
         Command::Doctor(args) => return doctor::doctor(&site.data_dir, &args),

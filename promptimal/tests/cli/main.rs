@@ -13,6 +13,7 @@ mod prune;
 mod reward;
 mod rewrite;
 mod run;
+mod serve;
 mod specs;
 mod stop;
 mod train;
