@@ -16,7 +16,7 @@ use domain::{ids::RunId, run::Attempt};
 use futures::{Stream, TryStreamExt, stream};
 use std::{io, path::Path};
 use tokio::{fs::File, io::AsyncReadExt};
-use train::{CHECKPOINT, peft};
+use train::{CHECKPOINT, SEEN, peft};
 use wire::Training;
 
 /// The folder of all trainings.
@@ -91,7 +91,7 @@ impl Kept {
 
     /// Keeps the adapter of a folder and what came of the training; then no checkpoint is of use.
     pub async fn finish(&self, dir: &Path, training: &Training) -> Result<()> {
-        for name in [peft::CONFIG, peft::WEIGHTS] {
+        for name in [peft::CONFIG, peft::WEIGHTS, SEEN] {
             self.put(dir, name).await?;
         }
         // Serialising these types cannot fail: no map has keys other than text.

@@ -3,7 +3,7 @@
 use domain::tuning::Tuning;
 use std::{path::PathBuf, time::Duration};
 use train::{
-    Error, Lora, Plan, Prepared, Progress, Saving, Target, Trained, forget,
+    Error, Lora, Plan, Prepared, Progress, Saving, Target, Trained, forget, note_seen,
     pairs::{self, Cleaning, Counts, Pair, Written},
     prepare, train, unfinished,
 };
@@ -84,6 +84,7 @@ fn adapter(job: &Job, progress: &mut dyn FnMut(Progress) -> bool) -> Result<Adap
         }
         other => other?,
     };
+    note_seen(&job.dir, &divided)?;
     Ok(Adapter {
         base: model.name,
         sha256: model.sha256,

@@ -29,6 +29,7 @@ pub mod pairs;
 pub mod peft;
 mod plan;
 mod prepare;
+mod seen;
 mod trainer;
 
 pub use adapter::Adapter;
@@ -45,4 +46,5 @@ pub use network::Network;
 pub use order::Order;
 pub use plan::Plan;
 pub use prepare::{Prepared, prepare};
+pub use seen::{SEEN, note_seen, seen};
 pub use trainer::{Progress, Saving, Trained, forget, train, unfinished};

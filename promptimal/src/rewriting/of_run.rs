@@ -73,5 +73,9 @@ async fn here(address: &str) -> anyhow::Result<(PathBuf, Option<TempDir>)> {
     for name in [peft::CONFIG, peft::WEIGHTS, REPORT] {
         artefacts.get_to(name, &dir.path().join(name)).await?;
     }
+    // Adapters of before have no such list.
+    let _ = artefacts
+        .get_to(train::SEEN, &dir.path().join(train::SEEN))
+        .await;
     Ok((dir.path().to_owned(), Some(dir)))
 }

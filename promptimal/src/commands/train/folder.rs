@@ -7,7 +7,13 @@ use train::peft;
 /// What the adapter was trained on and how, beside the adapter.
 pub const REPORT: &str = "training.json";
 /// What a training leaves in its folder.
-const OURS: [&str; 4] = [peft::CONFIG, peft::WEIGHTS, train::CHECKPOINT, REPORT];
+const OURS: [&str; 5] = [
+    peft::CONFIG,
+    peft::WEIGHTS,
+    train::CHECKPOINT,
+    train::SEEN,
+    REPORT,
+];
 
 /// Refuses a folder that holds something else, or an adapter that is not to be replaced.
 pub fn check(dir: &Path, replace: bool) -> anyhow::Result<()> {

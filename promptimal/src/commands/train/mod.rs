@@ -94,6 +94,7 @@ fn learn(
         resumed: trained.resumed,
         history: trained.history,
     };
+    train::note_seen(&args.out, divided)?;
     let file = args.out.join(REPORT);
     let text = serde_json::to_string_pretty(&report)? + "\n";
     fs::write(&file, text).with_context(|| file.display().to_string())?;
