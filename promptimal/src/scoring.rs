@@ -2,7 +2,7 @@
 
 use crate::{pairs::Preference, progress};
 use anyhow::{Context, bail};
-use model::deberta::{RewardModel, batches, folder};
+use model::deberta::{Place, RewardModel, batches, folder};
 
 /// Tokens of a batch: a long text alone has hundreds, and more than a few thousand gain nothing.
 const BUDGET: usize = 2048;
@@ -35,16 +35,16 @@ pub struct Scored {
     pub cut: usize,
 }
 
-/// The reward model of a folder or of the hub, with a bar while it is fetched.
+/// The reward model of a folder or of the hub, at a place, with a bar while it is fetched.
 ///
 /// # Errors
 /// When it cannot be got or loaded; the error says what was found and what is needed.
-pub async fn load(name: &str) -> anyhow::Result<RewardModel> {
+pub async fn load(name: &str, place: Place) -> anyhow::Result<RewardModel> {
     let owned = name.to_owned();
     let bar = progress::download(name);
     let loaded = tokio::task::spawn_blocking(move || {
         let dir = folder(&owned, &mut |p| bar.show(p.done, p.total))?;
-        RewardModel::load(&dir)
+        RewardModel::load_at(&dir, place)
     });
     Ok(loaded.await.context("loading broke off")??)
 }

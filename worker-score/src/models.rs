@@ -5,8 +5,8 @@ use crate::{
     scorer::{Batching, Scorer},
 };
 use domain::hash::Hash;
-use model::deberta;
-use spec::{Model, Paths, Reward};
+use model::deberta::{self, Numbers, Place, Processor};
+use spec::{Device, Dtype, Model, Paths, Reward};
 use std::{
     collections::HashMap,
     fs::File,
@@ -23,7 +23,7 @@ pub struct Unusable {
     pub message: String,
 }
 
-/// Loads the reward models among these, each folder once, and moves each to its thread: by name.
+/// Loads the reward models among these, each folder once for each place, and moves each to its thread: by name.
 ///
 /// # Errors
 /// When one cannot be loaded, or the system gives no thread.
@@ -32,7 +32,7 @@ pub async fn build<'a>(
     paths: &Paths,
     batching: Batching,
 ) -> Result<HashMap<String, Scorer>, Unusable> {
-    let mut loaded: HashMap<PathBuf, Scorer> = HashMap::new();
+    let mut loaded: HashMap<(PathBuf, Place), Scorer> = HashMap::new();
     let mut built = HashMap::new();
     for (name, model) in models {
         let Model::Reward(reward) = model else {
@@ -44,14 +44,16 @@ pub async fn build<'a>(
         };
         let found = paths.models.get(name).cloned();
         let path = folder(reward, found).await.map_err(unusable)?;
-        let scorer = match loaded.get(&path) {
+        let place = place(reward);
+        let key = (path.clone(), place);
+        let scorer = match loaded.get(&key) {
             Some(scorer) => scorer.clone(),
             None => {
-                let model = load(path.clone()).await.map_err(unusable)?;
+                let model = load(path, place).await.map_err(unusable)?;
                 let thread = |e| format!("no thread for it: {e}");
                 let started = Scorer::start(model, batching).map_err(thread);
                 loaded
-                    .entry(path)
+                    .entry(key)
                     .or_insert(started.map_err(unusable)?)
                     .clone()
             }
@@ -80,8 +82,8 @@ pub async fn folder(reward: &Reward, found: Option<PathBuf>) -> Result<PathBuf, 
 ///
 /// # Errors
 /// A sentence, when the files are no reward model that can be run here.
-async fn load(folder: PathBuf) -> Result<Deberta, String> {
-    let loading = tokio::task::spawn_blocking(move || Deberta::load(&folder));
+async fn load(folder: PathBuf, place: Place) -> Result<Deberta, String> {
+    let loading = tokio::task::spawn_blocking(move || Deberta::load(&folder, place));
     loading
         .await
         .unwrap_or_else(|e| Err(format!("it could not be loaded: {e}")))
@@ -94,11 +96,25 @@ struct Deberta {
 }
 
 impl Deberta {
-    fn load(folder: &Path) -> Result<Self, String> {
-        let model = deberta::RewardModel::load(folder).map_err(|e| e.to_string())?;
+    fn load(folder: &Path, place: Place) -> Result<Self, String> {
+        let model = deberta::RewardModel::load_at(folder, place).map_err(|e| e.to_string())?;
         let identity = identity(folder, model.description())?;
         Ok(Self { model, identity })
     }
+}
+
+/// Where a reward model computes: as the spec says.
+pub fn place(reward: &Reward) -> Place {
+    let processor = match reward.device {
+        Device::Cpu => Processor::Cpu,
+        Device::Cuda => Processor::Cuda,
+    };
+    let numbers = match reward.dtype {
+        Dtype::F32 => Numbers::F32,
+        Dtype::Bf16 => Numbers::Bf16,
+        Dtype::F16 => Numbers::F16,
+    };
+    Place { processor, numbers }
 }
 
 /// What the reward model of a folder is, without loading it: for whoever plans and never scores. It reads the weights
@@ -106,9 +122,9 @@ impl Deberta {
 ///
 /// # Errors
 /// A sentence, when the folder holds no reward model.
-pub async fn describe(folder: PathBuf) -> Result<String, String> {
+pub async fn describe(folder: PathBuf, place: Place) -> Result<String, String> {
     let reading = tokio::task::spawn_blocking(move || {
-        let about = deberta::RewardDescription::of(&folder).map_err(|e| e.to_string())?;
+        let about = deberta::RewardDescription::of(&folder, place).map_err(|e| e.to_string())?;
         identity(&folder, &about)
     });
     reading
@@ -183,6 +199,8 @@ mod tests {
     fn reward(path: &str) -> Model {
         Model::Reward(Reward {
             model: path.to_owned(),
+            device: Device::Cpu,
+            dtype: Dtype::F32,
         })
     }
 
@@ -210,7 +228,10 @@ mod tests {
         let batching = Batching { tokens: 100 };
         let built = build(models, &Paths::default(), batching).await.unwrap();
         let scorer = &built["a"];
-        assert_eq!(scorer.identity(), describe(fixture()).await.unwrap());
+        assert_eq!(
+            scorer.identity(),
+            describe(fixture(), Place::default()).await.unwrap()
+        );
         let pairs: Vec<Pair> = (0..20).map(|i| pair("Why?", (i * 7) % 23)).collect();
         let bits = |got: Vec<Result<Scored, Unscored>>| -> Vec<u64> {
             let bits = |r: Result<Scored, Unscored>| r.unwrap().reward.to_bits();
@@ -249,14 +270,24 @@ mod tests {
             let entry = entry.unwrap();
             fs::copy(entry.path(), dir.path().join(entry.file_name())).unwrap();
         }
-        let here = describe(fixture()).await.unwrap();
-        assert_eq!(describe(dir.path().to_owned()).await.unwrap(), here);
+        let here = describe(fixture(), Place::default()).await.unwrap();
+        assert_eq!(
+            describe(dir.path().to_owned(), Place::default())
+                .await
+                .unwrap(),
+            here
+        );
         fs::write(
             dir.path().join("tokenizer_config.json"),
             "{\"model_max_length\": 64}",
         )
         .unwrap();
-        assert_ne!(describe(dir.path().to_owned()).await.unwrap(), here);
+        assert_ne!(
+            describe(dir.path().to_owned(), Place::default())
+                .await
+                .unwrap(),
+            here
+        );
     }
 
     #[tokio::test]

@@ -9,7 +9,7 @@
 mod common;
 
 use common::{fixture, fixture_path, ids};
-use model::deberta::{RewardModel, batches};
+use model::deberta::{Numbers, Place, Processor, RewardModel, batches};
 use serde_json::{Value, json};
 use std::{
     fs::File,
@@ -50,6 +50,37 @@ fn rewards_are_those_of_transformers_alone_and_together() {
         let worst = compare(&load(name), &cases[name]);
         println!("{name}: largest difference {worst:.1e}");
         assert!(worst < 1e-5, "{name}: {worst}");
+    }
+}
+
+/// The largest difference of half precision, computed by tensor operations, to transformers in f32.
+fn half(dir: &Path, numbers: Numbers, case: &Value) -> f32 {
+    let place = Place {
+        processor: Processor::Cpu,
+        numbers,
+    };
+    let model = RewardModel::load_at(dir, place).unwrap();
+    assert_ne!(
+        model.description().engine,
+        RewardModel::load(dir).unwrap().description().engine
+    );
+    let (texts, want) = texts(case);
+    let batch: Vec<&[u32]> = texts.iter().map(Vec::as_slice).collect();
+    let got = model.score(&batch).unwrap();
+    let differences = got.iter().zip(&want).map(|(got, want)| (got - want).abs());
+    differences.fold(0.0, f32::max)
+}
+
+#[test]
+fn half_precision_is_near_transformers() {
+    let cases = fixture("deberta.json");
+    for name in ["v3", "v2"] {
+        for numbers in [Numbers::Bf16, Numbers::F16] {
+            let dir = fixture_path(&format!("deberta-{name}"));
+            let worst = half(&dir, numbers, &cases[name]);
+            println!("{name} {numbers:?}: largest difference {worst:.1e}");
+            assert!(worst > 0.0 && worst < 2e-2, "{name} {numbers:?}: {worst}");
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use crate::{
     render,
     scoring::{self, Pair, Scored},
 };
-use model::deberta::RewardDescription;
+use model::deberta::{Place, RewardDescription};
 use serde::Serialize;
 
 /// The reward of one answer.
@@ -25,7 +25,11 @@ struct Line {
 /// Scores a file and prints rewards, or how often they agree with preferences.
 pub async fn score(args: &ScoreArgs) -> anyhow::Result<()> {
     let rows = pairs::read(&args.input)?;
-    let model = scoring::load(&args.model).await?;
+    let place = Place {
+        processor: args.device,
+        numbers: args.dtype,
+    };
+    let model = scoring::load(&args.model, place).await?;
     let how = args.show.how();
     let (mut asked, mut preferences): (Vec<Pair>, Vec<Preference>) = (Vec::new(), Vec::new());
     for row in rows {

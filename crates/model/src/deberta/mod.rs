@@ -7,7 +7,8 @@
 //! ```
 //!
 //! [`RewardModel`] computes in f32 on the processor, without padding: a pair's reward has the same bits alone, in a
-//! batch, and in any order. [`train`] makes small models of the same kind.
+//! batch, and in any order. At another [`Place`] it computes with tensor operations: half precision, CUDA. [`train`]
+//! makes small models of the same kind.
 
 mod attention;
 mod config;
@@ -15,12 +16,15 @@ mod dense;
 mod hub;
 mod network;
 mod pairs;
+mod place;
+mod plain;
 mod spm;
 pub mod train;
 mod weights;
 
 pub use hub::folder;
 pub use pairs::Encoded;
+pub use place::{Numbers, Place, Processor};
 
 use crate::{
     digest::sha256_files,
@@ -29,6 +33,7 @@ use crate::{
 use config::Config;
 use network::Network;
 use pairs::Pairs;
+use plain::Plain;
 use std::{
     path::{Path, PathBuf},
     time::Instant,
@@ -45,8 +50,8 @@ pub struct RewardDescription {
     pub name: String,
     /// SHA-256 of the weight files.
     pub sha256: String,
-    /// This code and its version.
-    pub engine: &'static str,
+    /// This code and its version, and where it computes.
+    pub engine: String,
     /// The most tokens of a pair; longer ones are cut.
     pub context: usize,
 }
@@ -56,13 +61,13 @@ impl RewardDescription {
     ///
     /// # Errors
     /// When it has no configuration of a reward model, or no weights.
-    pub fn of(dir: &Path) -> Result<Self> {
+    pub fn of(dir: &Path, place: Place) -> Result<Self> {
         let (json, file) = weights::config(dir)?;
         let config = Config::read(&json, &file)?;
-        Self::new(dir, &weight_files(dir)?, config.context)
+        Self::new(dir, &weight_files(dir)?, (config.context, place))
     }
 
-    fn new(dir: &Path, files: &[PathBuf], context: usize) -> Result<Self> {
+    fn new(dir: &Path, files: &[PathBuf], (context, place): (usize, Place)) -> Result<Self> {
         let name = dir.canonicalize().ok();
         let name = name
             .as_deref()
@@ -72,15 +77,24 @@ impl RewardDescription {
         Ok(Self {
             name: name.to_string_lossy().into_owned(),
             sha256: sha256_files(files)?,
-            engine: ENGINE,
+            engine: match place.is_quick() {
+                true => ENGINE.to_owned(),
+                false => format!("{ENGINE} {place}"),
+            },
             context,
         })
     }
 }
 
+/// What computes rewards.
+enum Engine {
+    Quick(Box<Network>),
+    Plain(Plain),
+}
+
 /// A loaded reward model.
 pub struct RewardModel {
-    network: Network,
+    engine: Engine,
     pairs: Pairs,
     description: RewardDescription,
 }
@@ -91,6 +105,14 @@ impl RewardModel {
     /// # Errors
     /// [`Error::Load`] says what was found and what is needed.
     pub fn load(dir: &Path) -> Result<Self> {
+        Self::load_at(dir, Place::default())
+    }
+
+    /// The same at a place.
+    ///
+    /// # Errors
+    /// As [`Self::load`], and when there is no such device or no room on it.
+    pub fn load_at(dir: &Path, place: Place) -> Result<Self> {
         let started = Instant::now();
         if !dir.is_dir() {
             return Err(Error::load(format!(
@@ -110,15 +132,20 @@ impl RewardModel {
             )));
         }
         let files = weight_files(dir)?;
-        let network = Network::load(config, &mut Weights::open(&files)?)?;
-        let description = RewardDescription::new(dir, &files, network.config().context)?;
+        let description = RewardDescription::new(dir, &files, (config.context, place))?;
+        let weights = &mut Weights::open(&files)?;
+        let engine = match place.is_quick() {
+            true => Engine::Quick(Box::new(Network::load(config, weights)?)),
+            false => Engine::Plain(Plain::load(config, weights, place.open()?)?),
+        };
         tracing::info!(
             model = description.name,
+            %place,
             seconds = started.elapsed().as_secs_f64(),
             "loaded the reward model"
         );
         Ok(Self {
-            network,
+            engine,
             pairs,
             description,
         })
@@ -143,7 +170,10 @@ impl RewardModel {
     /// When a pair has no tokens, or one that the model does not have. A reward that is no number is told as such: it
     /// is the caller's to refuse.
     pub fn score(&self, pairs: &[&[u32]]) -> Result<Vec<f32>> {
-        self.network.forward(pairs)
+        match &self.engine {
+            Engine::Quick(network) => network.forward(pairs),
+            Engine::Plain(network) => network.score(pairs),
+        }
     }
 }
 

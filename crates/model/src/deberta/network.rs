@@ -99,11 +99,6 @@ impl Network {
         })
     }
 
-    /// The architecture.
-    pub(crate) fn config(&self) -> &Config {
-        &self.config
-    }
-
     /// The reward of each text.
     ///
     /// # Errors

@@ -10,7 +10,7 @@
 //! The loss is -ln sigmoid(reward of the chosen - reward of the rejected). Everything is drawn from a seed.
 
 mod adamw;
-mod plain;
+mod loss;
 mod save;
 mod vocabulary;
 
@@ -18,11 +18,13 @@ use super::{
     batches,
     config::{Config, Positions},
     pairs::Pairs,
+    plain::{Dropout, Plain},
 };
 use crate::error::{Error, Result};
 use adamw::AdamW;
 use candle_core::{Tensor, Var};
-use plain::{Dropout, Plain, pairwise_loss};
+pub(crate) use loss::pairwise_loss;
+
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::{collections::BTreeMap, path::Path};
