@@ -136,6 +136,12 @@ fn work_hash(loaded: &Loaded, kind: RunKind) -> Result<Hash, CoordinatorError> {
         })?;
         parts.push(format!("{name} {digest}"));
     }
+    for (name, path) in &loaded.paths.adapters {
+        let digest = digest(path).map_err(|e| {
+            CoordinatorError::Intake(format!("models.{name}.adapter: {}: {e}", path.display()))
+        })?;
+        parts.push(format!("adapter {name} {digest}"));
+    }
     Ok(Hash::of(parts))
 }
 

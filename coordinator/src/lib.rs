@@ -282,6 +282,19 @@ pub enum CoordinatorError {
         /// Examples measured.
         measured: usize,
     },
+    /// Rewriters would be measured on what they learnt.
+    #[error(
+        "{found} of {prompts} prompts are among those that a rewriter was trained on, such as {first:?}: compare it on others \
+         (of the run that trained it, eval.split = \"test\" has none)"
+    )]
+    TrainedOn {
+        /// How many.
+        found: usize,
+        /// Of how many.
+        prompts: usize,
+        /// One of them.
+        first: String,
+    },
     /// A dataset without examples.
     #[error(
         "dataset {dataset:?} has no example in the train part: give more rows, or a larger splits.train"

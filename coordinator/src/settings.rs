@@ -2,15 +2,19 @@
 
 use crate::plan::order::Shape;
 use domain::{
-    call::Sampling, example::Split, grade::Grader, prompt::PromptDoc, run::RunKind, tuning::Tuning,
+    call::Sampling, example::Split, grade::Grader, hash::Hash, prompt::PromptDoc, run::RunKind,
+    tuning::Tuning,
 };
 use spec::{EvalSplit, Feedback, Spec};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 /// The name of the model that answers, in a spec's `[models]`.
 pub const TARGET: &str = "target";
 /// The name of the model that writes rewrites.
 pub const PROPOSER: &str = "proposer";
+
+/// The name of the model that was trained to rewrite, where a run lets it propose.
+pub const REWRITER: &str = spec::REWRITER;
 
 /// Fresh draws start at this repeat: no search repeat is ever one of them.
 pub const FRESH: u32 = 1_000;
@@ -27,6 +31,25 @@ pub struct DatasetPlan {
     pub grader: Grader,
     /// How many of its hardest examples become targets.
     pub hardest: usize,
+}
+
+/// Who writes a rewrite in the search.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Proposes {
+    /// The proposer, which is told what to do and how earlier rewrites fared.
+    #[default]
+    Proposer,
+    /// The model that was trained to rewrite.
+    Rewriter,
+}
+
+impl Proposes {
+    fn named(name: &str) -> Self {
+        match name {
+            spec::REWRITER => Self::Rewriter,
+            _ => Self::Proposer,
+        }
+    }
 }
 
 /// How a rewriter is trained at the end.
@@ -56,6 +79,10 @@ pub struct EvalPlan {
     pub prompts: Vec<NamedPrompt>,
     /// Only this part of the data; all of it when `None`.
     pub split: Option<Split>,
+    /// Names of models that rewrite; where there are some, they are what is compared.
+    pub rewriters: Vec<String>,
+    /// Fingerprints of prompts that some of them were trained on: they are compared on no such prompt.
+    pub seen: BTreeSet<Hash>,
 }
 
 /// Everything the planner needs to know.
@@ -71,6 +98,8 @@ pub struct Settings {
     pub rounds: u32,
     /// Rewrites for each target and round.
     pub rewrites: u32,
+    /// Who writes them, in turn.
+    pub operators: Vec<Proposes>,
     /// Repeats of each trial in the search.
     pub repeats: u32,
     /// Items in a block.
@@ -91,6 +120,8 @@ pub struct Settings {
     pub controls: usize,
     /// Whether operators may see references (the run is marked).
     pub show_reference: bool,
+    /// Models that were trained to rewrite: they are asked with the prompt's words alone.
+    pub trained: HashSet<String>,
     /// How each model's replies are sampled, by its name.
     pub sampling: HashMap<String, Sampling>,
     /// What an evaluation tries.
@@ -126,6 +157,12 @@ impl Settings {
             datasets: spec.datasets.iter().filter_map(dataset).collect(),
             rounds: spec.search.rounds,
             rewrites: spec.search.rewrites,
+            operators: spec
+                .search
+                .operators
+                .iter()
+                .map(|name| Proposes::named(name))
+                .collect(),
             repeats: match kind {
                 RunKind::Optimise => spec.search.repeats,
                 RunKind::Evaluate => spec.eval.repeats,
@@ -139,6 +176,7 @@ impl Settings {
             confirm_temperature: spec.confirm.temperature,
             controls: spec.confirm.controls,
             show_reference: spec.search.feedback == Feedback::Reference,
+            trained: spec.trained().map(str::to_owned).collect(),
             sampling: spec.models.iter().filter_map(sampled).collect(),
             eval: eval_plan(spec),
             train: train_plan(spec, kind),
@@ -153,7 +191,25 @@ impl Settings {
             placebo: self.placebo,
             scored: self.scored(),
             trains: self.train.is_some(),
+            rewriters: self.compares_rewriters(),
         }
+    }
+
+    /// Whether this is an evaluation of rewriters.
+    pub fn compares_rewriters(&self) -> bool {
+        self.kind == RunKind::Evaluate && !self.eval.rewriters.is_empty()
+    }
+
+    /// Who writes the nth rewrite of a target in a round of the search.
+    pub fn proposes(&self, nth: u32) -> Proposes {
+        let turns = self.operators.len().max(1);
+        let turn = self.operators.get(nth as usize % turns);
+        turn.copied().unwrap_or_default()
+    }
+
+    /// Whether a model was trained to rewrite.
+    pub fn is_trained(&self, model: &str) -> bool {
+        self.trained.contains(model)
     }
 
     /// Whether a reward model grades some of the answers.
@@ -175,6 +231,11 @@ impl Settings {
         if let Some(train) = &mut self.train {
             identity.clone_into(&mut train.identity);
         }
+    }
+
+    /// Says which prompts rewriters were trained on.
+    pub fn know_seen(&mut self, seen: impl IntoIterator<Item = Hash>) {
+        self.eval.seen.extend(seen);
     }
 
     /// How a model's replies are sampled.
@@ -205,6 +266,8 @@ fn eval_plan(spec: &Spec) -> EvalPlan {
     EvalPlan {
         models: spec.eval.models.clone(),
         prompts: spec.eval.prompts.iter().map(prompt).collect(),
+        rewriters: spec.eval.rewriters.clone(),
+        seen: BTreeSet::new(),
         split: match spec.eval.split {
             EvalSplit::All => None,
             EvalSplit::Train => Some(Split::Train),

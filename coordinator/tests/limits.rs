@@ -125,7 +125,7 @@ fn asking() -> Settings {
         eval: EvalPlan {
             models: vec!["target".into()],
             prompts: vec![prompt],
-            split: None,
+            ..EvalPlan::default()
         },
         ..settings()
     }

@@ -422,7 +422,7 @@ async fn an_evaluation_holds_prompts_against_the_first() {
                 named("plain", "{input}"),
                 named("clear", "Answer clearly: {input}"),
             ],
-            split: None,
+            ..EvalPlan::default()
         },
         ..settings("reward-1")
     };

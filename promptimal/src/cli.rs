@@ -3,12 +3,13 @@
 mod ask;
 mod tune;
 
-pub use ask::{RewriteArgs, RewriterArgs, ServeArgs};
+pub use ask::{EvaluateArgs, RewriteArgs, RewriterArgs, ServeArgs};
 pub use tune::{MergeArgs, TuneArgs};
 
 use crate::{bus::BusArgs, client::Remote, site::Site};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use model::deberta::train::{Plan, Shape};
+use model::deberta::{Numbers, Processor};
 use std::{num::NonZeroU32, path::PathBuf, str::FromStr};
 
 /// Better prompts by self-play: find the questions a model answers badly, rewrite them, try the rewrites, keep
@@ -34,6 +35,10 @@ pub enum Command {
     Run(RunArgs),
     /// Try your own prompts on models and data sets: a table, and an exit code for CI.
     Eval(RunArgs),
+    /// Is a trained rewriter any good? It, its base and the proposer rewrite sealed prompts, and the target answers all.
+    ///
+    /// The spec says data, graders, target and proposer. `docs/evaluating.md` says what the numbers mean.
+    Evaluate(Box<EvaluateArgs>),
     /// Go on with a run that stopped, here or (with --coordinator) on a cluster.
     Resume(ResumeArgs),
     /// Have a cluster run a spec. Files that it names are found below the coordinator's data root.
@@ -73,8 +78,8 @@ pub enum Command {
     Train(Box<TuneArgs>),
     /// Have a trained rewriter improve prompts: one as an argument, or a file or standard input line by line.
     ///
-    ///     promptimal rewrite --rewriter rewriter/ "tell me stuff on bees"
-    ///     promptimal rewrite --rewriter last --file prompts.txt --json > better.jsonl
+    ///   promptimal rewrite --rewriter rewriter/ "tell me stuff on bees"
+    ///   promptimal rewrite --rewriter last --file prompts.txt --json > better.jsonl
     ///
     /// The rewriter is a folder, or a run that ended with one. What comes out goes to standard output, in the order of what
     /// came in. Where the rewriter wrote nothing, declined, or answered instead of rewriting, the original is used, and
@@ -83,8 +88,8 @@ pub enum Command {
     Rewrite(RewriteArgs),
     /// Serve a local model, and a rewriter beside it, to clients of OpenAI's API. `docs/serving.md` says how.
     ///
-    ///     promptimal serve --model smollm2-135m-instruct --adapter rewriter/
-    ///     OPENAI_BASE_URL=http://127.0.0.1:7800/v1 OPENAI_API_KEY=none python3 your_program.py
+    ///   promptimal serve --model smollm2-135m-instruct --adapter rewriter/
+    ///   OPENAI_BASE_URL=http://127.0.0.1:7800/v1 OPENAI_API_KEY=none python3 your_program.py
     ///
     /// Chat completions and completions, streamed or not, and the list of models. Texts of all callers are written side by
     /// side, and one that nobody waits for any more is given up. Ctrl-C finishes what is in hand.
@@ -449,6 +454,12 @@ pub struct ScoreArgs {
     /// A JSONL file of {"prompt", "answer"}, or of {"prompt", "chosen", "rejected"} and perhaps "source".
     #[arg(long, value_name = "FILE")]
     pub input: PathBuf,
+    /// What computes: cpu, or cuda in a program that is built for it.
+    #[arg(long, value_name = "DEVICE", default_value = "cpu")]
+    pub device: Processor,
+    /// In which numbers: f32, bf16, f16. Half precision is quick on a CUDA device, and slow elsewhere.
+    #[arg(long, value_name = "TYPE", default_value = "f32")]
+    pub dtype: Numbers,
     /// How it is printed.
     #[command(flatten)]
     pub show: ShowFlags,

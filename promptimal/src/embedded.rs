@@ -13,7 +13,7 @@ use coordinator::{
     Brief, Briefs, Deps, Observer, Outcome,
     ingest::Ingested,
     intake::{self, StoredSpec},
-    settings::{PROPOSER, TARGET},
+    settings::{PROPOSER, REWRITER, TARGET},
 };
 use domain::run::RunKind;
 use queue::QueueError;
@@ -54,8 +54,17 @@ pub struct Job<'a> {
 /// The names of the models a run calls.
 pub fn model_names(stored: &StoredSpec, kind: RunKind) -> Vec<String> {
     match kind {
-        RunKind::Optimise => vec![TARGET.to_owned(), PROPOSER.to_owned()],
-        RunKind::Evaluate => stored.spec.eval.models.clone(),
+        RunKind::Optimise => {
+            let rewriter = stored.spec.search.by_rewriter().then_some(REWRITER);
+            let names = [TARGET, PROPOSER].into_iter().chain(rewriter);
+            names.map(str::to_owned).collect()
+        }
+        RunKind::Evaluate => stored
+            .spec
+            .evaluated()
+            .into_iter()
+            .map(str::to_owned)
+            .collect(),
     }
 }
 
@@ -120,7 +129,7 @@ async fn work(
         store: job.store.clone(),
         queue: bus.queue(),
         clock: Arc::new(SystemClock),
-        briefs: briefs(job, &models, &scorers, school.as_ref()),
+        briefs: briefs(job, &models, &scorers, school.as_ref())?,
         observer: observer(job),
     };
     let (worker, heart, _beating) = bus.worker()?;
@@ -196,15 +205,21 @@ fn scoring(
 }
 
 /// The spec as it is written now: how a model is reached may have changed since the run began.
-fn briefs(job: &Job<'_>, models: &Models, scorers: &Scorers, school: Option<&School>) -> Briefs {
+fn briefs(
+    job: &Job<'_>,
+    models: &Models,
+    scorers: &Scorers,
+    school: Option<&School>,
+) -> anyhow::Result<Briefs> {
     let mut settings = job.stored.settings(job.run.kind);
     settings.know(&models::rewards(scorers));
     settings.know_base(school.map_or("", School::identity));
+    settings.know_seen(models::seen(&job.stored)?);
     let brief = Brief {
         settings,
         models: models::facts(models, &job.stored.spec),
     };
-    Arc::new(move |_| Ok(brief.clone()))
+    Ok(Arc::new(move |_| Ok(brief.clone())))
 }
 
 fn observer(job: &Job<'_>) -> Observer {

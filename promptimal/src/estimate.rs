@@ -13,7 +13,7 @@ use domain::{
     run::RunKind,
 };
 use serde::Serialize;
-use spec::{Loaded, Model, Spec};
+use spec::{EvalSplit, Loaded, Model, Spec};
 
 /// Bytes of English text in a token, about.
 const BYTES_PER_TOKEN: f64 = 4.0;
@@ -125,6 +125,7 @@ fn plan(loaded: &Loaded, kind: RunKind) -> anyhow::Result<Plan> {
         .map(|(d, path)| shape(&d.source(path, spec.run.seed), &settings))
         .collect::<anyhow::Result<_>>()?;
     let mut stages = match kind {
+        RunKind::Evaluate if settings.compares_rewriters() => comparison(spec, &settings, &shapes),
         RunKind::Evaluate => evaluation(spec, &settings, &shapes),
         RunKind::Optimise => search(spec, &settings, &shapes),
     };
@@ -202,6 +203,38 @@ fn evaluation(spec: &Spec, settings: &Settings, shapes: &[Shape]) -> Vec<Stage> 
     settings.eval.models.iter().map(stage).collect()
 }
 
+/// Rewriters write once for each prompt; the target answers the originals twice, the rewrites, and one control.
+fn comparison(spec: &Spec, settings: &Settings, shapes: &[Shape]) -> Vec<Stage> {
+    let share = share(spec);
+    let rows = |s: &Shape| (s.rows as f64 * share).round() as u64;
+    let names = &settings.eval.rewriters;
+    let write = |model: &String| {
+        let told = match settings.is_trained(model) {
+            true => 0.0,
+            false => meta_tokens(),
+        };
+        let asked = shapes.iter().map(|s| (rows(s), told + s.words, true));
+        sum(&format!("{model} writing"), spec, model, asked)
+    };
+    let mut out: Vec<Stage> = names.iter().map(write).collect();
+    let draws = (3 + names.len() as u64) * u64::from(settings.repeats);
+    let tries = shapes
+        .iter()
+        .map(|s| (rows(s) * draws, s.read + s.continuations, s.writes));
+    out.push(sum("trying", spec, TARGET, tries));
+    out
+}
+
+/// The part of the data that an evaluation asks.
+fn share(spec: &Spec) -> f64 {
+    match spec.eval.split {
+        EvalSplit::All => 1.0,
+        EvalSplit::Train => spec.splits.train,
+        EvalSplit::Validation => spec.splits.validation,
+        EvalSplit::Test => spec.splits.test,
+    }
+}
+
 fn search(spec: &Spec, settings: &Settings, shapes: &[Shape]) -> Vec<Stage> {
     let train = spec.splits.train;
     let targets = |s: &Shape| s.hardest.min((s.rows as f64 * train) as u64);
@@ -253,6 +286,10 @@ fn search(spec: &Spec, settings: &Settings, shapes: &[Shape]) -> Vec<Stage> {
 fn scoring(spec: &Spec, settings: &Settings, shapes: &[Shape]) -> Option<Stage> {
     let repeats = u64::from(settings.repeats);
     let answers = |s: &Shape| match settings.kind {
+        RunKind::Evaluate if settings.compares_rewriters() => {
+            let draws = (3 + settings.eval.rewriters.len() as u64) * repeats;
+            (s.rows as f64 * share(spec)).round() as u64 * draws
+        }
         RunKind::Evaluate => {
             let cells = settings.eval.models.len() * settings.eval.prompts.len();
             s.rows * cells as u64 * repeats

@@ -2,10 +2,15 @@
 
 use anyhow::anyhow;
 use coordinator::{ModelFacts, intake::StoredSpec};
+use domain::hash::Hash;
 use futures::FutureExt;
 use llm::LanguageModel;
 use spec::{Model, Paths, Spec};
-use std::{collections::HashMap, path::PathBuf, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashMap},
+    path::PathBuf,
+    sync::Arc,
+};
 use store::Quota;
 use worker_eval::Models;
 use worker_score::scorer::{Batching, Scorer};
@@ -72,6 +77,26 @@ pub fn quota(model: &Model) -> Option<Quota> {
         Model::Http(http) => Quota::per_minute(http.requests_per_minute, http.tokens_per_minute),
         Model::Local(_) | Model::Reward(_) => None,
     }
+}
+
+/// The prompts that the compared rewriters were trained on, by fingerprint.
+///
+/// # Errors
+/// When a list cannot be read.
+pub fn seen(stored: &StoredSpec) -> anyhow::Result<BTreeSet<Hash>> {
+    let mut all = BTreeSet::new();
+    for name in &stored.spec.eval.rewriters {
+        if let Some(folder) = stored.paths.adapters.get(name) {
+            match train::seen(folder)? {
+                Some(seen) => all.extend(seen),
+                None => tracing::warn!(
+                    name,
+                    "its adapter does not say which prompts it was trained on: nobody knows whether these are among them"
+                ),
+            }
+        }
+    }
+    Ok(all)
 }
 
 /// Where the base of a run's training is: as the spec was found to mean it, or a model of the catalogue.

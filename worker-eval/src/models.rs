@@ -7,9 +7,17 @@ use llm::{
     http::{HttpModel, HttpOptions},
     local::{LocalModel, LocalOptions},
 };
+use model::Words;
 use secrecy::SecretString;
+use serde_json::Value;
 use spec::{Http, Local, Model, Paths, Precision};
-use std::{collections::HashMap, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 /// Brings a model of the catalogue here; the error names every way that was tried.
 pub type Fetch = dyn Fn(String) -> BoxFuture<'static, Result<PathBuf, String>> + Send + Sync;
@@ -44,7 +52,8 @@ pub async fn build<'a>(
     paths: &Paths,
     fetch: &Fetch,
 ) -> Result<Models, Unusable> {
-    let mut loaded: HashMap<(PathBuf, &str), Arc<dyn LanguageModel>> = HashMap::new();
+    let mut loaded: HashMap<(PathBuf, &str, Option<PathBuf>), Arc<dyn LanguageModel>> =
+        HashMap::new();
     let mut built = Models::new();
     for (name, model) in models {
         let unusable = |message| Unusable {
@@ -56,12 +65,13 @@ pub async fn build<'a>(
             Model::Local(local) => {
                 let found = paths.models.get(name).cloned();
                 let path = weights(local, found, fetch).await.map_err(unusable)?;
-                let key = (path.clone(), local.precision.as_str());
+                let adapter = paths.adapters.get(name).cloned();
+                let key = (path.clone(), local.precision.as_str(), adapter.clone());
                 match loaded.get(&key) {
                     Some(model) => model.clone(),
                     None => {
                         let model: Arc<dyn LanguageModel> =
-                            Arc::new(load(local, path).await.map_err(unusable)?);
+                            Arc::new(load(local, path, adapter).await.map_err(unusable)?);
                         loaded.insert(key, model.clone());
                         model
                     }
@@ -140,12 +150,20 @@ pub async fn weights(
     }
 }
 
-/// Loads a local model.
+/// Loads a local model, with an adapter if it is a rewriter.
 ///
 /// # Errors
 /// When the files are no model that can be run here.
-pub async fn load(local: &Local, path: PathBuf) -> Result<LocalModel, String> {
+pub async fn load(
+    local: &Local,
+    path: PathBuf,
+    adapter: Option<PathBuf>,
+) -> Result<LocalModel, String> {
     let mut options = LocalOptions::new(path);
+    if let Some(folder) = adapter {
+        options.words = words(&folder)?;
+        options.adapter = Some(folder);
+    }
     options.precision = match local.precision {
         Precision::Auto => model::Precision::Auto,
         Precision::F32 => model::Precision::F32,
@@ -153,4 +171,47 @@ pub async fn load(local: &Local, path: PathBuf) -> Result<LocalModel, String> {
         Precision::Native => model::Precision::Native,
     };
     LocalModel::load(options).await.map_err(|e| e.to_string())
+}
+
+/// The words that an adapter was trained with, which `training.json` beside it says; where there is none, those that
+/// trainings have by default.
+fn words(adapter: &Path) -> Result<Words, String> {
+    let file = adapter.join("training.json");
+    let text = match std::fs::read_to_string(&file) {
+        Ok(text) => text,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Words::Inst),
+        Err(e) => return Err(format!("adapter: {}: {e}", file.display())),
+    };
+    let said: Value = serde_json::from_str(&text)
+        .map_err(|e| format!("adapter: {}: no report of a training: {e}", file.display()))?;
+    let of_run = said["trained"]["template"].as_str();
+    match of_run.or(said["template"].as_str()) {
+        Some("chat") => Ok(Words::Chat),
+        _ => Ok(Words::Inst),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_adapter_is_asked_in_the_words_of_its_training() {
+        let dir = tempfile::tempdir().unwrap();
+        let said = |text: &str| {
+            std::fs::write(dir.path().join("training.json"), text).unwrap();
+            words(dir.path())
+        };
+        assert_eq!(words(dir.path()), Ok(Words::Inst));
+        assert_eq!(said(r#"{"template": "chat"}"#), Ok(Words::Chat));
+        assert_eq!(
+            said(r#"{"trained": {"template": "chat"}}"#),
+            Ok(Words::Chat)
+        );
+        assert_eq!(
+            said(r#"{"trained": {"template": "inst"}}"#),
+            Ok(Words::Inst)
+        );
+        assert!(said("{").unwrap_err().contains("training.json"));
+    }
 }

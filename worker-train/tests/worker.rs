@@ -242,6 +242,7 @@ async fn trains(scene: &Scene) {
     let files = [
         "adapter_config.json",
         "adapter_model.safetensors",
+        "trained_on.json",
         "training.json",
     ];
     assert_eq!(scene.files(&body).await, files.map(|f| format!("4/{f}")));

@@ -5,11 +5,13 @@
 //! not raise the probability of the reference above the 99th percentile of what added words do to references of other
 //! questions.
 
-use super::{Additions, Planner, block::Question, order::Place, probe, propose};
+use super::{
+    Additions, Planner, block::Question, order::Place, probe, propose, rewriters::TRAINED,
+};
 use crate::{
     CoordinatorError,
     board::{Board, Pages, Spot, step_key},
-    settings::{PROPOSER, TARGET},
+    settings::{PROPOSER, Proposes, REWRITER, TARGET},
 };
 use domain::{
     call::Reply,
@@ -17,8 +19,9 @@ use domain::{
     hash::Hash,
     ids::CandidateId,
     leak,
+    operator::Operator,
     prompt::PromptDoc,
-    proposal,
+    proposal::{self, Refusal},
     run::{RoundKind, Step},
 };
 use std::collections::{HashMap, HashSet};
@@ -52,7 +55,8 @@ pub async fn additions(
             .unwrap_or_default();
         for (ordinal, reply) in own {
             let mut candidate = candidate(planner, spot, place, *ordinal);
-            candidate.verdict = first_verdict(planner, spot, reply, &mut known, &mut candidate.doc);
+            let read = read(planner, spot, reply, candidate.author == REWRITER);
+            candidate.verdict = first_verdict(spot, read, &mut known, &mut candidate.doc);
             if candidate.verdict == Verdict::Proposed && !probing {
                 candidate.verdict = Verdict::Accepted;
             }
@@ -66,7 +70,7 @@ pub async fn additions(
 }
 
 /// The proposer's replies by target, in order.
-async fn replies(
+pub(super) async fn replies(
     planner: &Planner<'_>,
     place: Place,
 ) -> Result<HashMap<domain::ids::TargetId, Vec<(u32, String)>>, CoordinatorError> {
@@ -92,7 +96,10 @@ async fn replies(
 }
 
 fn candidate(planner: &Planner<'_>, spot: &Spot, place: Place, ordinal: u32) -> Candidate {
-    let operator = propose::operator(place);
+    let (operator, author) = match by(planner, place, ordinal) {
+        Proposes::Proposer => (written(propose::operator(place)), PROPOSER),
+        Proposes::Rewriter => (TRAINED.to_owned(), REWRITER),
+    };
     let (arm, parents) = match place.kind {
         RoundKind::Placebo => (
             Arm::Placebo,
@@ -115,25 +122,47 @@ fn candidate(planner: &Planner<'_>, spot: &Spot, place: Place, ordinal: u32) -> 
         round: place.round,
         ordinal,
         arm,
-        operator: format!("{}@{}", operator.name(), operator.version()),
-        author: PROPOSER.to_owned(),
+        operator,
+        author: author.to_owned(),
         parents,
         doc: PromptDoc::default(),
         verdict: Verdict::Proposed,
     }
 }
 
-/// Reads a reply into `doc`; says whether it is rejected at sight.
-fn first_verdict(
+/// The rewrite in a reply. All that a rewriter says that was trained is the rewrite.
+pub(super) fn read(
     planner: &Planner<'_>,
     spot: &Spot,
     reply: &str,
+    trained: bool,
+) -> Result<String, Refusal> {
+    let original = &spot.example.input;
+    let limits = proposal::Limits::of(original, planner.settings.max_chars);
+    match trained {
+        true => proposal::read_bare(reply, original, &limits),
+        false => proposal::read(reply, original, &limits),
+    }
+}
+
+/// Who wrote the reply of this ordinal.
+fn by(planner: &Planner<'_>, place: Place, ordinal: u32) -> Proposes {
+    propose::by(planner, place, ordinal % planner.settings.rewrites.max(1))
+}
+
+fn written(operator: Operator) -> String {
+    format!("{}@{}", operator.name(), operator.version())
+}
+
+/// Reads a reply into `doc`; says whether it is rejected at sight.
+fn first_verdict(
+    spot: &Spot,
+    read: Result<String, Refusal>,
     known: &mut HashSet<Hash>,
     doc: &mut PromptDoc,
 ) -> Verdict {
     let rejected = |reason: String, detail: String| Verdict::Rejected { reason, detail };
-    let limits = proposal::Limits::of(&spot.example.input, planner.settings.max_chars);
-    let text = match proposal::read(reply, &spot.example.input, &limits) {
+    let text = match read {
         Ok(text) => text,
         Err(refusal) => return rejected(refusal.name().to_owned(), refusal.to_string()),
     };

@@ -5,7 +5,7 @@ use crate::{
     CoordinatorError,
     board::{Board, PAGE, Pages, Spot, Trial},
     pool::Pools,
-    settings::{DatasetPlan, TARGET},
+    settings::{DatasetPlan, Settings, TARGET},
 };
 use domain::{
     call::Reply,
@@ -229,7 +229,7 @@ pub async fn first_round(planner: &Planner<'_>) -> Result<Additions, Coordinator
 }
 
 /// A selected example as its own target, with its unchanged prompt.
-fn spot(planner: &Planner<'_>, plan: &DatasetPlan, id: Hash, example: Example) -> Spot {
+pub(super) fn spot(planner: &Planner<'_>, plan: &DatasetPlan, id: Hash, example: Example) -> Spot {
     let name = format!("{}/{TARGET}/{id}", plan.name);
     let target = Target {
         id: planner.run.target(&name),
@@ -309,6 +309,17 @@ impl Sum {
             margin: Some(margin),
         }
     }
+}
+
+/// How hard a prompt is by some draws of it; `None` where there are none.
+pub fn hardness(trials: &[&Trial], spot: &Spot, settings: &Settings) -> Option<select::Baseline> {
+    let (example, plan) = (
+        spot.target.example?,
+        settings.dataset(&spot.target.dataset)?,
+    );
+    let mut sum = Sum::default();
+    trials.iter().for_each(|trial| sum.add(&trial.grade));
+    (sum.n > 0).then(|| sum.row(example, plan, settings.seed))
 }
 
 /// A number in `[0, 1)` that is the same for an example on any machine, and another one under another seed.

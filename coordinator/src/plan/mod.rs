@@ -10,13 +10,15 @@ mod mine;
 pub mod order;
 pub mod probe;
 mod propose;
+pub mod rewriters;
 mod score;
 mod scores;
 mod seen;
 mod train;
 mod tries;
 
-pub use score::{Effect, Rewards, effect, selected, value};
+pub use mine::hardness;
+pub use score::{Effect, Rewards, against_itself, effect, selected, value};
 pub use train::too_few;
 
 use crate::{
@@ -69,7 +71,10 @@ impl Planner<'_> {
         if place.kind == RoundKind::Baseline {
             return self.baseline(place, now).await;
         }
-        let additions = self.additions(place).await?;
+        let additions = match self.settings.compares_rewriters() {
+            true => self.comparison(place).await?,
+            false => self.additions(place).await?,
+        };
         let key = step_key(self.run, place);
         let Some(mut writer) = self.store.begin_step(key, place.kind, now).await? else {
             return Ok(());
@@ -97,6 +102,18 @@ impl Planner<'_> {
             (_, Step::Answer) => tries::additions(self, &board, place).await,
             // They are planned by themselves.
             (_, Step::Score | Step::Train) => Ok(Additions::default()),
+        }
+    }
+
+    /// What a step of an evaluation of rewriters adds.
+    async fn comparison(&self, place: Place) -> Result<Additions, CoordinatorError> {
+        if place.step == Step::Propose {
+            return rewriters::first_round(self).await;
+        }
+        let board = Board::load(self.store, self.run, self.settings).await?;
+        match place.step {
+            Step::Guard => rewriters::candidates(self, &board, place).await,
+            _ => Ok(rewriters::questions(self, &board)),
         }
     }
 

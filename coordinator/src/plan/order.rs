@@ -15,6 +15,8 @@ pub struct Shape {
     pub scored: bool,
     /// Whether a rewriter is trained at the end.
     pub trains: bool,
+    /// Whether an evaluation compares rewriters: one round, that ends with its answers.
+    pub rewriters: bool,
 }
 
 /// A round and its place.
@@ -42,11 +44,7 @@ impl Shape {
     /// The step after `last`; `None` when the run is done.
     pub fn next(&self, last: Option<Place>) -> Option<Place> {
         let Some(last) = last else {
-            return Some(Place {
-                round: 0,
-                kind: RoundKind::Baseline,
-                step: Step::Answer,
-            });
+            return Some(self.first());
         };
         if last.step == Step::Answer && self.scored {
             return Some(Place {
@@ -54,7 +52,8 @@ impl Shape {
                 ..last
             });
         }
-        if self.kind == RunKind::Evaluate || last.step == Step::Train {
+        let graded = matches!(last.step, Step::Answer | Step::Score);
+        if self.kind == RunKind::Evaluate && graded || last.step == Step::Train {
             return None;
         }
         if last.kind == RoundKind::Confirm {
@@ -74,6 +73,21 @@ impl Shape {
             },
             Step::Answer | Step::Score | Step::Train => self.after(last.round),
         })
+    }
+
+    fn first(&self) -> Place {
+        match self.rewriters {
+            true => Place {
+                round: 1,
+                kind: RoundKind::Search,
+                step: Step::Propose,
+            },
+            false => Place {
+                round: 0,
+                kind: RoundKind::Baseline,
+                step: Step::Answer,
+            },
+        }
     }
 
     fn after(&self, round: u32) -> Place {
@@ -121,6 +135,7 @@ mod tests {
             placebo: true,
             scored: false,
             trains: false,
+            rewriters: false,
         };
         insta::assert_snapshot!(walk(shape).join("\n"), @r"
         0 baseline answer
@@ -145,6 +160,7 @@ mod tests {
             placebo: false,
             scored: false,
             trains: false,
+            rewriters: false,
         };
         assert_eq!(
             walk(shape).last().map(String::as_str),
@@ -165,6 +181,7 @@ mod tests {
             placebo: true,
             scored: true,
             trains: false,
+            rewriters: false,
         };
         insta::assert_snapshot!(walk(shape).join("\n"), @r"
         0 baseline answer
@@ -195,6 +212,7 @@ mod tests {
             placebo: false,
             scored: true,
             trains: true,
+            rewriters: false,
         };
         let steps = walk(shape);
         assert_eq!(
@@ -215,5 +233,24 @@ mod tests {
             ..unscored
         };
         assert_eq!(walk(shape), ["0 baseline answer"]);
+    }
+
+    #[test]
+    fn an_evaluation_of_rewriters_is_one_round() {
+        let shape = Shape {
+            kind: RunKind::Evaluate,
+            rounds: 4,
+            placebo: true,
+            scored: false,
+            trains: false,
+            rewriters: true,
+        };
+        let steps = ["1 search propose", "1 search guard", "1 search answer"];
+        assert_eq!(walk(shape), steps);
+        let scored = Shape {
+            scored: true,
+            ..shape
+        };
+        assert_eq!(walk(scored)[3..], ["1 search score"]);
     }
 }

@@ -3,10 +3,10 @@
 use super::{Additions, Planner, block::Question, order::Place, score::value};
 use crate::{
     board::{Board, Spot, Trial},
-    settings::PROPOSER,
+    settings::{PROPOSER, Proposes, REWRITER},
 };
 use domain::{
-    call::Call,
+    call::{Call, Message},
     candidate::{Arm, Candidate},
     example::Reference,
     operator::{Operator, ProposeContext, Scored, TaskKind},
@@ -32,33 +32,50 @@ fn wanted(planner: &Planner<'_>, place: Place) -> u32 {
     }
 }
 
+/// Who writes the nth rewrite of a target: the placebo arm is the proposer's alone.
+pub fn by(planner: &Planner<'_>, place: Place, nth: u32) -> Proposes {
+    match place.kind {
+        RoundKind::Placebo => Proposes::Proposer,
+        _ => planner.settings.proposes(nth),
+    }
+}
+
+/// What a rewriter that was trained is asked: it reads what it read in training, the prompt's words.
+pub(super) fn bare(original: &str) -> Vec<Message> {
+    vec![Message::user(original)]
+}
+
 /// One question for each rewrite wanted of each target.
 pub fn questions(planner: &Planner<'_>, board: &Board, place: Place) -> Additions {
     let operator = operator(place);
     let mut out = Additions::default();
     for spot in &board.spots {
-        let call = Call::Generate {
+        let told = Call::Generate {
             messages: messages(planner, board, spot, operator),
             sampling: planner.settings.sampling(PROPOSER),
         };
+        let asked = Call::Generate {
+            messages: bare(&spot.example.input),
+            sampling: planner.settings.sampling(REWRITER),
+        };
         for repeat in 0..wanted(planner, place) {
-            out.questions.push(Question::ungraded(
-                &spot.target,
-                PROPOSER,
-                call.clone(),
-                repeat,
-            ));
+            let (model, call) = match by(planner, place, repeat) {
+                Proposes::Proposer => (PROPOSER, &told),
+                Proposes::Rewriter => (REWRITER, &asked),
+            };
+            // In round 2 it is asked what it was asked in round 1: another repeat is another draw.
+            let repeat = match model {
+                REWRITER => repeat + planner.settings.rewrites * (place.round - 1),
+                _ => repeat,
+            };
+            let question = Question::ungraded(&spot.target, model, call.clone(), repeat);
+            out.questions.push(question);
         }
     }
     out
 }
 
-fn messages(
-    planner: &Planner<'_>,
-    board: &Board,
-    spot: &Spot,
-    operator: Operator,
-) -> Vec<domain::call::Message> {
+fn messages(planner: &Planner<'_>, board: &Board, spot: &Spot, operator: Operator) -> Vec<Message> {
     let seen: Vec<Seen<'_>> = spot
         .original()
         .into_iter()
@@ -109,7 +126,8 @@ fn seen<'a>(planner: &Planner<'_>, board: &Board, spot: &'a Spot, c: &'a Candida
     }
 }
 
-fn kind(spot: &Spot) -> TaskKind {
+/// What kind of question an operator is told it is.
+pub(super) fn kind(spot: &Spot) -> TaskKind {
     match spot.example.reference {
         Reference::Choice { .. } => TaskKind::Choice,
         Reference::Code { .. } => TaskKind::Code,

@@ -1,6 +1,9 @@
 //! Numbers by which candidates are compared.
 
-use crate::board::{Board, Spot, Trial};
+use crate::{
+    board::{Board, Spot, Trial},
+    settings::FRESH,
+};
 use domain::{
     candidate::{Arm, Candidate},
     grade::Grader,
@@ -110,11 +113,26 @@ pub fn effect(board: &Board, spot: &Spot, candidate: &Candidate) -> Option<Effec
         .iter()
         .filter_map(|o| Some((*o, *improved.iter().find(|i| i.repeat == o.repeat)?)))
         .collect();
-    if spot.grader == Grader::ReferenceLoglik {
+    compared(&spot.grader, &pairs, candidate.doc.fingerprint().seed())
+}
+
+/// Compares the original's other draws with its fresh ones: what a gain looks like where nothing was changed.
+pub fn against_itself(board: &Board, spot: &Spot) -> Option<Effect> {
+    let original = spot.original()?;
+    let fresh = board.tried(original.id, true);
+    let before = board.tried(original.id, false);
+    let same = |o: &&Trial| before.iter().find(|b| b.repeat + FRESH == o.repeat);
+    let pairs: Vec<(&Trial, &Trial)> = fresh.iter().filter_map(|o| Some((*o, *same(o)?))).collect();
+    compared(&spot.grader, &pairs, 0)
+}
+
+/// What pairs of draws say: the original's first.
+fn compared(grader: &Grader, pairs: &[(&Trial, &Trial)], seed: u64) -> Option<Effect> {
+    if *grader == Grader::ReferenceLoglik {
         return pairs.first().map(|(o, i)| by_controls(o, i));
     }
-    if spot.grader.is_reward() {
-        return by_reward(candidate, &pairs);
+    if grader.is_reward() {
+        return by_reward(pairs, seed);
     }
     let diffs: Vec<f64> = pairs
         .iter()
@@ -123,7 +141,6 @@ pub fn effect(board: &Board, spot: &Spot, candidate: &Candidate) -> Option<Effec
     let mean = |f: &dyn Fn(&(&Trial, &Trial)) -> f64| {
         stats::mean(&pairs.iter().map(f).collect::<Vec<_>>()).unwrap_or(f64::NAN)
     };
-    let seed = candidate.doc.fingerprint().seed();
     Some(Effect {
         gain: stats::mean(&diffs)?,
         p_value: stats::sign_flip_p(&diffs, seed),
@@ -136,7 +153,7 @@ pub fn effect(board: &Board, spot: &Spot, candidate: &Candidate) -> Option<Effec
 
 /// Original and improved trials, paired. The test is on the differences of rewards; what people see is the chance that
 /// the improved answer is preferred.
-fn by_reward(candidate: &Candidate, pairs: &[(&Trial, &Trial)]) -> Option<Effect> {
+fn by_reward(pairs: &[(&Trial, &Trial)], seed: u64) -> Option<Effect> {
     let side = |f: fn(&(&Trial, &Trial)) -> f64| pairs.iter().map(f).collect::<Vec<_>>();
     let (original, improved) = (side(|p| p.0.reward()), side(|p| p.1.reward()));
     let duel =
@@ -151,7 +168,7 @@ fn by_reward(candidate: &Candidate, pairs: &[(&Trial, &Trial)]) -> Option<Effect
     let preferred = reward::preferred(&improved, &original)?;
     Some(Effect {
         gain: preferred - 0.5,
-        p_value: stats::sign_flip_p(&diffs, candidate.doc.fingerprint().seed()),
+        p_value: stats::sign_flip_p(&diffs, seed),
         original: 0.5,
         improved: preferred,
         draws: pairs.len(),

@@ -6,12 +6,14 @@
 mod evaluation;
 mod outcome;
 mod reward;
+mod rewriters;
 mod search;
 mod training;
 
 pub use evaluation::{Cell, EvalSummary, evaluation};
-pub use outcome::{Evaluated, Shown, keep, missed, rewriter, shown};
-pub use reward::{CellRewards, RewardSummary};
+pub use outcome::{Evaluated, Shown, keep, missed, rewriter, shown, shown_of};
+pub use reward::{Against, CellRewards, RewardSummary};
+pub use rewriters::{Controls, Difference, RewriterSummary, Standing, rewriters};
 pub use search::{Numbers, numbers, pairs};
 pub use training::{TrainingSummary, note_losses};
 

@@ -1,6 +1,9 @@
 //! What a run has come to, whichever kind it is: what `--json` prints and the API answers.
 
-use super::{Cell, EvalSummary, Summary, TrainingSummary, evaluation, search, training::training};
+use super::{
+    Cell, EvalSummary, RewriterSummary, Summary, TrainingSummary, evaluation, rewriters, search,
+    training::training,
+};
 use crate::{CoordinatorError, intake::StoredSpec};
 use domain::run::{RunKind, RunStatus};
 use serde::{Deserialize, Serialize};
@@ -8,7 +11,7 @@ use serde_json::Value;
 use spec::Threshold;
 use store::{Run, Store};
 
-/// Either kind of result.
+/// Any kind of result.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Shown {
@@ -16,6 +19,8 @@ pub enum Shown {
     Search(Box<Summary>),
     /// Of an evaluation.
     Evaluation(Evaluated),
+    /// Of an evaluation of rewriters.
+    Rewriters(Box<RewriterSummary>),
 }
 
 /// An evaluation held against its thresholds.
@@ -41,9 +46,24 @@ pub async fn shown(store: &dyn Store, run: &Run, now: i64) -> Result<Shown, Coor
     if store.pruned_at(run.id).await?.is_some() {
         return kept(run);
     }
-    let stored = StoredSpec::of(run)?;
+    shown_of(store, run, &StoredSpec::of(run)?, now).await
+}
+
+/// The same of a run whose rows are all there, held against the thresholds of this spec.
+///
+/// # Errors
+/// When the store fails.
+pub async fn shown_of(
+    store: &dyn Store,
+    run: &Run,
+    stored: &StoredSpec,
+    now: i64,
+) -> Result<Shown, CoordinatorError> {
     let settings = stored.settings(run.kind);
     Ok(match run.kind {
+        RunKind::Evaluate if settings.compares_rewriters() => {
+            Shown::Rewriters(Box::new(rewriters(store, run, &settings, now).await?))
+        }
         RunKind::Optimise => Shown::Search(Box::new(search(store, run, &settings, now).await?)),
         RunKind::Evaluate => {
             let summary = evaluation(store, run, &settings, now).await?;
@@ -67,7 +87,7 @@ pub async fn rewriter(
     if store.pruned_at(run.id).await?.is_some() {
         return Ok(match kept(run)? {
             Shown::Search(summary) => summary.training,
-            Shown::Evaluation(_) => None,
+            Shown::Evaluation(_) | Shown::Rewriters(_) => None,
         });
     }
     let settings = StoredSpec::of(run)?.settings(run.kind);

@@ -17,9 +17,12 @@ use domain::{
 use llm::{Identity, LanguageModel, ModelError, Request, scripted::ScriptedModel};
 use queue::{TaskQueue, memory::MemoryQueue};
 use runtime::{clock::SystemClock, heart::Heart, shutdown::Shutdown};
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{collections::HashSet, path::Path, sync::Arc, time::Duration};
 use store::{Quota, RetryPolicy, Run, Runs, StatusChange, Store};
 use store_sqlite::SqliteStore;
+
+/// A model that was trained to rewrite.
+pub const REWRITER: &str = "rewriter";
 
 /// Everything a test needs of a run.
 pub struct World {
@@ -65,6 +68,7 @@ pub fn settings() -> Settings {
         }],
         rounds: 2,
         rewrites: 2,
+        operators: vec![],
         repeats: 1,
         block: 3,
         max_chars: 400,
@@ -81,6 +85,7 @@ pub fn settings() -> Settings {
         ]
         .into(),
         eval: EvalPlan::default(),
+        trained: HashSet::from([REWRITER.to_owned()]),
         train: None,
     }
 }
@@ -233,7 +238,8 @@ impl World {
         let model: Arc<dyn LanguageModel> = self.model.clone();
         let models = [
             (TARGET.to_owned(), model.clone()),
-            (PROPOSER.to_owned(), model),
+            (PROPOSER.to_owned(), model.clone()),
+            (REWRITER.to_owned(), model),
         ]
         .into();
         let deps = worker_eval::Deps {
@@ -283,7 +289,8 @@ pub fn brief(settings: Settings, facts: ModelFacts) -> Brief {
         settings,
         models: [
             (TARGET.to_owned(), facts.clone()),
-            (PROPOSER.to_owned(), facts),
+            (PROPOSER.to_owned(), facts.clone()),
+            (REWRITER.to_owned(), facts),
         ]
         .into(),
     }

@@ -77,6 +77,9 @@ pub enum Refusal {
     /// The proposer declined.
     #[error("the proposer declined to rewrite")]
     Declined,
+    /// It answers the prompt instead of rewriting it.
+    #[error("the rewriter answered the prompt instead of rewriting it")]
+    Answer,
     /// The proposer repeated its instructions or a placeholder, or talks about rewriting.
     #[error("the proposer repeated its instructions or talks about them")]
     Echo,
@@ -94,9 +97,20 @@ impl Refusal {
             Refusal::TooLong => "too_long",
             Refusal::Unchanged => "unchanged",
             Refusal::Declined => "declined",
+            Refusal::Answer => "answer",
             Refusal::Echo => "echo",
             Refusal::Lost(lost) => lost.name(),
         }
+    }
+}
+
+/// Finds the rewrite in what a model wrote that was trained to write rewrites and nothing else.
+pub fn read_bare(reply: &str, original: &str, limits: &Limits) -> Result<String, Refusal> {
+    // Between tags nothing is taken for an explanation that follows: all of it is the rewrite.
+    let text = read(&format!("<prompt>{reply}</prompt>"), original, limits)?;
+    match answers(original, &text) {
+        true => Err(Refusal::Answer),
+        false => Ok(text),
     }
 }
 

@@ -8,7 +8,7 @@ use crate::{ErrorKind, Identity, LanguageModel, ModelError, Paid, Request, Worst
 use async_trait::async_trait;
 use domain::call::{Answer, Call, Message, Reply, Role, Score, Usage};
 use model::{
-    Description, Engine, Finish, GenerateJob, Generated, LoglikJob, Options, Scored, Turn,
+    Description, Engine, Finish, GenerateJob, Generated, LoglikJob, Options, Scored, Turn, Words,
 };
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -31,6 +31,10 @@ pub struct LocalOptions {
     pub path: PathBuf,
     /// How weights are kept.
     pub precision: Precision,
+    /// The folder of an adapter: the model is its base.
+    pub adapter: Option<PathBuf>,
+    /// How a conversation of one message is put to the model.
+    pub words: Words,
     /// The most replies written side by side.
     pub max_rows: usize,
     /// Whether a reply that reached its longest length is a reply; else it is an error.
@@ -48,6 +52,8 @@ impl LocalOptions {
         Self {
             path: path.into(),
             precision,
+            adapter: None,
+            words: Words::Chat,
             max_rows,
             truncation_ok: false,
         }
@@ -111,7 +117,7 @@ impl LocalModel {
     pub async fn load(options: LocalOptions) -> Result<Self, ModelError> {
         let (blocks, inbox) = mpsc::channel();
         let (ready, loaded) = oneshot::channel();
-        let truncation_ok = options.truncation_ok;
+        let (truncation_ok, words) = (options.truncation_ok, options.words);
         let thread = std::thread::Builder::new().name("local-model".into());
         let thread = thread
             .spawn(move || run(&options, ready, &inbox))
@@ -134,11 +140,17 @@ impl LocalModel {
             sha256,
             precision,
             engine,
+            adapter,
             ..
         } = description;
         // Where a cut reply counts, it must not be found by those for whom it does not.
         let cut = if truncation_ok { ":cut" } else { "" };
-        let key = format!("local:{sha256}:{precision}:{engine}{cut}");
+        let adapter = adapter.map_or(String::new(), |sha256| format!(":adapter {sha256}"));
+        let words = match words {
+            Words::Chat => "",
+            Words::Inst => ":inst",
+        };
+        let key = format!("local:{sha256}:{precision}:{engine}{adapter}{words}{cut}");
         let identity = Identity {
             key,
             name,
@@ -210,17 +222,15 @@ fn run(
     ready: oneshot::Sender<model::Result<Loaded>>,
     inbox: &mpsc::Receiver<Block>,
 ) {
-    let LocalOptions {
-        precision,
-        max_rows,
-        ..
-    } = *options;
     let settings = Options {
-        precision,
-        max_rows,
+        precision: options.precision,
+        max_rows: options.max_rows,
+        adapter: options.adapter.clone(),
+        words: options.words,
         ..Options::default()
     };
-    let loaded = catch_unwind(|| Engine::load(&options.path, settings));
+    let loading = || Engine::load(&options.path, settings);
+    let loaded = catch_unwind(AssertUnwindSafe(loading));
     let mut engine = match loaded.unwrap_or_else(|panic| Err(model::Error::Load(said(&*panic)))) {
         Ok(engine) => engine,
         Err(error) => {

@@ -30,6 +30,18 @@ pub struct Options {
     pub read_tokens: usize,
     /// An adapter in PEFT's layout: its folder. It takes part in everything that does not leave it out.
     pub adapter: Option<PathBuf>,
+    /// How a conversation that is one message of the user is put to the model.
+    pub words: Words,
+}
+
+/// The words around what the user says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Words {
+    /// Those of the model's chat template.
+    #[default]
+    Chat,
+    /// `[INST] … [/INST]`, as rewriters are trained with.
+    Inst,
 }
 
 impl Default for Options {
@@ -39,6 +51,7 @@ impl Default for Options {
             max_rows: 16,
             read_tokens: 1024,
             adapter: None,
+            words: Words::Chat,
         }
     }
 }

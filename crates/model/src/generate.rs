@@ -6,7 +6,7 @@
 use crate::{
     block::Shared,
     chat::Turn,
-    engine::Engine,
+    engine::{Engine, Words},
     error::{Error, Result},
     writing::{Draft, Finish, Writing},
 };
@@ -74,7 +74,7 @@ impl Engine {
 
     fn draft(&self, job: &GenerateJob) -> Result<Draft> {
         Ok(Draft {
-            prompt: self.encode_chat(&job.messages)?,
+            prompt: self.prompt(&job.messages)?,
             plain: false,
             max_tokens: job.max_tokens,
             temperature: job.temperature,
@@ -84,6 +84,14 @@ impl Engine {
             tell: None,
             tell_prompt: false,
         })
+    }
+
+    /// The tokens of a conversation, in the words that the options say.
+    fn prompt(&self, messages: &[Turn]) -> Result<Vec<u32>> {
+        match (self.options.words, messages) {
+            (Words::Inst, [one]) => self.tokeniser.encode_inst(&one.content),
+            _ => self.encode_chat(messages),
+        }
     }
 
     fn write_all(

@@ -41,7 +41,7 @@ mod weights;
 mod writing;
 
 pub use chat::Turn;
-pub use engine::{Description, Engine, Options};
+pub use engine::{Description, Engine, Options, Words};
 pub use error::{Error, Result};
 pub use generate::{GenerateJob, Generated};
 pub use linear::Precision;

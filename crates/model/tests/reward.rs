@@ -244,6 +244,10 @@ fn the_large_size_gives_the_rewards_of_transformers() {
     let worst = compare(&model, &case);
     println!("large: largest difference {worst:.1e}");
     assert!(worst < 1e-4, "{worst}");
+    drop(model);
+    let worst = half(dir.path(), Numbers::Bf16, &case);
+    println!("large, bf16: largest difference {worst:.1e}");
+    assert!(worst < 2e-2, "{worst}");
 }
 
 #[test]

@@ -88,6 +88,7 @@ const BILLION: i64 = 1_000_000_000;
 const ALWAYS: &[&str] = &[];
 const LOCAL: &[&str] = &["local"];
 const HTTP: &[&str] = &["http"];
+const REWARD: &[&str] = &["reward"];
 const SPEAKS: &[&str] = &["local", "http"];
 
 const fn key(path: &'static str, kind: Kind, default: Absent, doc: &'static str) -> Key {
@@ -150,7 +151,7 @@ pub const KEYS: &[Key] = &[
     of(&["http"], "datasets[].grader.url", Text, Required, "where to post; `{score, feedback}` comes back"),
     of(&["program", "http"], "datasets[].grader.timeout_seconds", Count(1, 86_400), Is("30"), "time limit for one answer"),
     of(&["http"], "datasets[].grader.token_env", Text, Nothing, "the environment variable that holds a bearer token"),
-    of(&["reward"], "datasets[].grader.model", Text, Is("\"reward\""), "a model under `[models]` with `kind = \"reward\"`"),
+    of(REWARD, "datasets[].grader.model", Text, Is("\"reward\""), "a model under `[models]` with `kind = \"reward\"`"),
 
     key("splits.train", Positive(1.0), Is("0.8"), "mining, baseline and search read it"),
     key("splits.validation", Number(0.0, 1.0), Is("0.1"), "choices between finalists read it"),
@@ -158,7 +159,10 @@ pub const KEYS: &[Key] = &[
 
     key("models.*.kind", Word(MODEL_KINDS), Required, "`local`: in this process; `http`: any OpenAI-compatible server; `reward`: a reward model, which grades open answers. `[models.proposer]` may leave it out: it is then the target with its own sampling"),
     key("models.*.model", Text, Required, "`local`: a name of `promptimal models list`, or a path; `http`: the name the server knows; `reward`: the path of a folder with config.json, weights and tokeniser, or a repository of the Hugging Face hub (`owner/name`)"),
+    of(LOCAL, "models.*.adapter", Text, Nothing, "the folder of an adapter of `promptimal train`: `model` is its base, and the two are a rewriter, which reads a prompt and writes a better one"),
     of(LOCAL, "models.*.precision", Word(&["auto", "f32", "q8_0", "native"]), Is("\"auto\""), "what the weights are computed in"),
+    of(REWARD, "models.*.device", Word(&["cpu", "cuda"]), Is("\"cpu\""), "what computes it; `cuda` needs a program built with the feature `cuda`"),
+    of(REWARD, "models.*.dtype", Word(&["f32", "bf16", "f16"]), Is("\"f32\""), "what it is computed in; half precision needs `device = \"cuda\"`"),
     of(HTTP, "models.*.base_url", Text, Required, "up to and including the version: `https://api.openai.com/v1`"),
     of(HTTP, "models.*.api_key_env", Text, Nothing, "the environment variable that holds the key; never the key itself"),
     of(HTTP, "models.*.api_key_file", Text, Nothing, "the file that holds the key; `api_key_env` or this, not both"),
@@ -179,6 +183,7 @@ pub const KEYS: &[Key] = &[
 
     key("search.hardest", Count(1, BILLION), Is("24"), "how many of the hardest examples become targets, shared between the data sets"),
     key("search.rewrites", Count(1, 64), Is("2"), "rewrites asked for in each round, per target"),
+    key("search.operators", Texts, Is("[\"proposer\"]"), "who writes the rewrites, in turn: `proposer`, and `rewriter`, the trained model of `[models.rewriter]`"),
     key("search.rounds", Count(1, 100), Is("4"), "rounds in all: the first, and those that read the scores of the earlier ones"),
     key("search.repeats", Count(1, 1000), Is("1"), "how often each question is asked during the search"),
     key("search.block", Count(1, 4096), Is("8"), "how many items one task holds"),
@@ -219,6 +224,7 @@ pub const KEYS: &[Key] = &[
     key("train.clip", Positive(1e6), Is("1.0"), "the largest norm of a step's gradient"),
 
     key("eval.models", Texts, Is("[\"target\"]"), "names of the models that answer"),
+    key("eval.rewriters", Texts, Is("[]"), "names of models that rewrite prompts: where there are some, they are compared, on `target`, instead of `eval.prompts`"),
     key("eval.split", Word(&["all", "train", "validation", "test"]), Is("\"all\""), "which part of the data sets is asked"),
     key("eval.repeats", Count(1, 1000), Is("1"), "how often each question is asked"),
     key("eval.prompts[].name", Text, Required, "its name in the table; each name once"),

@@ -35,7 +35,7 @@ pub use dataset::{AnswerIs, FieldMap, Format, OnBadRow};
 pub use domain::tuning::Tuning;
 pub use env::{CATALOGUE, Environment, Found, Machine};
 pub use error::{Problem, SpecError};
-pub use model::{Http, Local, Model, Precision, Reward};
+pub use model::{Device, Dtype, Http, Local, Model, Precision, Reward};
 pub use types::*;
 
 use report::Report;
@@ -83,6 +83,9 @@ pub struct Paths {
     pub datasets: BTreeMap<String, PathBuf>,
     /// By name of the model: local models given by path.
     pub models: BTreeMap<String, PathBuf>,
+    /// By name of the model: folders of adapters.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub adapters: BTreeMap<String, PathBuf>,
     /// By name of the model: files that hold its key.
     pub key_files: BTreeMap<String, PathBuf>,
     /// The base that a rewriter is trained from, where it is given by path.

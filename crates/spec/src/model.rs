@@ -51,6 +51,10 @@ impl Model {
 pub struct Local {
     /// A name of the catalogue, or the path of a `.gguf` file or of a folder with safetensors.
     pub model: String,
+    /// The folder of an adapter that was trained to rewrite, as the spec writes it: `model` is its base, and is asked
+    /// with a prompt's words alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adapter: Option<String>,
     /// What the weights are computed in.
     #[serde(default)]
     pub precision: Precision,
@@ -149,6 +153,36 @@ pub struct Reward {
     /// The path of a folder with config.json, weights and tokeniser, as the spec writes it, or a repository of the
     /// Hugging Face hub.
     pub model: String,
+    /// What computes it.
+    #[serde(default)]
+    pub device: Device,
+    /// What weights and products are computed in.
+    #[serde(default)]
+    pub dtype: Dtype,
+}
+
+/// What computes a reward model.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Device {
+    /// The machine's processor.
+    #[default]
+    Cpu,
+    /// The first CUDA device of the process that scores.
+    Cuda,
+}
+
+/// What numbers are computed in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Dtype {
+    /// 32 bits.
+    #[default]
+    F32,
+    /// 16 bits with the range of f32.
+    Bf16,
+    /// 16 bits of IEEE 754.
+    F16,
 }
 
 impl Reward {

@@ -42,6 +42,8 @@ pub struct Spec {
 pub const TARGET: &str = "target";
 /// The name of the model that writes rewrites.
 pub const PROPOSER: &str = "proposer";
+/// The name of the model that was trained to rewrite, where a run lets it propose.
+pub const REWRITER: &str = "rewriter";
 
 impl Spec {
     /// The whole spec as JSON with its fields in the order of the types: equal specs give equal text.
@@ -100,6 +102,25 @@ impl Spec {
                 names.push(model);
             }
         }
+        names
+    }
+
+    /// The names of the models that were trained to rewrite.
+    pub fn trained(&self) -> impl Iterator<Item = &str> {
+        let trained = |m: &Model| matches!(m, Model::Local(local) if local.adapter.is_some());
+        let named = self.models.iter().filter(move |(_, m)| trained(m));
+        named.map(|(name, _)| name.as_str())
+    }
+
+    /// The names of the models that an evaluation calls.
+    pub fn evaluated(&self) -> Vec<&str> {
+        if self.eval.rewriters.is_empty() {
+            return self.eval.models.iter().map(String::as_str).collect();
+        }
+        let rewriters = self.eval.rewriters.iter().map(String::as_str);
+        let mut names: Vec<&str> = std::iter::once(TARGET).chain(rewriters).collect();
+        names.sort_unstable();
+        names.dedup();
         names
     }
 
@@ -184,6 +205,8 @@ pub struct Search {
     pub hardest: usize,
     /// How many rewrites each round asks for, per target.
     pub rewrites: u32,
+    /// Who writes them, in turn: `proposer`, `rewriter`.
+    pub operators: Vec<String>,
     /// Rounds in all: the first and those that read the scores of the earlier ones.
     pub rounds: u32,
     /// How often each question is asked during the search.
@@ -201,12 +224,20 @@ impl Default for Search {
         Self {
             hardest: 24,
             rewrites: 2,
+            operators: vec![PROPOSER.to_owned()],
             rounds: 4,
             repeats: 1,
             block: 8,
             max_chars: 1200,
             feedback: Feedback::Outcome,
         }
+    }
+}
+
+impl Search {
+    /// Whether a model that was trained to rewrite proposes.
+    pub fn by_rewriter(&self) -> bool {
+        self.operators.iter().any(|name| name == REWRITER)
     }
 }
 
@@ -306,6 +337,8 @@ impl Budget {
 pub struct Eval {
     /// Names of the models that answer.
     pub models: Vec<String>,
+    /// Names of models that rewrite prompts. Where there are some, they are compared, on the target.
+    pub rewriters: Vec<String>,
     /// Which part of the data sets is asked.
     pub split: EvalSplit,
     /// How often each question is asked.
@@ -320,6 +353,7 @@ impl Default for Eval {
     fn default() -> Self {
         Self {
             models: vec![TARGET.to_owned()],
+            rewriters: Vec::new(),
             split: EvalSplit::All,
             repeats: 1,
             prompts: vec![Prompt::unchanged()],

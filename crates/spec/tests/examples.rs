@@ -86,7 +86,7 @@ fn the_full_example_loads_as_it_is() {
 
 #[test]
 fn literal_defaults_are_those_of_the_types() {
-    let more = "[models.h]\nkind = \"http\"\nmodel = \"m\"\nbase_url = \"http://localhost\"\n[train]\nbase = \"smollm2-135m-instruct\"\n";
+    let more = "[models.h]\nkind = \"http\"\nmodel = \"m\"\nbase_url = \"http://localhost\"\n[models.r]\nkind = \"reward\"\nmodel = \"owner/name\"\n[train]\nbase = \"smollm2-135m-instruct\"\n";
     let loaded = load(&format!("{SMALL}{more}"), &World::rich()).unwrap();
     let mut json: Value = serde_json::from_str(&loaded.spec.canonical_json()).unwrap();
     // The unchanged prompt has a name of its own; what is asked here is the default of `user`.
@@ -103,7 +103,11 @@ fn literal_defaults_are_those_of_the_types() {
         let (Some(wanted), false) = (literal(key), key.path.contains("grader")) else {
             continue;
         };
-        let name = if key.only == ["http"] { "h" } else { "l" };
+        let name = match key.only {
+            ["http"] => "h",
+            ["reward"] => "r",
+            _ => "l",
+        };
         let pointer =
             format!("/{}", key.path.replace("[]", ".0").replace('*', name)).replace('.', "/");
         let typed = json.pointer(&pointer);

@@ -215,6 +215,7 @@ prop_compose! {
 fn model() -> impl Strategy<Value = Model> {
     let local = sampling().prop_map(|sampling| {
         Model::Local(spec::Local {
+            adapter: None,
             model: "smollm2-135m-instruct".to_owned(),
             precision: spec::Precision::Q8,
             sampling,

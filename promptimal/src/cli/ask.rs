@@ -1,6 +1,6 @@
-//! The arguments of `rewrite` and `serve`.
+//! The arguments of `evaluate`, `rewrite` and `serve`.
 
-use super::ShowFlags;
+use super::{RunArgs, ShowFlags};
 use clap::Args;
 use model::Precision;
 use std::{net::SocketAddr, num::NonZeroUsize, path::PathBuf};
@@ -23,6 +23,23 @@ pub struct RewriterArgs {
     /// How weights are kept: auto, f32 (quickest), q8_0, native or mixed (smallest).
     #[arg(long, default_value_t = Precision::Auto)]
     pub precision: Precision,
+}
+
+/// Arguments of `evaluate`.
+#[derive(Debug, Args)]
+pub struct EvaluateArgs {
+    /// The spec, and how the evaluation is run and printed.
+    #[command(flatten)]
+    pub run: RunArgs,
+    /// The rewriter.
+    #[command(flatten)]
+    pub rewriter: RewriterArgs,
+    /// Fresh draws of each prompt; fewer than four claim nothing.
+    #[arg(long, value_name = "N", default_value_t = 4)]
+    pub repeats: u32,
+    /// Which part of the data: train, validation, test, or all. No search has seen test.
+    #[arg(long, value_name = "PART", default_value = "test")]
+    pub split: String,
 }
 
 /// Arguments of `rewrite`.

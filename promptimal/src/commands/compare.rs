@@ -109,6 +109,16 @@ fn named(shown: &Shown) -> BTreeMap<String, Estimate> {
                     .filter_map(|c| Some((key(c), c.mean?))),
             );
         }
+        Shown::Rewriters(of) => {
+            for s in &of.rewriters {
+                let key = |what: &str| format!("{} / {} / {what}", s.rewriter, s.dataset);
+                let values = [("gain", s.gain), ("human level", s.human_level)];
+                let known = values
+                    .into_iter()
+                    .filter_map(|(what, e)| Some((key(what), e?)));
+                out.extend(known);
+            }
+        }
     }
     out
 }

@@ -3,6 +3,7 @@
 mod best;
 mod compare;
 mod doctor;
+mod evaluate;
 mod export;
 mod fetch;
 mod merge;
@@ -37,6 +38,7 @@ pub async fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command {
         Command::Run(args) => return run::optimise(site, &args).await,
         Command::Eval(args) => return run::evaluate(site, &args).await,
+        Command::Evaluate(args) => return evaluate::evaluate(site, *args).await,
         Command::Resume(args) => {
             return match args.remote.client()? {
                 Some(client) => remote::resume(&client, &args).await,

@@ -13,7 +13,7 @@ use coordinator::{
     Outcome,
     find::whole,
     intake::{self, Ask, StoredSpec},
-    summary::{self, Evaluated, Shown},
+    summary::{self, Shown},
 };
 use domain::run::{Limits, RunKind, RunStatus};
 use runtime::clock::{Clock, SystemClock};
@@ -163,18 +163,8 @@ async fn print(
     stored: &StoredSpec,
     how: Show,
 ) -> anyhow::Result<ExitCode> {
-    let settings = stored.settings(run.kind);
     let now = SystemClock.now_micros();
-    let shown = match run.kind {
-        RunKind::Evaluate => {
-            let summary = summary::evaluation(store, run, &settings, now).await?;
-            let missed = summary::missed(&summary, &stored.spec.eval.thresholds);
-            Shown::Evaluation(Evaluated { summary, missed })
-        }
-        RunKind::Optimise => {
-            Shown::Search(Box::new(summary::search(store, run, &settings, now).await?))
-        }
-    };
+    let shown = summary::shown_of(store, run, stored, now).await?;
     show::print_here(&shown, how.json)?;
     Ok(exit_code(&shown))
 }

@@ -108,6 +108,7 @@ fn options(args: &ServeArgs, chosen: &Chosen) -> Options {
         max_rows: args.rows.get(),
         read_tokens: READ_TOKENS,
         adapter: chosen.adapter.as_ref().map(|folder| folder.path.clone()),
+        ..Options::default()
     }
 }
 

@@ -15,7 +15,7 @@ pub async fn show(site: &Site, args: &ShowArgs) -> anyhow::Result<()> {
     print_here(&shown, args.json)
 }
 
-/// Prints either kind of result, and which commands of this machine look further.
+/// Prints any kind of result, and which commands of this machine look further.
 ///
 /// # Errors
 /// When it cannot be written as JSON.
@@ -28,7 +28,7 @@ pub fn print_here(shown: &Shown, json: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Prints either kind of result.
+/// Prints any kind of result.
 ///
 /// # Errors
 /// When it cannot be written as JSON.
@@ -36,5 +36,6 @@ pub fn print(shown: &Shown, json: bool) -> anyhow::Result<()> {
     match shown {
         Shown::Search(summary) => render::search(summary, json),
         Shown::Evaluation(of) => render::evaluation(&of.summary, &of.missed, json),
+        Shown::Rewriters(summary) => render::rewriters(summary, json),
     }
 }

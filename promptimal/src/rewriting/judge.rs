@@ -2,7 +2,7 @@
 
 use domain::{
     leak::{Case, text_rules},
-    proposal::{Limits, Refusal, answers, read},
+    proposal::{Limits, Refusal, read_bare},
 };
 use model::Finish;
 use serde::Serialize;
@@ -45,19 +45,13 @@ pub fn judge(original: &str, written: &str, (finish, tokens): (Finish, usize)) -
         let detail = format!("the rewrite was cut off after {tokens} tokens: raise --max-tokens");
         return Kept::original("cut_off", detail);
     }
-    // Between tags nothing is taken for an explanation that follows: all of it is the rewrite.
-    let tagged = format!("<prompt>{written}</prompt>");
-    let text = match read(&tagged, original, &Limits::of(original, MAX_CHARS)) {
+    let text = match read_bare(written, original, &Limits::of(original, MAX_CHARS)) {
         Ok(text) => text,
         Err(Refusal::Unchanged) => return Kept::Same,
         Err(Refusal::Declined) => return Kept::original("declined", "the rewriter declined"),
         Err(Refusal::Empty) => return Kept::original("empty", "the rewriter wrote nothing"),
         Err(refusal) => return Kept::original(refusal.name(), refusal.to_string()),
     };
-    if answers(original, &text) {
-        let detail = "the rewriter answered the prompt instead of rewriting it";
-        return Kept::original("answer", detail);
-    }
     let case = Case {
         original,
         rewrite: &text,

@@ -2,6 +2,7 @@
 
 use crate::{embedded::model_names, models};
 use coordinator::{Brief, Briefs, ModelFacts, intake::StoredSpec};
+use model::deberta::Place;
 use spec::{Local, Model};
 use std::{
     collections::HashMap,
@@ -11,13 +12,16 @@ use std::{
 use store::Run;
 use tokio::runtime::Handle;
 
+/// Where a local model is, its precision, and where its adapter is.
+type LocalKey = (PathBuf, &'static str, Option<PathBuf>);
+
 /// Models that were looked at.
 #[derive(Default)]
 struct Known {
-    /// Local ones, by file and precision.
-    local: Mutex<HashMap<(PathBuf, &'static str), ModelFacts>>,
-    /// What reward models are, by folder.
-    rewards: Mutex<HashMap<PathBuf, String>>,
+    /// Local ones.
+    local: Mutex<HashMap<LocalKey, ModelFacts>>,
+    /// What reward models are, by folder and place.
+    rewards: Mutex<HashMap<(PathBuf, Place), String>>,
     /// What bases are, by file or folder.
     bases: Mutex<HashMap<PathBuf, String>>,
 }
@@ -44,6 +48,7 @@ fn brief(run: &Run, known: &Known, runtime: &Handle) -> anyhow::Result<Brief> {
     }
     let mut settings = stored.settings(run.kind);
     settings.know(&rewards);
+    settings.know_seen(models::seen(&stored)?);
     if settings.train.is_some() {
         let found = runtime.block_on(of_base(&stored, known));
         settings.know_base(&found.map_err(|e| anyhow::anyhow!("train.base: {e}"))?);
@@ -72,11 +77,13 @@ async fn of_reward(name: &str, stored: &StoredSpec, known: &Known) -> Result<Str
     };
     let found = stored.paths.models.get(name).cloned();
     let path = worker_score::models::folder(reward, found).await?;
-    if let Some(identity) = lock(&known.rewards).get(&path) {
+    let place = worker_score::models::place(reward);
+    let key = (path.clone(), place);
+    if let Some(identity) = lock(&known.rewards).get(&key) {
         return Ok(identity.clone());
     }
-    let identity = worker_score::models::describe(path.clone()).await?;
-    lock(&known.rewards).insert(path, identity.clone());
+    let identity = worker_score::models::describe(path, place).await?;
+    lock(&known.rewards).insert(key, identity.clone());
     Ok(identity)
 }
 
@@ -93,7 +100,8 @@ fn of_model(
         }
         Some(Model::Local(local)) => {
             let found = stored.paths.models.get(name).cloned();
-            runtime.block_on(of_local(local, found, known))
+            let adapter = stored.paths.adapters.get(name).cloned();
+            runtime.block_on(of_local(local, (found, adapter), known))
         }
         _ => Err("is no language model that can be called".to_owned()),
     }
@@ -101,16 +109,16 @@ fn of_model(
 
 async fn of_local(
     local: &Local,
-    found: Option<PathBuf>,
+    (found, adapter): (Option<PathBuf>, Option<PathBuf>),
     known: &Known,
 ) -> Result<ModelFacts, String> {
     use worker_eval::models::{fetch_silently, load, weights};
     let path = weights(local, found, &fetch_silently).await?;
-    let key = (path.clone(), local.precision.as_str());
+    let key = (path.clone(), local.precision.as_str(), adapter.clone());
     if let Some(facts) = lock(&known.local).get(&key) {
         return Ok(facts.clone());
     }
-    let facts = load(local, path).await?.facts();
+    let facts = load(local, path, adapter).await?.facts();
     let facts = ModelFacts {
         identity: facts.identity.clone(),
         worst_case: Arc::new(move |call| facts.worst_case(call)),

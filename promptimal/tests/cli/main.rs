@@ -6,6 +6,7 @@
 mod support;
 
 mod eval;
+mod evaluate;
 mod look;
 mod machine;
 mod open;

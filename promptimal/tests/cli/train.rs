@@ -85,6 +85,7 @@ fn an_adapter_is_trained_reported_on_and_merged() {
         [
             "adapter_config.json",
             "adapter_model.safetensors",
+            "trained_on.json",
             "training.json"
         ]
     );

@@ -12,6 +12,7 @@ const SLOTS: [&str; 3] = ["input", "context", "choices"];
 
 pub(super) fn check(c: &mut Check<'_>, spec: &Spec) {
     models(c, spec);
+    rewriters(c, spec);
     if spec.eval.prompts.is_empty() {
         let message = "is empty: leave it out for the unchanged example, or give a prompt";
         c.report.wrong("eval.prompts", message);
@@ -48,6 +49,21 @@ fn models(c: &mut Check<'_>, spec: &Spec) {
         if !spec.models.contains_key(name) && !tainted && name != crate::TARGET {
             let message = format!("there is no [models.{name}]{}", known(name, names()));
             c.report.wrong("eval.models", message);
+        }
+    }
+}
+
+fn rewriters(c: &mut Check<'_>, spec: &Spec) {
+    let names = || spec.models.keys().map(String::as_str);
+    for (i, name) in spec.eval.rewriters.iter().enumerate() {
+        if spec.eval.rewriters[..i].contains(name) {
+            let message = format!("names {name:?} twice");
+            c.report.wrong("eval.rewriters", message);
+        }
+        let tainted = c.report.is_tainted(&format!("models.{name}"));
+        if !spec.models.contains_key(name) && !tainted {
+            let message = format!("there is no [models.{name}]{}", known(name, names()));
+            c.report.wrong("eval.rewriters", message);
         }
     }
 }

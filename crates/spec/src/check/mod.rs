@@ -12,7 +12,7 @@ use crate::{
     env::{Environment, Found},
     model::Model,
     report::Report,
-    types::{PROPOSER, Spec, TARGET},
+    types::{PROPOSER, REWRITER, Spec, TARGET},
 };
 use std::path::{Path, PathBuf};
 
@@ -48,6 +48,7 @@ impl Check<'_> {
     fn answering<'s>(&self, spec: &'s Spec) -> Vec<&'s str> {
         match self.purpose {
             Purpose::Run => vec![TARGET],
+            Purpose::Eval if !spec.eval.rewriters.is_empty() => vec![TARGET],
             Purpose::Eval => spec.eval.models.iter().map(String::as_str).collect(),
             Purpose::Models => callable(spec),
         }
@@ -58,6 +59,12 @@ impl Check<'_> {
         let mut names = self.answering(spec);
         if self.purpose == Purpose::Run {
             names.push(PROPOSER);
+            if spec.search.by_rewriter() {
+                names.push(REWRITER);
+            }
+        }
+        if self.purpose == Purpose::Eval && !spec.eval.rewriters.is_empty() {
+            names = spec.evaluated();
         }
         names
     }

@@ -4,7 +4,7 @@ use super::Check;
 use crate::{
     env::Found,
     hint::nearest,
-    model::{Http, Local, Model, Reward},
+    model::{Device, Dtype, Http, Local, Model, Reward},
     types::{PROPOSER, Spec, TARGET},
 };
 use domain::grade::Grader;
@@ -36,7 +36,8 @@ pub(super) fn check(c: &mut Check<'_>, spec: &Spec) {
 /// Whether some part of the spec speaks of this model, even if this command does not call it.
 fn is_named(spec: &Spec, name: &str) -> bool {
     let grades = |d: &crate::Dataset| matches!(d.grader(), Some(Grader::Reward { model, .. }) if model == name);
-    let known = [TARGET, PROPOSER].contains(&name) || spec.eval.models.iter().any(|m| m == name);
+    let mut named = spec.eval.models.iter().chain(&spec.eval.rewriters);
+    let known = [TARGET, PROPOSER].contains(&name) || named.any(|m| m == name);
     known || spec.datasets.iter().any(grades)
 }
 
@@ -62,6 +63,11 @@ fn one(c: &mut Check<'_>, name: &str, model: &Model, called: bool, own: bool) {
 }
 
 fn reward(c: &mut Check<'_>, name: &str, model: &Reward) {
+    if model.device == Device::Cpu && model.dtype != Dtype::F32 {
+        let key = format!("models.{name}.dtype");
+        let message = "half precision is for CUDA: say device = \"cuda\" too, or leave dtype out";
+        c.report.wrong(&key, message);
+    }
     let key = format!("models.{name}.model");
     if model.is_repository() && c.env.hub() && !c.is_here(&model.model) {
         return;
@@ -86,6 +92,7 @@ fn local(c: &mut Check<'_>, name: &str, model: &Local, own: bool) {
         }
         return;
     }
+    adapter(c, name, model);
     let key = format!("models.{name}.model");
     if model.is_path() {
         if !c.report.is_tainted(&key)
@@ -97,6 +104,26 @@ fn local(c: &mut Check<'_>, name: &str, model: &Local, own: bool) {
         return;
     }
     of_catalogue(c, &key, &model.model);
+}
+
+/// The folder of an adapter.
+fn adapter(c: &mut Check<'_>, name: &str, model: &Local) {
+    let key = format!("models.{name}.adapter");
+    let Some(written) = model
+        .adapter
+        .as_deref()
+        .filter(|_| !c.report.is_tainted(&key))
+    else {
+        return;
+    };
+    if let Some((found, _)) = c.locate(&key, written) {
+        if c.env.find(&found.join("adapter_config.json")) == Found::Missing {
+            let message =
+                "has no adapter_config.json: an adapter is a folder that `promptimal train` wrote";
+            c.report.wrong(&key, message);
+        }
+        c.paths.adapters.insert(name.to_owned(), found);
+    }
 }
 
 /// A name that no path is: one of the catalogue.

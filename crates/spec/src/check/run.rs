@@ -3,7 +3,7 @@
 use super::Check;
 use crate::{
     Purpose,
-    types::{CLAIM_REPEATS, Feedback, Mode, Spec},
+    types::{CLAIM_REPEATS, Feedback, Mode, PROPOSER, REWRITER, Spec},
 };
 
 /// How far the split shares may be from 1 in sum: decimals are not exact in binary.
@@ -19,6 +19,7 @@ pub(super) fn check(c: &mut Check<'_>, spec: &Spec) {
         c.report.wrong("run.mode", message);
     }
     splits(c, spec);
+    operators(c, spec);
     if c.purpose == Purpose::Run {
         claims(c, spec);
     }
@@ -36,6 +37,27 @@ fn splits(c: &mut Check<'_>, spec: &Spec) {
             (sum * 1e6).round() / 1e6
         );
         c.report.wrong("splits", message);
+    }
+}
+
+/// Who writes rewrites, and whether those who do are there.
+fn operators(c: &mut Check<'_>, spec: &Spec) {
+    let key = "search.operators";
+    let names = &spec.search.operators;
+    if names.is_empty() {
+        let message = "is empty: nobody would write a rewrite; leave it out for [\"proposer\"]";
+        c.report.wrong(key, message);
+    }
+    for name in names.iter().filter(|n| *n != PROPOSER && *n != REWRITER) {
+        let message = format!("{name:?} is no operator here: it is \"proposer\" or \"rewriter\"");
+        c.report.wrong(key, message);
+    }
+    let trained = spec.trained().any(|name| name == REWRITER);
+    let told = c.report.is_tainted("models.rewriter") || c.report.is_tainted("models");
+    if spec.search.by_rewriter() && !trained && !told {
+        let message = "names \"rewriter\", and [models.rewriter] has no adapter: say kind = \"local\", its base as \
+                       model, and adapter = \"DIR\"";
+        c.report.wrong(key, message);
     }
 }
 

@@ -1,5 +1,9 @@
 //! Results as people read them.
 
+mod rewriters;
+
+pub use rewriters::rewriters;
+
 use crate::{out, progress::thousands};
 use comfy_table::{CellAlignment, Table, presets};
 use coordinator::summary::{

@@ -1,0 +1,58 @@
+//! `promptimal evaluate`: is a rewriter any good?
+//!
+//! It is an evaluation of rewriters ([`coordinator::plan::rewriters`]) whose models this command fills in: the rewriter,
+//! its base without the adapter, and the spec's proposer.
+
+use super::run;
+use crate::{cli::EvaluateArgs, rewriting::find, site::Site};
+use anyhow::{Context, bail};
+use std::{path::Path, process::ExitCode};
+
+/// The names that the models get.
+const REWRITER: &str = "rewriter";
+const BASE: &str = "base";
+const PROPOSER: &str = "proposer";
+
+/// `promptimal evaluate`
+pub async fn evaluate(site: &Site, args: EvaluateArgs) -> anyhow::Result<ExitCode> {
+    let found = find(site, &args.rewriter).await?;
+    let Some(adapter) = &found.adapter else {
+        bail!(
+            "--rewriter {} is a whole model: evaluate takes the adapter that it was merged from, and compares it with its \
+             base too",
+            args.rewriter.rewriter
+        );
+    };
+    let mut set = models(&found.model, &adapter.path)?;
+    let beside = [REWRITER, BASE, PROPOSER].map(|name| format!("{name:?}"));
+    set.push(format!("eval.rewriters=[{}]", beside.join(", ")));
+    set.push(format!("eval.split={:?}", args.split));
+    set.push(format!("eval.repeats={}", args.repeats));
+    // What the caller sets goes before what is set here.
+    set.extend(args.run.set.iter().cloned());
+    let mut run = args.run;
+    run.set = set;
+    run::evaluate(site, &run).await
+}
+
+/// The rewriter and its base as models of a spec. Both are greedy: a rewriter is asked once.
+fn models(model: &Path, adapter: &Path) -> anyhow::Result<Vec<String>> {
+    let text = |path: &Path| -> anyhow::Result<String> {
+        let path = path
+            .canonicalize()
+            .with_context(|| path.display().to_string())?;
+        let path = path.to_str().context("the path is no text in UTF-8")?;
+        Ok(serde_json::to_string(path)?)
+    };
+    let (model, adapter) = (text(model)?, text(adapter)?);
+    let of = |name: &str| {
+        [
+            format!("models.{name}.kind=\"local\""),
+            format!("models.{name}.model={model}"),
+            format!("models.{name}.sampling.max_tokens=512"),
+        ]
+    };
+    let mut set: Vec<String> = of(REWRITER).into_iter().chain(of(BASE)).collect();
+    set.push(format!("models.{REWRITER}.adapter={adapter}"));
+    Ok(set)
+}
