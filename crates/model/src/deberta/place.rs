@@ -29,7 +29,8 @@ pub enum Numbers {
 /// A processor and its numbers.
 ///
 /// f32 on the processor is the quick engine of our own, which gives a pair the same bits in any batch. All else runs in
-/// padded batches of tensor operations, where company can change a last bit; half precision is within 2e-2 of f32.
+/// padded batches of tensor operations, where company can change a last bit; `docs/reward.md` says how far half
+/// precision is from f32.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Place {
     /// What computes.

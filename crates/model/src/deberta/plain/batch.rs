@@ -50,8 +50,11 @@ impl Batch {
     }
 
     /// `[size, longest, 1]`: 1 where there is a token, 0 behind a text's end.
-    pub(super) fn present(&self, dtype: DType) -> Result<Tensor> {
-        let present = self.mask.ge(f64::from(HIDDEN) / 2.0)?.to_dtype(dtype)?;
+    pub(super) fn present(&self) -> Result<Tensor> {
+        let present = self
+            .mask
+            .ge(f64::from(HIDDEN) / 2.0)?
+            .to_dtype(DType::F32)?;
         present.reshape((self.size, self.longest, 1))
     }
 }

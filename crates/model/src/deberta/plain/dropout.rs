@@ -34,6 +34,6 @@ impl Dropout {
             }
         });
         let mask = Tensor::from_vec(mask.collect::<Vec<f32>>(), x.shape(), x.device())?;
-        x.mul(&mask.to_dtype(x.dtype())?)
+        x.mul(&mask)
     }
 }

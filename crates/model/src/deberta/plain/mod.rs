@@ -1,8 +1,9 @@
 //! The network once more, in operations that have gradients and run on any device: for training, for half precision
 //! and CUDA, and as a check of the quick one.
 //!
-//! Texts are padded to a rectangle. Weights are kept under the names that they have in a file. Products are computed in
-//! the weights' type; norms, probabilities and the head in f32, whatever that is, as PyTorch does inside its kernels.
+//! Texts are padded to a rectangle. Weights are kept under the names that they have in a file. Weights are
+//! multiplied in their own type, and everything between, attention among it, is f32: rounded to 16 bits at each of 24
+//! layers, the sum that runs through them would drift too far.
 
 mod batch;
 mod dropout;
@@ -29,7 +30,6 @@ pub(crate) struct Plain {
     /// The same where they are trained: an operation on one of these remembers what its gradient needs.
     trained: BTreeMap<String, Var>,
     device: Device,
-    dtype: DType,
 }
 
 impl Plain {
@@ -41,22 +41,17 @@ impl Plain {
             let values = start(&name, shape.iter().product(), &mut draws);
             trained.insert(name, Var::from_vec(values, shape, &Device::Cpu)?);
         }
-        Ok(Self::of(config, trained, (Device::Cpu, DType::F32)))
+        Ok(Self::of(config, trained, Device::Cpu))
     }
 
     /// A network whose weights are trained.
-    fn of(
-        config: Config,
-        trained: BTreeMap<String, Var>,
-        (device, dtype): (Device, DType),
-    ) -> Self {
+    fn of(config: Config, trained: BTreeMap<String, Var>, device: Device) -> Self {
         let shared = |(name, var): (&String, &Var)| (name.clone(), var.as_tensor().clone());
         Self {
             config,
             weights: trained.iter().map(shared).collect(),
             trained,
             device,
-            dtype,
         }
     }
 
@@ -80,7 +75,6 @@ impl Plain {
             weights: read,
             trained: BTreeMap::new(),
             device,
-            dtype,
         })
     }
 
@@ -120,7 +114,8 @@ impl Plain {
         let (size, longest, width) = (batch.size, batch.longest, self.config.width);
         let x = self
             .weight("deberta.embeddings.word_embeddings.weight")
-            .index_select(&batch.ids, 0)?;
+            .index_select(&batch.ids, 0)?
+            .to_dtype(DType::F32)?;
         let x = self.norm(
             &x.reshape((size, longest, width))?,
             "deberta.embeddings.LayerNorm",
@@ -128,7 +123,8 @@ impl Plain {
         let mut x = dropout.apply(&x)?;
         let table = self
             .weight("deberta.encoder.rel_embeddings.weight")
-            .narrow(0, batch.first_row, batch.used_rows)?;
+            .narrow(0, batch.first_row, batch.used_rows)?
+            .to_dtype(DType::F32)?;
         let table = match self.config.norm_positions {
             true => self.norm(&table, "deberta.encoder.LayerNorm")?,
             false => table,
@@ -146,7 +142,7 @@ impl Plain {
                 x = self.norm(&(x + read)?, "deberta.encoder.conv.LayerNorm")?;
             }
         }
-        let first = x.narrow(1, 0, 1)?.squeeze(1)?.to_dtype(DType::F32)?;
+        let first = x.narrow(1, 0, 1)?.squeeze(1)?;
         let pooled = self.linear(&first, "pooler.dense")?.gelu_erf()?;
         self.linear(&pooled, "classifier")?.squeeze(1)
     }
@@ -173,7 +169,7 @@ impl Plain {
     fn convolution(&self, x: &Tensor, batch: &Batch) -> Result<Tensor> {
         let name = "deberta.encoder.conv.conv";
         let (kernel, longest) = (self.config.convolution, batch.longest);
-        let x = x.broadcast_mul(&batch.present(x.dtype())?)?;
+        let x = x.broadcast_mul(&batch.present()?)?;
         let wide = x.pad_with_zeros(1, kernel / 2, kernel / 2)?;
         let weight = self.weight(&format!("{name}.weight"));
         let mut sum: Option<Tensor> = None;
@@ -209,12 +205,11 @@ impl Plain {
         };
         let Positions { c2p, p2c, .. } = self.config.positions;
         let terms = 1 + usize::from(c2p) + usize::from(p2c);
-        // One side of each product is scaled before it: in half precision the product might overflow.
         let scale = 1.0 / ((dim * terms) as f64).sqrt();
         let query = (split(self.linear(asking, &own("query"))?, asked)? * scale)?;
         let key = split(self.linear(x, &own("key"))?, longest)?;
         let value = split(self.linear(x, &own("value"))?, longest)?;
-        let mut scores = query.matmul(&key.t()?)?.to_dtype(DType::F32)?;
+        let mut scores = query.matmul(&key.t()?)?;
         let shape = |rows: usize, across: usize| (heads, size, rows, across);
         let with_table = |y: &Tensor, rows: usize, name: &str| -> Result<Tensor> {
             let table = self
@@ -231,8 +226,7 @@ impl Plain {
                 .narrow(0, 0, asked)?
                 .broadcast_as(shape(asked, longest))?
                 .contiguous()?;
-            let products = with_table(&query, asked, "key")?.gather(&rows, D::Minus1)?;
-            scores = (scores + products.to_dtype(DType::F32)?)?;
+            scores = (scores + with_table(&query, asked, "key")?.gather(&rows, D::Minus1)?)?;
         }
         if p2c {
             let rows = batch
@@ -242,11 +236,10 @@ impl Plain {
                 .broadcast_as(shape(longest, asked))?
                 .contiguous()?;
             let products = with_table(&(&key * scale)?, longest, "query")?;
-            let products = products.gather(&rows, D::Minus1)?.transpose(2, 3)?;
-            scores = (scores + products.to_dtype(DType::F32)?)?;
+            scores = (scores + products.gather(&rows, D::Minus1)?.transpose(2, 3)?)?;
         }
         let scores = scores.broadcast_add(&batch.mask)?;
-        let mixed = softmax(&scores)?.to_dtype(self.dtype)?.matmul(&value)?;
+        let mixed = softmax(&scores)?.matmul(&value)?;
         mixed
             .permute((1, 2, 0, 3))?
             .reshape((size, asked, heads * dim))
@@ -263,28 +256,26 @@ impl Plain {
     }
 
     fn norm(&self, x: &Tensor, name: &str) -> Result<Tensor> {
-        let dtype = x.dtype();
-        let x = x.to_dtype(DType::F32)?;
         let centred = x.broadcast_sub(&x.mean_keepdim(D::Minus1)?)?;
         let variance = centred.sqr()?.mean_keepdim(D::Minus1)?;
         let normed = centred.broadcast_div(&(variance + f64::from(self.config.eps))?.sqrt()?)?;
         let scaled = normed.broadcast_mul(self.weight(&format!("{name}.weight")))?;
-        scaled
-            .broadcast_add(self.weight(&format!("{name}.bias")))?
-            .to_dtype(dtype)
+        scaled.broadcast_add(self.weight(&format!("{name}.bias")))
     }
 }
 
-/// What a weight is kept in where products are computed in `dtype`: norms and the head are f32.
+/// What a weight is kept in where products are computed in `dtype`: only matrices are short, and not those of the head.
 fn kept_in(name: &str, dtype: DType) -> DType {
-    let exact = name.contains("LayerNorm")
-        || ["pooler.", "classifier."]
-            .iter()
-            .any(|p| name.starts_with(p));
-    if exact { DType::F32 } else { dtype }
+    let head = ["pooler.", "classifier."];
+    let exact = name.contains("LayerNorm") || name.ends_with("bias");
+    match exact || head.iter().any(|part| name.starts_with(part)) {
+        true => DType::F32,
+        false => dtype,
+    }
 }
 
-/// Every row of `x` (`[.., columns]`) times the transpose of `weight` (`[rows, columns]`).
+/// Every row of `x` (`[.., columns]`) times the transpose of `weight` (`[rows, columns]`), in the weight's type; f32 in and
+/// out.
 fn times(x: &Tensor, weight: &Tensor) -> Result<Tensor> {
     let (rows, columns) = weight.dims2()?;
     let mut shape = x.dims().to_vec();
@@ -292,7 +283,8 @@ fn times(x: &Tensor, weight: &Tensor) -> Result<Tensor> {
     if let Some(last) = shape.last_mut() {
         *last = rows;
     }
-    flat.matmul(&weight.t()?)?.reshape(shape)
+    let product = flat.to_dtype(weight.dtype())?.matmul(&weight.t()?)?;
+    product.to_dtype(DType::F32)?.reshape(shape)
 }
 
 fn softmax(scores: &Tensor) -> Result<Tensor> {

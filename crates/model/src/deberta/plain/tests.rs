@@ -46,7 +46,7 @@ fn halved(plain: &Plain, dtype: DType) -> Plain {
         (name.clone(), Var::from_tensor(&half).unwrap())
     };
     let trained = plain.weights().iter().map(half).collect();
-    Plain::of(plain.config().clone(), trained, (Device::Cpu, dtype))
+    Plain::of(plain.config().clone(), trained, Device::Cpu)
 }
 
 fn texts() -> Vec<Vec<u32>> {
