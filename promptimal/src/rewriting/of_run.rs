@@ -3,7 +3,7 @@
 use super::Folder;
 use crate::{commands::REPORT, models, site::Site};
 use anyhow::{Context, bail};
-use artefacts::{Artefacts, Place};
+use artefacts::{ArtefactError, Artefacts, Place};
 use coordinator::{find::find, intake::StoredSpec, summary};
 use domain::run::RunStatus;
 use std::path::PathBuf;
@@ -73,9 +73,12 @@ async fn here(address: &str) -> anyhow::Result<(PathBuf, Option<TempDir>)> {
     for name in [peft::CONFIG, peft::WEIGHTS, REPORT] {
         artefacts.get_to(name, &dir.path().join(name)).await?;
     }
-    // Adapters of before have no such list.
-    let _ = artefacts
-        .get_to(train::SEEN, &dir.path().join(train::SEEN))
-        .await;
+    let seen = dir.path().join(train::SEEN);
+    match artefacts.get_to(train::SEEN, &seen).await {
+        // Adapters of before have no such list.
+        Ok(()) | Err(ArtefactError::Missing { .. }) => {}
+        // It keeps prompts that were trained on from being measured on: an outage must not leave it out.
+        Err(error) => return Err(error.into()),
+    }
     Ok((dir.path().to_owned(), Some(dir)))
 }
