@@ -150,12 +150,13 @@ fn by(planner: &Planner<'_>, place: Place, ordinal: u32) -> Proposes {
     propose::by(planner, place, ordinal % planner.settings.rewrites.max(1))
 }
 
-fn written(operator: Operator) -> String {
+/// An operator as candidates name it: with its version.
+pub(super) fn written(operator: Operator) -> String {
     format!("{}@{}", operator.name(), operator.version())
 }
 
-/// Reads a reply into `doc`; says whether it is rejected at sight.
-fn first_verdict(
+/// Puts what was read into `doc`; says whether it is rejected at sight.
+pub(super) fn first_verdict(
     spot: &Spot,
     read: Result<String, Refusal>,
     known: &mut HashSet<Hash>,

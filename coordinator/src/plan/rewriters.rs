@@ -26,11 +26,11 @@ use domain::{
     call::{Call, Message},
     candidate::{Arm, Candidate, Verdict},
     hash::Hash,
-    leak,
     operator::{Operator, ProposeContext},
     prompt::PromptDoc,
     proposal::{self, Limits},
 };
+use std::collections::HashSet;
 use store::MemberPage;
 
 /// The author of the control: the words of another person's prompt.
@@ -140,11 +140,7 @@ fn candidate(
     let operator = match planner.settings.is_trained(author) {
         _ if arm == Arm::Placebo => "none".to_owned(),
         true => TRAINED.to_owned(),
-        false => format!(
-            "{}@{}",
-            Operator::Improve.name(),
-            Operator::Improve.version()
-        ),
+        false => guard::written(Operator::Improve),
     };
     Candidate {
         id: planner
@@ -212,21 +208,15 @@ fn unwritten() -> Verdict {
     }
 }
 
+/// No rewriter knows what another wrote, so nothing is a duplicate; and what the text rules let pass is tried.
 fn judged(planner: &Planner<'_>, spot: &Spot, model: &str, reply: &str) -> (PromptDoc, Verdict) {
     let read = guard::read(planner, spot, reply, planner.settings.is_trained(model));
-    let rejected = |reason: String, detail: String| Verdict::Rejected { reason, detail };
-    let text = match read {
-        Ok(text) => text,
-        Err(refusal) => {
-            let verdict = rejected(refusal.name().to_owned(), refusal.to_string());
-            return (PromptDoc::default(), verdict);
-        }
+    let mut doc = PromptDoc::default();
+    let verdict = match guard::first_verdict(spot, read, &mut HashSet::new(), &mut doc) {
+        Verdict::Proposed => Verdict::Accepted,
+        decided => decided,
     };
-    let verdict = match leak::text_rules(&leak::Case::of(&spot.example, &text)) {
-        Some(found) => rejected(format!("leak_{}", found.rule.name()), found.detail),
-        None => Verdict::Accepted,
-    };
-    (PromptDoc::rewrite(text), verdict)
+    (doc, verdict)
 }
 
 /// The draws: of the originals those that say how hard they are, and of everything fresh ones.

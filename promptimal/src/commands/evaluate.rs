@@ -6,12 +6,11 @@
 use super::run;
 use crate::{cli::EvaluateArgs, rewriting::find, site::Site};
 use anyhow::{Context, bail};
+use coordinator::settings::{PROPOSER, REWRITER};
 use std::{path::Path, process::ExitCode};
 
-/// The names that the models get.
-const REWRITER: &str = "rewriter";
+/// The name that the base gets.
 const BASE: &str = "base";
-const PROPOSER: &str = "proposer";
 
 /// `promptimal evaluate`
 pub async fn evaluate(site: &Site, args: EvaluateArgs) -> anyhow::Result<ExitCode> {

@@ -205,8 +205,7 @@ impl Plain {
         };
         let Positions { c2p, p2c, .. } = self.config.positions;
         let terms = 1 + usize::from(c2p) + usize::from(p2c);
-        let scale = 1.0 / ((dim * terms) as f64).sqrt();
-        let query = (split(self.linear(asking, &own("query"))?, asked)? * scale)?;
+        let query = split(self.linear(asking, &own("query"))?, asked)?;
         let key = split(self.linear(x, &own("key"))?, longest)?;
         let value = split(self.linear(x, &own("value"))?, longest)?;
         let mut scores = query.matmul(&key.t()?)?;
@@ -235,9 +234,10 @@ impl Plain {
                 .t()?
                 .broadcast_as(shape(longest, asked))?
                 .contiguous()?;
-            let products = with_table(&(&key * scale)?, longest, "query")?;
+            let products = with_table(&key, longest, "query")?;
             scores = (scores + products.gather(&rows, D::Minus1)?.transpose(2, 3)?)?;
         }
+        let scores = (scores * (1.0 / ((dim * terms) as f64).sqrt()))?;
         let scores = scores.broadcast_add(&batch.mask)?;
         let mixed = softmax(&scores)?.matmul(&value)?;
         mixed
