@@ -74,6 +74,7 @@ pub fn training(
             worker,
             save_every: SAVE_EVERY,
             scratch: None,
+            place: train::Place::default(),
         };
         let deps = Deps {
             queue,

@@ -3,6 +3,7 @@
 use clap::Parser;
 use runtime::service::{ArtefactArgs, BrokerArgs, ServiceArgs};
 use std::path::PathBuf;
+use train::{Numbers, Processor};
 
 /// A worker of Promptimal: trains small models to rewrite prompts, one at a time, on all cores.
 ///
@@ -48,6 +49,17 @@ pub struct Cli {
         default_value_t = 120
     )]
     pub drain_seconds: u64,
+    /// What computes: cpu, or cuda in a program that is built for it.
+    #[arg(
+        long,
+        value_name = "DEVICE",
+        env = "PROMPTIMAL_DEVICE",
+        default_value = "cpu"
+    )]
+    pub device: Processor,
+    /// What matrices are multiplied in: f32 or bf16; unless told, f32 on cpu and bf16 on cuda.
+    #[arg(long, value_name = "TYPE", env = "PROMPTIMAL_DTYPE")]
+    pub dtype: Option<Numbers>,
     /// How it tells of itself.
     #[command(flatten)]
     pub service: ServiceArgs,

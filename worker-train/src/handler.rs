@@ -155,6 +155,7 @@ impl TrainHandler {
             dir: dir.path().to_owned(),
             body: of.body.clone(),
             save_every: self.config.save_every,
+            place: self.config.place,
         };
         let (teller, mut news) = News::new(self.deps.queue.clone(), of.key, of.body.run);
         tracing::info!(training = %of.key, base = of.body.model, pairs = of.body.pairs.len(), "training");

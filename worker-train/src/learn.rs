@@ -3,7 +3,7 @@
 use domain::tuning::Tuning;
 use std::{path::PathBuf, time::Duration};
 use train::{
-    Error, Lora, Plan, Prepared, Progress, Saving, Target, Trained, forget, note_seen,
+    Error, Lora, Place, Plan, Prepared, Progress, Saving, Target, Trained, forget, note_seen,
     pairs::{self, Cleaning, Counts, Pair, Written},
     prepare, train, unfinished,
 };
@@ -19,6 +19,8 @@ pub struct Job {
     pub body: TrainBody,
     /// A checkpoint is written so long after the one before.
     pub save_every: Duration,
+    /// Where it is computed.
+    pub place: Place,
 }
 
 /// What came of it.
@@ -62,7 +64,7 @@ fn adapter(job: &Job, progress: &mut dyn FnMut(Progress) -> bool) -> Result<Adap
         model,
         texts,
         counts,
-    } = prepare(&job.base, &divided, read, &plan)?;
+    } = prepare(&job.base, &divided, read, (&plan, job.place))?;
     let saving = Saving {
         after: job.save_every,
         steps: None,

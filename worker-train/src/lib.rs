@@ -37,6 +37,8 @@ pub struct Config {
     pub save_every: Duration,
     /// Where trainings have their folders while they are under way; the system's own place for such, unless told.
     pub scratch: Option<PathBuf>,
+    /// Where trainings are computed.
+    pub place: train::Place,
 }
 
 /// What a worker is given.

@@ -18,6 +18,7 @@ async fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
     if let Some(code) = cli.service.check(None).await? {
         return Ok(code);
     }
+    let place = train::place(cli.device, cli.dtype)?;
     let recruit = service::enlist("worker-train", &cli.broker)?;
     let artefacts = cli.artefacts.open().await?.context(
         "adapters and checkpoints are kept among the artefacts: give --artefacts, the same as the coordinator's",
@@ -40,6 +41,7 @@ async fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
         worker: duty.worker.clone(),
         save_every: Duration::from_secs(cli.save_seconds),
         scratch: cli.scratch.clone(),
+        place,
     };
     worker_train::run(config, deps, duty.shutdown.clone()).await?;
     duty.end().await;

@@ -114,6 +114,7 @@ impl Scene {
         let config = Config {
             worker: "test".into(),
             save_every: Duration::ZERO,
+            place: train::Place::default(),
             scratch: None,
         };
         let heart = Heart::default();

@@ -32,6 +32,7 @@ mod llama;
 mod loglik;
 pub mod lora;
 mod packed;
+pub mod place;
 mod safetensors;
 mod sample;
 mod sentencepiece;

@@ -4,7 +4,7 @@ use crate::{
     error::Result,
     ops::{Dropout, drop_some},
 };
-use candle_core::{Device, Tensor, Var};
+use candle_core::{DType, Device, Tensor, Var};
 use domain::hash::Hash;
 use model::{
     base::Config,
@@ -64,20 +64,17 @@ impl Adapter {
         self.tensors().map(|(_, var)| var.elem_count()).sum()
     }
 
-    /// The same numbers, which learn by themselves.
-    pub(crate) fn copy(&self) -> candle_core::Result<Self> {
+    /// The same numbers on a device, where they learn by themselves.
+    pub(crate) fn to_device(&self, device: &Device) -> candle_core::Result<Self> {
         let of = |(place, pair): (&Place, &Pair)| {
             // A variable of a variable would be the same one.
-            let (a, b) = (pair.a.as_detached_tensor(), pair.b.as_detached_tensor());
-            Ok((*place, Pair::new(&a, &b)?))
+            let moved = |var: &Var| var.as_detached_tensor().to_device(device);
+            Ok((*place, Pair::new(&moved(&pair.a)?, &moved(&pair.b)?)?))
         };
+        let pairs = self.pairs.iter().map(of);
         Ok(Self {
             lora: self.lora.clone(),
-            pairs: self
-                .pairs
-                .iter()
-                .map(of)
-                .collect::<candle_core::Result<_>>()?,
+            pairs: pairs.collect::<candle_core::Result<_>>()?,
         })
     }
 
@@ -100,20 +97,23 @@ impl Adapter {
         })
     }
 
-    /// What the adapter adds to a product with x of `[n, columns]`, where the place has one.
+    /// What the adapter adds to a product with x of `[n, columns]` in f32, where the place has one; multiplied in `dtype`.
     pub(crate) fn forward(
         &self,
         place: Place,
         x: &Tensor,
         dropout: Option<Dropout>,
+        dtype: DType,
     ) -> candle_core::Result<Option<Tensor>> {
         let Some(Pair { a, b }) = self.pairs.get(&place) else {
             return Ok(None);
         };
-        let small = drop_some(x, dropout)?.matmul(&a.as_tensor().t()?)?;
+        let x = drop_some(x, dropout)?.to_dtype(dtype)?;
+        let small = x.matmul(&a.as_tensor().to_dtype(dtype)?.t()?)?;
         // Scaled where it is small.
         let small = (small * self.lora.scale())?;
-        small.matmul(&b.as_tensor().t()?).map(Some)
+        let more = small.matmul(&b.as_tensor().to_dtype(dtype)?.t()?)?;
+        more.to_dtype(DType::F32).map(Some)
     }
 
     /// What the adapter adds to the matrix of a place.

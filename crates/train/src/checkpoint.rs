@@ -58,11 +58,11 @@ pub(crate) fn save(
     let mut tensors = BTreeMap::new();
     for (name, var) in adapter.tensors() {
         if let Some(moments) = optimiser.moments.get(&name) {
-            let shaped = |of: &[f32]| Tensor::from_slice(of, var.shape(), &Device::Cpu);
-            tensors.insert(format!("first.{name}"), shaped(&moments.first)?);
-            tensors.insert(format!("second.{name}"), shaped(&moments.second)?);
+            let here = |of: &Tensor| of.to_device(&Device::Cpu);
+            tensors.insert(format!("first.{name}"), here(&moments.first)?);
+            tensors.insert(format!("second.{name}"), here(&moments.second)?);
         }
-        tensors.insert(name, var.as_tensor().clone());
+        tensors.insert(name, var.to_device(&Device::Cpu)?);
     }
     let state = State {
         identity: identity.clone(),
@@ -101,11 +101,12 @@ pub(crate) fn load(
             let missing = || Error::at(&file, format!("{name} is missing"));
             tensors.remove(name).ok_or_else(missing)
         };
-        var.set(&take(&name)?)?;
+        let there = |tensor: Tensor| tensor.to_device(var.device());
+        var.set(&there(take(&name)?)?)?;
         let (first, second) = (format!("first.{name}"), format!("second.{name}"));
         let moments = Moments {
-            first: take(&first)?.flatten_all()?.to_vec1()?,
-            second: take(&second)?.flatten_all()?.to_vec1()?,
+            first: there(take(&first)?)?,
+            second: there(take(&second)?)?,
         };
         optimiser.moments.insert(name, moments);
     }

@@ -39,7 +39,22 @@ pub enum Error {
     },
     /// The arithmetic failed.
     #[error("the model failed to compute: {0}")]
-    Compute(#[from] candle_core::Error),
+    Compute(candle_core::Error),
+}
+
+impl From<candle_core::Error> for Error {
+    fn from(error: candle_core::Error) -> Self {
+        // CUDA's name for it; candle has no kind of error for it.
+        match error.to_string().contains("OUT_OF_MEMORY") {
+            true => Self::Memory(
+                "the device has no room left: keep the base smaller (--weights nf4), compute layers twice \
+                 (--checkpointing), or take smaller batches (--batch, --max-tokens); [train] of a spec has the same \
+                 options"
+                    .to_owned(),
+            ),
+            false => Self::Compute(error),
+        }
+    }
 }
 
 /// A result of this crate.

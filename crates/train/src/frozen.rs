@@ -2,11 +2,11 @@
 //!
 //! candle's own product computes both gradients, also for a constant, and keeps them: 1.4 times the work and 1.6 times
 //! the memory of a LoRA step. Its product with quantised matrices has no gradient at all. Here any kind of storage
-//! becomes f32 for the length of one product.
+//! becomes plain numbers for the length of one product: f32, or what the device multiplies in.
 
 use crate::{error::Error, nf4::Nf4};
 use candle_core::{
-    CpuStorage, CustomOp1, DType, Device, Layout, Result, Shape, Storage, Tensor,
+    CpuStorage, CudaStorage, CustomOp1, DType, Device, Layout, Result, Shape, Storage, Tensor,
     backend::BackendStorage,
     bail,
     quantized::{GgmlDType, QTensor},
@@ -71,46 +71,72 @@ enum Kept {
     Nf4(Nf4),
 }
 
+/// What computes, and the type of numbers that matrices are multiplied in.
+#[derive(Clone, Debug)]
+pub(crate) struct Ground {
+    pub(crate) device: Device,
+    pub(crate) dtype: DType,
+}
+
 /// A matrix `[rows, columns]`.
 #[derive(Clone)]
-pub(crate) struct Frozen(Arc<Kept>);
+pub(crate) struct Frozen {
+    kept: Arc<Kept>,
+    ground: Ground,
+}
 
 impl Frozen {
-    pub(crate) fn new(dense: Tensor, keep: Keep) -> Result<Self> {
+    /// Of a matrix on the processor.
+    pub(crate) fn new(dense: Tensor, keep: Keep, ground: &Ground) -> Result<Self> {
         let (_, columns) = dense.dims2()?;
+        let device = &ground.device;
+        let half = || dense.to_dtype(DType::BF16)?.to_device(device);
         let kept = match keep {
-            Keep::F32 => Kept::Plain(dense.contiguous()?),
-            Keep::Bf16 => Kept::Plain(dense.to_dtype(DType::BF16)?),
+            Keep::F32 => Kept::Plain(dense.contiguous()?.to_device(device)?),
+            Keep::Bf16 => Kept::Plain(half()?),
             // Rows that do not make whole blocks, as candle's readers do.
             Keep::Q8_0 if !columns.is_multiple_of(GgmlDType::Q8_0.block_size()) => {
-                Kept::Plain(dense.to_dtype(DType::BF16)?)
+                Kept::Plain(half()?)
             }
-            Keep::Q8_0 => Kept::Blocks(QTensor::quantize(&dense, GgmlDType::Q8_0)?),
-            Keep::Nf4 => Kept::Nf4(Nf4::new(&dense)?),
+            Keep::Q8_0 => Kept::Blocks(blocks(&dense, device)?),
+            Keep::Nf4 => Kept::Nf4(Nf4::new(&dense)?.to_device(device)?),
         };
-        Ok(Self(Arc::new(kept)))
+        Ok(Self {
+            kept: Arc::new(kept),
+            ground: ground.clone(),
+        })
     }
 
-    /// The matrix in f32: as it is where it is kept so, else a copy.
+    /// The matrix in the ground's numbers: as it is where it is kept so, else a copy.
     pub(crate) fn dense(&self) -> Result<Tensor> {
-        match &*self.0 {
-            Kept::Plain(tensor) => tensor.to_dtype(DType::F32),
-            Kept::Blocks(blocks) => blocks.dequantize(&Device::Cpu),
-            Kept::Nf4(nf4) => nf4.dense(),
-        }
+        let dense = match &*self.kept {
+            Kept::Plain(tensor) => tensor.clone(),
+            Kept::Blocks(blocks) => blocks.dequantize(&self.ground.device)?,
+            Kept::Nf4(nf4) => nf4.dense()?,
+        };
+        dense.to_dtype(self.ground.dtype)
     }
 
     /// Some rows in f32.
     pub(crate) fn rows(&self, indices: &Tensor) -> Result<Tensor> {
-        match &*self.0 {
-            Kept::Plain(tensor) => tensor.index_select(indices, 0)?.to_dtype(DType::F32),
-            Kept::Blocks(_) | Kept::Nf4(_) => self.dense()?.index_select(indices, 0),
-        }
+        let rows = match &*self.kept {
+            Kept::Plain(tensor) => tensor.index_select(indices, 0)?,
+            Kept::Blocks(_) | Kept::Nf4(_) => self.dense()?.index_select(indices, 0)?,
+        };
+        rows.to_dtype(DType::F32)
     }
 
-    /// x W^T for x of `[n, columns]`.
+    /// x W^T for x of `[n, columns]` in f32, in f32; multiplied in the ground's numbers.
     pub(crate) fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        x.apply_op1(Product(self.clone()))
+        let x = x.to_dtype(self.ground.dtype)?;
+        x.apply_op1(Product(self.clone()))?.to_dtype(DType::F32)
+    }
+}
+
+fn blocks(dense: &Tensor, device: &Device) -> Result<QTensor> {
+    match device.is_cpu() {
+        true => QTensor::quantize(dense, GgmlDType::Q8_0),
+        false => QTensor::quantize_onto(dense, GgmlDType::Q8_0, device),
     }
 }
 
@@ -122,18 +148,21 @@ impl CustomOp1 for Product {
     }
 
     fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        let (n, k) = layout.shape().dims2()?;
         let dense = self.0.dense()?;
-        let (rows, columns) = dense.dims2()?;
-        if k != columns {
-            bail!("a row of {k} numbers for a matrix of {columns} columns");
-        }
         let (storage, its_layout) = dense.storage_and_layout();
         let Storage::Cpu(w) = &*storage else {
-            bail!("training runs on the processor only")
+            bail!("a product of numbers here with a matrix on a device")
         };
-        let out = x.matmul(w, (1, n, rows, k), layout, &its_layout.transpose(0, 1)?)?;
-        Ok((out, (n, rows).into()))
+        product((x, layout), (w, its_layout))
+    }
+
+    fn cuda_fwd(&self, x: &CudaStorage, layout: &Layout) -> Result<(CudaStorage, Shape)> {
+        let dense = self.0.dense()?;
+        let (storage, its_layout) = dense.storage_and_layout();
+        let Storage::Cuda(w) = &*storage else {
+            bail!("a product of numbers on a device with a matrix that is not there")
+        };
+        product((x, layout), (w, its_layout))
     }
 
     fn bwd(&self, _arg: &Tensor, _res: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
@@ -141,10 +170,31 @@ impl CustomOp1 for Product {
     }
 }
 
+/// x W^T, wherever both are.
+fn product<S: BackendStorage>(
+    (x, layout): (&S, &Layout),
+    (w, its_layout): (&S, &Layout),
+) -> Result<(S, Shape)> {
+    let (n, k) = layout.shape().dims2()?;
+    let (rows, columns) = its_layout.shape().dims2()?;
+    if k != columns {
+        bail!("a row of {k} numbers for a matrix of {columns} columns");
+    }
+    let out = x.matmul(w, (1, n, rows, k), layout, &its_layout.transpose(0, 1)?)?;
+    Ok((out, (n, rows).into()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use candle_core::Var;
+
+    fn ground(dtype: DType) -> Ground {
+        Ground {
+            device: Device::Cpu,
+            dtype,
+        }
+    }
 
     fn matrix(rows: usize, columns: usize) -> Tensor {
         let numbers = (0..rows * columns).map(|i| ((i * 37 % 101) as f32 / 50.0 - 1.0) * 0.3);
@@ -166,7 +216,7 @@ mod tests {
             (Keep::Nf4, 0.4),
         ] {
             let w = matrix(48, 64);
-            let frozen = Frozen::new(w.clone(), keep).unwrap();
+            let frozen = Frozen::new(w.clone(), keep, &ground(DType::F32)).unwrap();
             let x = Var::from_tensor(&matrix(5, 64)).unwrap();
             let y = frozen.forward(x.as_tensor()).unwrap();
             let want = x.as_tensor().matmul(&w.t().unwrap()).unwrap();
@@ -178,6 +228,22 @@ mod tests {
             let want = g.matmul(&frozen.dense().unwrap()).unwrap();
             assert!(apart(got, &want) < 1e-5, "{keep}");
         }
+    }
+
+    #[test]
+    fn products_in_half_precision_take_and_give_f32() {
+        let w = matrix(48, 64);
+        let frozen = Frozen::new(w.clone(), Keep::Bf16, &ground(DType::BF16)).unwrap();
+        let x = Var::from_tensor(&matrix(5, 64)).unwrap();
+        let y = frozen.forward(x.as_tensor()).unwrap();
+        let want = x.as_tensor().matmul(&w.t().unwrap()).unwrap();
+        assert_eq!(y.dtype(), DType::F32);
+        assert!(apart(&y, &want) < 3e-2, "{}", apart(&y, &want));
+        let gradients = y.sum_all().unwrap().backward().unwrap();
+        let got = gradients.get(x.as_tensor()).expect("a gradient");
+        assert_eq!(got.dtype(), DType::F32);
+        let want = w.sum_keepdim(0).unwrap().broadcast_as((5, 64)).unwrap();
+        assert!(apart(got, &want) < 0.1, "{}", apart(got, &want));
     }
 
     #[test]

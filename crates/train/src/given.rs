@@ -9,7 +9,7 @@ use crate::{
     plan::Plan,
 };
 use domain::hash::Hash;
-use model::base::Base;
+use model::{base::Base, place::Place};
 
 /// What is learnt from, and what the learning is measured on.
 #[derive(Clone, Debug, Default)]
@@ -33,24 +33,36 @@ pub struct Model {
 }
 
 impl Model {
-    /// Loads a base for a plan.
+    /// Loads a base for a plan: f32 on the processor.
     ///
     /// # Errors
     /// When its files can not be read.
     pub fn load(base: &mut Base, keep: Keep) -> Result<Self> {
+        Self::load_at(base, keep, Place::default())
+    }
+
+    /// The same to another place.
+    ///
+    /// # Errors
+    /// As [`Self::load`], and when there is no such place, or no room.
+    pub fn load_at(base: &mut Base, keep: Keep, place: Place) -> Result<Self> {
         Ok(Self {
             name: base.name().to_owned(),
             sha256: base.sha256()?,
-            network: Network::load(base, keep)?,
+            network: Network::load_at(base, keep, place)?,
             start: None,
         })
     }
 
     /// What training begins with.
     pub(crate) fn adapter(&self, plan: &Plan) -> Result<Adapter> {
+        let device = self.network.device();
         match &self.start {
-            None => Adapter::new(plan.lora.clone(), self.network.config(), plan.seed),
-            Some(start) if *start.lora() == plan.lora => Ok(start.copy()?),
+            None => {
+                let new = Adapter::new(plan.lora.clone(), self.network.config(), plan.seed)?;
+                Ok(new.to_device(device)?)
+            }
+            Some(start) if *start.lora() == plan.lora => Ok(start.to_device(device)?),
             Some(_) => Err(Error::plan(
                 "the adapter to go on from has other options: give rank, alpha, dropout and targets as it has them",
             )),

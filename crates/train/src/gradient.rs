@@ -12,7 +12,7 @@ use crate::{
     frozen::Frozen,
     network::{Network, Pass},
 };
-use candle_core::{Tensor, Var};
+use candle_core::{DType, Tensor, Var};
 use rayon::prelude::*;
 use std::{collections::BTreeMap, ops::Range};
 
@@ -41,7 +41,7 @@ pub(crate) fn gradients(
     how: How,
     gradients: &mut Gradients,
 ) -> Result<f64> {
-    let pass = Pass::new(network, batch, adapter, how.dropout);
+    let pass = Pass::new(network, batch, adapter, how.dropout)?;
     let mut segments = segments(network.depth(), how.checkpointing);
     let last = segments.pop().unwrap_or_default();
     let mut inputs = vec![network.embed(batch)?];
@@ -87,6 +87,7 @@ pub fn gradients_of(
 ) -> Result<(f64, Gradients)> {
     let batch = Batch::new(texts)?;
     let tokens = batch.wanted.len();
+    let adapter = &adapter.to_device(network.device())?;
     let how = How {
         weight: 1.0 / tokens as f32,
         dropout: None,
@@ -99,7 +100,7 @@ pub fn gradients_of(
 
 /// The sum of the losses alone.
 pub(crate) fn loss(network: &Network, adapter: &Adapter, batch: &Batch) -> Result<f64> {
-    let pass = Pass::new(network, batch, adapter, None);
+    let pass = Pass::new(network, batch, adapter, None)?;
     let mut x = network.embed(batch)?;
     for layer in 0..network.depth() {
         // Cut layer by layer, or the graph would keep all of them.
@@ -183,17 +184,16 @@ fn head(
     let (mut loss, mut gradients) = (0.0, Vec::new());
     for (chunk, wanted) in wanted.chunks(ROWS).enumerate() {
         let rows = hidden.narrow(0, chunk * ROWS, wanted.len())?;
-        let logits = rows.matmul(&dense.t()?)?;
-        let vocabulary = logits.dim(1)?;
-        let mut numbers = logits.flatten_all()?.to_vec1::<f32>()?;
-        let rows = numbers.par_chunks_mut(vocabulary).zip(wanted);
-        let losses: Vec<f64> = rows
-            .map(|(row, wanted)| cross_entropy(row, *wanted as usize, weight))
-            .collect();
-        loss += losses.iter().sum::<f64>();
-        if weight.is_some() {
-            let gradient = Tensor::from_vec(numbers, (wanted.len(), vocabulary), hidden.device())?;
-            gradients.push(gradient.matmul(&dense)?);
+        let logits = rows.to_dtype(dense.dtype())?.matmul(&dense.t()?)?;
+        let logits = logits.to_dtype(DType::F32)?;
+        let (sum, gradient) = match logits.device().is_cpu() {
+            true => here(&logits, wanted, weight)?,
+            false => there(&logits, wanted, weight)?,
+        };
+        loss += sum;
+        if let Some(gradient) = gradient {
+            let gradient = gradient.to_dtype(dense.dtype())?.matmul(&dense)?;
+            gradients.push(gradient.to_dtype(DType::F32)?);
         }
     }
     let gradient = match gradients.is_empty() {
@@ -201,6 +201,47 @@ fn head(
         false => Some(Tensor::cat(&gradients, 0)?),
     };
     Ok((loss, gradient))
+}
+
+/// The sum of the losses of some rows of logits and, given what each counts, the gradient of every logit: on the
+/// processor, in the place of a copy.
+fn here(
+    logits: &Tensor,
+    wanted: &[u32],
+    weight: Option<f32>,
+) -> candle_core::Result<(f64, Option<Tensor>)> {
+    let vocabulary = logits.dim(1)?;
+    let mut numbers = logits.flatten_all()?.to_vec1::<f32>()?;
+    let rows = numbers.par_chunks_mut(vocabulary).zip(wanted);
+    let losses: Vec<f64> = rows
+        .map(|(row, wanted)| cross_entropy(row, *wanted as usize, weight))
+        .collect();
+    let gradient = weight.map(|_| Tensor::from_vec(numbers, logits.shape(), logits.device()));
+    Ok((losses.iter().sum(), gradient.transpose()?))
+}
+
+/// The same by the operations that every device has.
+fn there(
+    logits: &Tensor,
+    wanted: &[u32],
+    weight: Option<f32>,
+) -> candle_core::Result<(f64, Option<Tensor>)> {
+    let wanted = Tensor::new(wanted, logits.device())?.unsqueeze(1)?;
+    let shifted = logits.broadcast_sub(&logits.max_keepdim(1)?)?;
+    let grown = shifted.exp()?;
+    let sums = grown.sum_keepdim(1)?;
+    let losses = (sums.log()? - shifted.gather(&wanted, 1)?)?;
+    // Added up where there are 64 bits.
+    let losses = losses.flatten_all()?.to_vec1::<f32>()?;
+    let gradient = weight.map(|weight| {
+        let said = Tensor::full(-weight, wanted.shape(), logits.device())?;
+        let all = (grown.broadcast_div(&sums)? * f64::from(weight))?;
+        all.scatter_add(&wanted, &said, 1)
+    });
+    Ok((
+        losses.into_iter().map(f64::from).sum(),
+        gradient.transpose()?,
+    ))
 }
 
 /// -ln of the probability of `wanted`; given a weight, puts the weighed gradient in the logits' place.
@@ -218,4 +259,28 @@ fn cross_entropy(logits: &mut [f32], wanted: usize, weight: Option<f32>) -> f64 
         logits[wanted] -= weight;
     }
     sum.ln() - f64::from(said - most)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use candle_core::Device;
+
+    #[test]
+    fn losses_are_the_same_here_and_there() {
+        let number = |i: usize| ((i * 7919 % 1000) as f32 / 500.0 - 1.0) * 3.0;
+        let numbers: Vec<f32> = (0..5 * 40).map(number).collect();
+        let logits = Tensor::from_vec(numbers, (5, 40), &Device::Cpu).unwrap();
+        let wanted = [3, 39, 0, 17, 17];
+        for weight in [None, Some(0.2)] {
+            let (loss, gradient) = here(&logits, &wanted, weight).unwrap();
+            let (same, like) = there(&logits, &wanted, weight).unwrap();
+            assert!((loss - same).abs() < 1e-5, "{loss} {same}");
+            assert_eq!(gradient.is_some(), weight.is_some());
+            if let (Some(a), Some(b)) = (gradient, like) {
+                let apart = (a - b).unwrap().abs().unwrap().max_all().unwrap();
+                assert!(apart.to_scalar::<f32>().unwrap() < 1e-6);
+            }
+        }
+    }
 }

@@ -8,7 +8,8 @@
 //! ```
 //!
 //! Every draw derives from the seed and the place in the data, so a training that was killed goes on from its last
-//! checkpoint to the same end. It runs on the processor, in f32.
+//! checkpoint to the same end. It runs on the processor in f32, or on a CUDA device, where matrices are multiplied in bf16
+//! and all else is f32.
 
 mod adapter;
 mod batch;
@@ -41,10 +42,13 @@ pub use given::{Model, Texts};
 pub use gradient::{Gradients, gradients_of};
 pub use memory::Memory;
 pub use merge::merge;
-pub use model::lora::{Lora, Target};
+pub use model::{
+    lora::{Lora, Target},
+    place::{Numbers, Place, Processor},
+};
 pub use network::Network;
 pub use order::Order;
 pub use plan::Plan;
-pub use prepare::{Prepared, prepare};
+pub use prepare::{Prepared, place, prepare};
 pub use seen::{SEEN, note_seen, seen};
 pub use trainer::{Progress, Saving, Trained, forget, train, unfinished};

@@ -4,14 +4,15 @@ use crate::{
     adapter::Adapter,
     batch::Batch,
     error::Result,
-    frozen::{Frozen, Keep},
-    ops::{Dropout, Turns, causal_softmax, rms_norm, rotate, silu_mul},
+    frozen::{Frozen, Ground, Keep},
+    ops::{Dropout, Seen, Turns, causal_softmax, rms_norm, rotate, silu_mul},
 };
-use candle_core::Tensor;
+use candle_core::{Device, Tensor};
 use domain::hash::Hash;
 use model::{
     base::{Base, Config, LayerPart, Part},
     lora::Target,
+    place::Place,
 };
 use std::{collections::BTreeMap, ops::Range, sync::Arc};
 
@@ -28,6 +29,7 @@ pub struct Network {
     layers: Vec<Layer>,
     norm: Arc<[f32]>,
     head: Frozen,
+    ground: Ground,
 }
 
 /// One pass of a batch: what the layers need beside their input.
@@ -38,6 +40,7 @@ pub(crate) struct Pass<'a> {
     texts: usize,
     tokens: usize,
     turns: Turns,
+    seen: Seen,
 }
 
 impl<'a> Pass<'a> {
@@ -46,14 +49,18 @@ impl<'a> Pass<'a> {
         batch: &Batch,
         adapter: &'a Adapter,
         dropout: Option<u64>,
-    ) -> Self {
-        Self {
+    ) -> Result<Self> {
+        let device = &network.ground.device;
+        let heads = network.config.heads;
+        let grouped = heads.query / heads.kv;
+        Ok(Self {
             adapter,
             dropout: dropout.filter(|_| adapter.lora().dropout > 0.0),
             texts: batch.texts,
             tokens: batch.longest,
-            turns: Turns::new(&network.config.frequencies, batch.longest),
-        }
+            turns: Turns::new(&network.config.frequencies, batch.longest, device)?,
+            seen: Seen::new(grouped, batch.longest, device)?,
+        })
     }
 
     /// Each adapted matrix drops by a mask of its own.
@@ -67,27 +74,38 @@ impl<'a> Pass<'a> {
 }
 
 impl Network {
-    /// Reads all weights of a base, one after another.
+    /// Reads all weights of a base, one after another: f32 on the processor.
     ///
     /// # Errors
     /// When a part is missing or has another shape than the configuration says.
     pub fn load(base: &mut Base, keep: Keep) -> Result<Self> {
+        Self::load_at(base, keep, Place::default())
+    }
+
+    /// The same to another place.
+    ///
+    /// # Errors
+    /// As [`Self::load`], and when there is no such place, or no room.
+    pub fn load_at(base: &mut Base, keep: Keep, place: Place) -> Result<Self> {
+        let (device, dtype) = place.open()?;
+        let ground = Ground { device, dtype };
         let config = base.config().clone();
         let table = [base.vocabulary()?, config.width];
         let tied = !base.has_head();
         // Tied, they are one matrix in memory too.
-        let embedding = Frozen::new(base.part(Part::Embedding, &table)?, keep.plain())?;
+        let embedding = Frozen::new(base.part(Part::Embedding, &table)?, keep.plain(), &ground)?;
         let head = match tied {
             true => embedding.clone(),
-            false => Frozen::new(base.part(Part::Head, &table)?, keep.plain())?,
+            false => Frozen::new(base.part(Part::Head, &table)?, keep.plain(), &ground)?,
         };
-        let layers = (0..config.layers).map(|i| Layer::load(base, &config, i, keep));
+        let layers = (0..config.layers).map(|i| Layer::load(base, &config, i, (keep, &ground)));
         Ok(Self {
             layers: layers.collect::<Result<_>>()?,
             norm: vector(base, Part::Norm, config.width)?,
             embedding,
             head,
             config,
+            ground,
         })
     }
 
@@ -105,9 +123,15 @@ impl Network {
         &self.head
     }
 
+    /// What computes.
+    pub(crate) fn device(&self) -> &Device {
+        &self.ground.device
+    }
+
     /// Tokens to hidden states, `[texts * longest, width]`.
     pub(crate) fn embed(&self, batch: &Batch) -> Result<Tensor> {
-        Ok(self.embedding.rows(&batch.ids)?)
+        let ids = batch.ids.to_device(self.device())?;
+        Ok(self.embedding.rows(&ids)?)
     }
 
     /// Some layers, one after another.
@@ -121,7 +145,7 @@ impl Network {
 
     /// The rows that the head reads, normed.
     pub(crate) fn finish(&self, x: &Tensor, rows: &Tensor) -> Result<Tensor> {
-        let rows = x.index_select(rows, 0)?;
+        let rows = x.index_select(&rows.to_device(self.device())?, 0)?;
         Ok(rms_norm(&rows, &self.norm, self.config.eps)?)
     }
 
@@ -135,7 +159,8 @@ impl Network {
             prompt: 0,
         };
         let batch = Batch::new(&[&text])?;
-        let pass = Pass::new(self, &batch, adapter, None);
+        let adapter = &adapter.to_device(self.device())?;
+        let pass = Pass::new(self, &batch, adapter, None)?;
         let x = self.run(0..self.depth(), &self.embed(&batch)?, &pass)?;
         let hidden = rms_norm(&x, &self.norm, self.config.eps)?;
         Ok(self.head.forward(&hidden)?.detach())
@@ -146,9 +171,9 @@ impl Network {
         let eps = self.config.eps;
         let product = |target: Target, x: &Tensor| -> candle_core::Result<Tensor> {
             let y = layer.matrices[&target].forward(x)?;
-            let more = pass
-                .adapter
-                .forward((i, target), x, pass.dropout(i, target))?;
+            let more =
+                pass.adapter
+                    .forward((i, target), x, pass.dropout(i, target), self.ground.dtype)?;
             more.map_or(Ok(y.clone()), |more| y + more)
         };
         let normed = rms_norm(x, &layer.attention_norm, eps)?;
@@ -187,7 +212,7 @@ impl Network {
             grouped(values, heads.kv)?,
         );
         let scores = queries.matmul(&keys.t()?)?;
-        let seen = causal_softmax(&scores, 1.0 / (heads.dim as f32).sqrt())?;
+        let seen = causal_softmax(&scores, 1.0 / (heads.dim as f32).sqrt(), &pass.seen)?;
         let mixed = seen.matmul(&values)?;
         let apart = mixed.reshape((texts, heads.query, tokens, heads.dim))?;
         apart
@@ -198,12 +223,17 @@ impl Network {
 }
 
 impl Layer {
-    fn load(base: &mut Base, config: &Config, i: usize, keep: Keep) -> Result<Self> {
+    fn load(
+        base: &mut Base,
+        config: &Config,
+        i: usize,
+        (keep, ground): (Keep, &Ground),
+    ) -> Result<Self> {
         let mut matrices = BTreeMap::new();
         for target in Target::ALL {
             let (rows, columns) = target.shape(config);
             let dense = base.part(Part::Layer(i, target.part()), &[rows, columns])?;
-            matrices.insert(target, Frozen::new(dense, keep)?);
+            matrices.insert(target, Frozen::new(dense, keep, ground)?);
         }
         let mut norm = |part| vector(base, Part::Layer(i, part), config.width);
         Ok(Self {

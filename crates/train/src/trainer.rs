@@ -14,6 +14,7 @@ use crate::{
     peft,
     plan::Plan,
 };
+use candle_core::Device;
 use domain::hash::Hash;
 use std::{
     path::Path,
@@ -137,6 +138,7 @@ pub fn train(
     let Run {
         adapter, history, ..
     } = run;
+    let adapter = adapter.to_device(&Device::Cpu)?;
     peft::write(dir, &adapter, &model.name)?;
     forget(dir)?;
     Ok(Trained {

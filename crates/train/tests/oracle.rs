@@ -7,7 +7,9 @@ mod common;
 use candle_core::{Device, Tensor};
 use common::{fixture, oracle, plan, texts, tiny};
 use serde_json::Value;
-use train::{Keep, Model, Saving, Text, Texts, gradients_of, peft, train};
+use train::{
+    Keep, Model, Numbers, Place, Processor, Saving, Text, Texts, gradients_of, peft, place, train,
+};
 
 /// The largest difference of two tensors.
 fn apart(a: &Tensor, b: &Tensor) -> f32 {
@@ -111,4 +113,46 @@ fn adapters_of_peft_give_its_logits() {
     let (model, oracle) = (tiny(Keep::F32), oracle());
     same_logits(&model, &fixture("trained"), &oracle["trained"], 1e-4);
     same_logits(&model, &fixture("rslora"), &oracle["rslora"], 1e-4);
+}
+
+/// What a CUDA device does by itself is not known here; that products in bf16 learn, is.
+#[test]
+fn products_in_bf16_learn_the_same() {
+    let oracle = oracle();
+    let half = Place {
+        processor: Processor::Cpu,
+        numbers: Numbers::Bf16,
+    };
+    let mut base = model::base::Base::open(&common::base()).unwrap();
+    let mut model = Model::load_at(&mut base, Keep::Bf16, half).unwrap();
+    let config = model.network.config().clone();
+    model.start = Some(peft::read(&fixture("start"), &config).unwrap());
+    let texts = Texts {
+        train: texts(&oracle),
+        validation: Vec::new(),
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let to = (dir.path(), Saving::default());
+    let trained = train(&model, &texts, &plan(&oracle), to, &mut |_| true).unwrap();
+    let losses = &trained.history.losses;
+    let wanted = oracle["steps"].as_array().unwrap();
+    let off = losses.iter().zip(wanted);
+    let off = off.map(|(a, b)| (a - b[0].as_f64().unwrap()).abs());
+    let worst = off.fold(0f64, f64::max);
+    println!("50 steps in bf16: largest difference of losses {worst:.1e}");
+    assert!(worst < 5e-2, "{worst}");
+    assert!(worst > 1e-6, "that was no bf16");
+}
+
+#[test]
+fn places_that_can_not_be_had_are_told_before_anything_is_read() {
+    let usual = place(Processor::Cpu, None).unwrap();
+    assert_eq!(usual, Place::default());
+    let coarse = place(Processor::Cpu, Some(Numbers::F16)).unwrap_err();
+    assert!(coarse.to_string().contains("bf16"), "{coarse}");
+    #[cfg(not(feature = "cuda"))]
+    {
+        let absent = place(Processor::Cuda, None).unwrap_err().to_string();
+        assert!(absent.contains("--features cuda"), "{absent}");
+    }
 }

@@ -4,7 +4,7 @@ use super::{Age, ShowFlags};
 use clap::Args;
 use std::{path::PathBuf, time::Duration};
 use train::{
-    Keep, Lora, Plan, Saving, Target,
+    Error, Keep, Lora, Numbers, Place, Plan, Processor, Saving, Target,
     pairs::{Cleaning, Fields, Template},
 };
 
@@ -84,6 +84,12 @@ pub struct TuneArgs {
     /// Compute layers twice instead of keeping what they computed: less than half the memory, a third more time.
     #[arg(long)]
     pub checkpointing: bool,
+    /// What computes: cpu, or cuda in a program that is built for it.
+    #[arg(long, value_name = "DEVICE", default_value = "cpu")]
+    pub device: Processor,
+    /// What matrices are multiplied in: f32 or bf16; unless told, f32 on cpu and bf16 on cuda.
+    #[arg(long, value_name = "TYPE")]
+    pub dtype: Option<Numbers>,
     /// How often all pairs are read.
     #[arg(long, default_value_t = Plan::default().epochs)]
     pub epochs: usize,
@@ -117,6 +123,11 @@ pub struct TuneArgs {
 }
 
 impl TuneArgs {
+    /// Where it is computed.
+    pub fn place(&self) -> Result<Place, Error> {
+        train::place(self.device, self.dtype)
+    }
+
     /// How the adapter is trained.
     pub fn plan(&self) -> Plan {
         Plan {

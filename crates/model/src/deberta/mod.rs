@@ -16,15 +16,14 @@ mod dense;
 mod hub;
 mod network;
 mod pairs;
-mod place;
 mod plain;
 mod spm;
 pub mod train;
 mod weights;
 
+pub use crate::place::{Numbers, Place, Processor};
 pub use hub::folder;
 pub use pairs::Encoded;
-pub use place::{Numbers, Place, Processor};
 
 use crate::{
     digest::sha256_files,

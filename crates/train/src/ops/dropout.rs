@@ -1,7 +1,7 @@
 //! Dropout whose mask is a function of a seed: drawn again for the gradient (and when a layer is computed again)
 //! instead of being kept, and the same after a restart.
 
-use super::{map, numbers, stored};
+use super::{map, numbers, plain, stored};
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
 
@@ -50,7 +50,8 @@ fn draw(seed: u64, i: u64) -> u64 {
 /// Drops a share of the numbers and scales up the others.
 pub(crate) fn drop_some(x: &Tensor, dropout: Option<Dropout>) -> Result<Tensor> {
     match dropout {
-        Some(dropout) => x.contiguous()?.apply_op1(dropout),
+        Some(dropout) if x.device().is_cpu() => x.contiguous()?.apply_op1(dropout),
+        Some(dropout) => plain::drop_some(x, dropout),
         None => Ok(x.clone()),
     }
 }

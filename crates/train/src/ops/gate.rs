@@ -1,6 +1,6 @@
 //! The feed-forward part's gate.
 
-use super::{map, numbers, stored};
+use super::{map, numbers, plain, stored};
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
 
@@ -11,6 +11,9 @@ struct SiluMul;
 
 /// gate * sigmoid(gate) * up
 pub(crate) fn silu_mul(gate: &Tensor, up: &Tensor) -> Result<Tensor> {
+    if !gate.device().is_cpu() {
+        return plain::silu_mul(gate, up);
+    }
     gate.contiguous()?.apply_op2(&up.contiguous()?, SiluMul)
 }
 

@@ -4,10 +4,13 @@
 //! everything beneath them without a word; its plain ones keep a tensor for every small step. These are fused *and*
 //! have gradients. All work on rows of f32 that lie one after another; rows are independent, so that no sum depends on
 //! the number of threads.
+//!
+//! On a device, where there is room, they are made of candle's plain ones ([`plain`]).
 
 mod dropout;
 mod gate;
 mod norm;
+mod plain;
 mod rotate;
 mod softmax;
 
@@ -15,7 +18,7 @@ pub(crate) use dropout::{Dropout, drop_some};
 pub(crate) use gate::silu_mul;
 pub(crate) use norm::rms_norm;
 pub(crate) use rotate::{Turns, rotate};
-pub(crate) use softmax::causal_softmax;
+pub(crate) use softmax::{Seen, causal_softmax};
 
 use candle_core::{CpuStorage, Layout, Result, Shape, Storage, Tensor, bail};
 
@@ -43,7 +46,7 @@ fn map<const N: usize>(
     let mut slices: [&[f32]; N] = [&[]; N];
     for (slice, (storage, layout)) in slices.iter_mut().zip(&held) {
         let Storage::Cpu(storage) = &**storage else {
-            bail!("training runs on the processor only")
+            bail!("a step for the processor, and numbers on a device")
         };
         *slice = numbers(storage, layout)?;
     }

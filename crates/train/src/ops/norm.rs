@@ -1,6 +1,6 @@
 //! Root-mean-square norm with a constant weight.
 
-use super::{map, numbers, stored};
+use super::{map, numbers, plain, stored};
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
 use std::sync::Arc;
@@ -12,6 +12,9 @@ struct RmsNorm {
 
 /// x / sqrt(mean(x^2) + eps) * weight, row by row.
 pub(crate) fn rms_norm(x: &Tensor, weight: &Arc<[f32]>, eps: f32) -> Result<Tensor> {
+    if !x.device().is_cpu() {
+        return plain::rms_norm(x, weight, eps);
+    }
     let weight = weight.clone();
     x.contiguous()?.apply_op1(RmsNorm { weight, eps })
 }

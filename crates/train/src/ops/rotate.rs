@@ -1,7 +1,7 @@
 //! Rotary positions (Su et al. 2021), dimension i with i + half.
 
-use super::{map, numbers, stored};
-use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
+use super::{map, numbers, plain, stored};
+use candle_core::{CpuStorage, CustomOp1, Device, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
 use std::sync::Arc;
 
@@ -12,17 +12,32 @@ pub(crate) struct Turns {
     turns: Arc<[(f32, f32)]>,
     half: usize,
     positions: usize,
+    /// The same as `[1, positions, 1, half]`, each, on the device that needs it.
+    there: Option<(Tensor, Tensor)>,
 }
 
 impl Turns {
     /// For texts of at most `positions` tokens.
-    pub(crate) fn new(frequencies: &[f32], positions: usize) -> Self {
+    pub(crate) fn new(frequencies: &[f32], positions: usize, device: &Device) -> Result<Self> {
         let angles = (0..positions).flat_map(|p| frequencies.iter().map(move |f| p as f32 * f));
-        Self {
+        let mut turns = Self {
             turns: angles.map(|a| (a.cos(), a.sin())).collect(),
             half: frequencies.len(),
             positions,
+            there: None,
+        };
+        if !device.is_cpu() {
+            turns.there = Some(turns.on(device)?);
         }
+        Ok(turns)
+    }
+
+    /// Cosines and sines on a device, to be spread over texts and heads.
+    pub(super) fn on(&self, device: &Device) -> Result<(Tensor, Tensor)> {
+        let (cos, sin): (Vec<f32>, Vec<f32>) = self.turns.iter().copied().unzip();
+        let shape = (1, self.positions, 1, self.half);
+        let of = |numbers| Tensor::from_vec(numbers, shape, device);
+        Ok((of(cos)?, of(sin)?))
     }
 
     /// Rotates every head of `[texts * positions, heads * dim]`, back where `back` says so.
@@ -47,7 +62,10 @@ struct Rotate(Turns);
 
 /// Rotates `[texts * positions, heads * dim]` by the place of each row in its text.
 pub(crate) fn rotate(x: &Tensor, turns: &Turns) -> Result<Tensor> {
-    x.contiguous()?.apply_op1(Rotate(turns.clone()))
+    match &turns.there {
+        None => x.contiguous()?.apply_op1(Rotate(turns.clone())),
+        Some(there) => plain::rotate(x, there),
+    }
 }
 
 impl CustomOp1 for Rotate {

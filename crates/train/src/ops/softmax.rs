@@ -1,16 +1,32 @@
 //! Scores to probabilities, each token seeing itself and those before it.
 
-use super::{map, numbers, stored};
-use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
+use super::{map, numbers, plain, stored};
+use candle_core::{CpuStorage, CustomOp1, Device, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
 
 struct CausalSoftmax {
     scale: f32,
 }
 
+/// Which tokens a token sees: those up to itself. The processor needs no mask to know.
+pub(crate) struct Seen(Option<Tensor>);
+
+impl Seen {
+    /// For as many rows a token as query heads share a key-value head.
+    pub(crate) fn new(grouped: usize, tokens: usize, device: &Device) -> Result<Self> {
+        if device.is_cpu() {
+            return Ok(Self(None));
+        }
+        Ok(Self(Some(plain::hidden(grouped, tokens, device)?)))
+    }
+}
+
 /// Softmax of `[.., rows, tokens]` times `scale`, where row r belongs to the token r % tokens and sees no later one.
-pub(crate) fn causal_softmax(scores: &Tensor, scale: f32) -> Result<Tensor> {
-    scores.contiguous()?.apply_op1(CausalSoftmax { scale })
+pub(crate) fn causal_softmax(scores: &Tensor, scale: f32, seen: &Seen) -> Result<Tensor> {
+    match &seen.0 {
+        None => scores.contiguous()?.apply_op1(CausalSoftmax { scale }),
+        Some(hidden) => plain::causal_softmax(scores, scale, hidden),
+    }
 }
 
 fn softmax(out: &mut [f32], scores: &[f32], scale: f32) {

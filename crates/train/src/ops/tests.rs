@@ -46,6 +46,7 @@ fn compare(shape: &[usize], f: impl Fn(&Tensor) -> Result<Tensor>) {
 fn norms() {
     let weight: std::sync::Arc<[f32]> = numbers_of(6, 9).into();
     compare(&[4, 6], |x| rms_norm(x, &weight, 1e-5));
+    compare(&[4, 6], |x| plain::rms_norm(x, &weight, 1e-5));
 }
 
 #[test]
@@ -53,19 +54,29 @@ fn gates_on_both_sides() {
     let other = Tensor::from_vec(numbers_of(20, 8), (4, 5), &Device::Cpu).unwrap();
     compare(&[4, 5], |x| silu_mul(x, &other));
     compare(&[4, 5], |x| silu_mul(&other, x));
+    compare(&[4, 5], |x| plain::silu_mul(x, &other));
+    compare(&[4, 5], |x| plain::silu_mul(&other, x));
 }
 
 #[test]
 fn rotations_of_two_texts() {
-    let turns = Turns::new(&[1.0, 0.3], 3);
+    let turns = Turns::new(&[1.0, 0.3], 3, &Device::Cpu).unwrap();
     compare(&[6, 8], |x| rotate(x, &turns));
+    let there = turns.on(&Device::Cpu).unwrap();
+    compare(&[6, 8], |x| plain::rotate(x, &there));
 }
 
 #[test]
 fn probabilities_of_two_heads_that_share_keys() {
-    compare(&[2, 6, 3], |x| causal_softmax(x, 0.7));
+    let seen = Seen::new(2, 3, &Device::Cpu).unwrap();
+    let hidden = plain::hidden(2, 3, &Device::Cpu).unwrap();
+    compare(&[2, 6, 3], |x| causal_softmax(x, 0.7, &seen));
+    compare(&[2, 6, 3], |x| plain::causal_softmax(x, 0.7, &hidden));
     let x = Tensor::zeros((1, 3, 3), candle_core::DType::F32, &Device::Cpu).unwrap();
-    let p = causal_softmax(&x, 1.0).unwrap().to_vec3::<f32>().unwrap();
+    let p = causal_softmax(&x, 1.0, &seen)
+        .unwrap()
+        .to_vec3::<f32>()
+        .unwrap();
     assert_eq!(p[0][0], [1.0, 0.0, 0.0]);
     assert_eq!(p[0][1], [0.5, 0.5, 0.0]);
 }
@@ -88,4 +99,36 @@ fn what_is_dropped_follows_from_the_seed() {
         one.iter()
             .all(|x| *x == 0.0 || (x - 4.0 / 3.0).abs() < 1e-6)
     );
+}
+
+/// On a device, steps are made of others: they must compute the same.
+#[test]
+fn plain_steps_are_the_fused_ones() {
+    let tensor = |seed| Tensor::from_vec(numbers_of(48, seed), (6, 8), &Device::Cpu).unwrap();
+    let (x, y) = (tensor(1), tensor(2));
+    let weight: std::sync::Arc<[f32]> = numbers_of(8, 9).into();
+    let turns = Turns::new(&[1.0, 0.3], 3, &Device::Cpu).unwrap();
+    let there = turns.on(&Device::Cpu).unwrap();
+    let scores = x.reshape((2, 8, 3)).unwrap();
+    let seen = Seen::new(8, 3, &Device::Cpu).unwrap();
+    let hidden = plain::hidden(8, 3, &Device::Cpu)
+        .unwrap()
+        .narrow(0, 0, 8)
+        .unwrap();
+    for (fused, plain) in [
+        (
+            rms_norm(&x, &weight, 1e-5),
+            plain::rms_norm(&x, &weight, 1e-5),
+        ),
+        (silu_mul(&x, &y), plain::silu_mul(&x, &y)),
+        (rotate(&x, &turns), plain::rotate(&x, &there)),
+        (
+            causal_softmax(&scores, 0.7, &seen),
+            plain::causal_softmax(&scores, 0.7, &hidden),
+        ),
+    ] {
+        let apart = (fused.unwrap() - plain.unwrap()).unwrap().abs().unwrap();
+        let most = apart.max_all().unwrap().to_scalar::<f32>().unwrap();
+        assert!(most < 1e-6, "{most}");
+    }
 }

@@ -20,7 +20,7 @@ use std::{
     process::ExitCode,
     sync::atomic::{AtomicBool, Ordering},
 };
-use train::{Error, Model, Plan, Prepared, Progress, Texts, Trained, pairs::Divided, peft};
+use train::{Error, Model, Place, Plan, Prepared, Progress, Texts, Trained, pairs::Divided, peft};
 
 /// The exit code of a run that stopped before its end.
 const STOPPED: u8 = 3;
@@ -30,6 +30,7 @@ pub async fn train(site: &Site, args: TuneArgs) -> anyhow::Result<ExitCode> {
     // Everything that can be wrong without loading a model is told before one is loaded.
     let plan = args.plan();
     plan.check()?;
+    let place = args.place()?;
     let divided = source::read(site, &args).await?;
     folder::check(&args.out, args.replace)?;
     let base = models::named("--base", &args.base).await?;
@@ -39,7 +40,7 @@ pub async fn train(site: &Site, args: TuneArgs) -> anyhow::Result<ExitCode> {
     }
     let interrupt = Interrupt::listen();
     let stop = interrupt.flag();
-    let work = move || learn(&args, &plan, &divided, &base, (how, &stop));
+    let work = move || learn(&args, (&plan, place), &divided, &base, (how, &stop));
     let report = tokio::task::spawn_blocking(work);
     let report = report.await.context("training broke off")?;
     drop(interrupt);
@@ -57,7 +58,7 @@ pub async fn train(site: &Site, args: TuneArgs) -> anyhow::Result<ExitCode> {
 /// Loads, encodes, trains, and keeps the report beside the adapter.
 fn learn(
     args: &TuneArgs,
-    plan: &Plan,
+    (plan, place): (&Plan, Place),
     divided: &Divided,
     path: &Path,
     (how, stop): (Show, &AtomicBool),
@@ -67,7 +68,7 @@ fn learn(
         mut model,
         texts,
         counts,
-    } = train::prepare(path, divided, read, plan)?;
+    } = train::prepare(path, divided, read, (plan, place))?;
     if counts.too_long > 0 && !how.quiet {
         out::note(format!(
             "{} pairs are longer than {} tokens: left out",

@@ -1,4 +1,4 @@
-//! Where a reward model computes, and in which numbers.
+//! Where a model computes, and in which numbers.
 
 use crate::error::Error;
 use candle_core::{DType, Device};
@@ -28,9 +28,8 @@ pub enum Numbers {
 
 /// A processor and its numbers.
 ///
-/// f32 on the processor is the quick engine of our own, which gives a pair the same bits in any batch. All else runs in
-/// padded batches of tensor operations, where company can change a last bit; `docs/reward.md` says how far half
-/// precision is from f32.
+/// f32 on the processor is what loops of our own are for. All else runs in tensor operations; for reward models
+/// `docs/reward.md` says how far half precision is from f32.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Place {
     /// What computes.
@@ -40,8 +39,8 @@ pub struct Place {
 }
 
 impl Place {
-    /// Whether this is the quick engine.
-    pub(super) fn is_quick(self) -> bool {
+    /// Whether this is f32 on the processor.
+    pub(crate) fn is_quick(self) -> bool {
         self == Self::default()
     }
 
@@ -49,7 +48,7 @@ impl Place {
     ///
     /// # Errors
     /// When there is no such device.
-    pub(super) fn open(self) -> Result<(Device, DType), Error> {
+    pub fn open(self) -> Result<(Device, DType), Error> {
         let dtype = match self.numbers {
             Numbers::F32 => DType::F32,
             Numbers::Bf16 => DType::BF16,
@@ -67,7 +66,7 @@ fn cuda() -> Result<Device, Error> {
     if !cfg!(feature = "cuda") {
         return Err(Error::load(
             "device is \"cuda\", and this program was built without CUDA: build it with --features cuda where the CUDA \
-             toolkit is (docs/reward.md), or say device = \"cpu\"",
+             toolkit is (scripts/check-cuda says how), or say device = \"cpu\"",
         ));
     }
     Device::new_cuda(0).map_err(|e| {
