@@ -125,6 +125,9 @@ pub struct RunArgs {
     /// Print the plan (calls for each stage, tokens, cost, time) and stop.
     #[arg(long)]
     pub dry_run: bool,
+    /// Also draw the result into this folder: gains.svg, and loss.svg where a rewriter was trained.
+    #[arg(long, value_name = "DIR")]
+    pub plots: Option<PathBuf>,
     /// How it is printed.
     #[command(flatten)]
     pub show: ShowFlags,
@@ -275,6 +278,9 @@ pub struct ShowArgs {
     /// The run: its id, the beginning of it, its name, or `last`.
     #[arg(default_value = "last")]
     pub run: String,
+    /// Also draw the result into this folder: gains.svg, and loss.svg where a rewriter was trained.
+    #[arg(long, value_name = "DIR", conflicts_with = "coordinator")]
+    pub plots: Option<PathBuf>,
     /// Who is asked, where it is a cluster.
     #[command(flatten)]
     pub remote: Remote,

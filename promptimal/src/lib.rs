@@ -13,6 +13,7 @@ mod lock;
 mod models;
 mod out;
 mod pairs;
+mod plot;
 mod progress;
 mod render;
 mod rewriter;

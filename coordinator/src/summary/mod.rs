@@ -15,7 +15,7 @@ pub use outcome::{Evaluated, Shown, keep, missed, rewriter, shown, shown_of};
 pub use reward::{Against, CellRewards, RewardSummary};
 pub use rewriters::{Controls, Difference, RewriterSummary, Standing, rewriters};
 pub use search::{Numbers, numbers, pairs};
-pub use training::{TrainingSummary, note_losses};
+pub use training::{TrainingSummary, note_losses, trained};
 
 use crate::{
     CoordinatorError,

@@ -75,6 +75,20 @@ pub async fn note_losses(store: &dyn Store, run: RunId, now: i64) -> Result<(), 
     Ok(())
 }
 
+/// How the training of a run went; `None` where it has none, or it has not ended.
+///
+/// # Errors
+/// When the store fails.
+pub async fn trained(store: &dyn Store, run: RunId) -> Result<Option<Trained>, CoordinatorError> {
+    let Some(step) = step(&store.steps(run).await?) else {
+        return Ok(None);
+    };
+    Ok(match stored(store, step.key).await? {
+        Some((_, Training::Trained(trained))) => Some(trained),
+        _ => None,
+    })
+}
+
 fn step(steps: &[StepStatus]) -> Option<StepStatus> {
     steps.iter().find(|s| s.key.step == Step::Train).copied()
 }

@@ -18,9 +18,16 @@ use crate::{
     tokeniser::Tokeniser,
     weights::Weights,
 };
-use candle_core::Tensor;
+use candle_core::{
+    Device, Tensor,
+    quantized::{GgmlDType, QTensor},
+};
 use serde_json::Value;
-use std::path::{Path, PathBuf};
+use std::{
+    collections::HashMap,
+    io::{Seek, Write},
+    path::{Path, PathBuf},
+};
 
 /// Everything that a GGUF file, or a Hugging Face directory with safetensors, says.
 pub struct Base {
@@ -136,6 +143,40 @@ impl Base {
         }
     }
 
+    /// Writes the GGUF file that this is of anew, with `more` added to the parts that it gives something for, in Hugging
+    /// Face's layout. A changed part in blocks of fewer than 8 bits becomes Q8_0: rounded to 4 bits once more, it would
+    /// lose as much as it gains.
+    ///
+    /// # Errors
+    /// When this is no GGUF file, something of another shape is given, or `out` can not be written.
+    pub fn write_with(
+        &mut self,
+        out: &mut (impl Write + Seek),
+        more: &mut dyn FnMut(Part) -> Result<Option<Tensor>>,
+    ) -> Result<()> {
+        let Weights::Gguf(gguf) = &mut self.weights else {
+            return Err(Error::load("only GGUF files can be written as such"));
+        };
+        let layers = 0..self.config.layers;
+        let parts = layers.flat_map(|i| LayerPart::MATRICES.map(|part| Part::Layer(i, part)));
+        let parts: HashMap<String, Part> = parts.map(|part| (part.gguf(), part)).collect();
+        let heads = self.config.heads;
+        gguf.copy(out, &mut |name, tensor| {
+            let Some(part) = parts.get(name) else {
+                return Ok(tensor);
+            };
+            let Some(more) = more(*part)? else {
+                return Ok(tensor);
+            };
+            let more = match part {
+                Part::Layer(_, LayerPart::Query) => pairs(&more, heads.query)?,
+                Part::Layer(_, LayerPart::Key) => pairs(&more, heads.kv)?,
+                _ => more,
+            };
+            Ok(sum(&tensor, &more)?)
+        })
+    }
+
     /// The tokens of a conversation by the model's chat template: up to where a reply starts (`reply`), or
     /// as far as it goes.
     ///
@@ -157,6 +198,25 @@ fn halves(rows: &Tensor, heads: usize) -> candle_core::Result<Tensor> {
     let (count, columns) = rows.dims2()?;
     let pairs = rows.reshape((heads, count / heads / 2, 2, columns))?;
     pairs.transpose(1, 2)?.reshape((count, columns))
+}
+
+/// The way back of [`halves`].
+fn pairs(rows: &Tensor, heads: usize) -> candle_core::Result<Tensor> {
+    let (count, columns) = rows.dims2()?;
+    let halves = rows.reshape((heads, 2, count / heads / 2, columns))?;
+    halves.transpose(1, 2)?.reshape((count, columns))
+}
+
+/// A matrix and what is added to it, in the matrix's own type where that is not too coarse.
+fn sum(tensor: &QTensor, more: &Tensor) -> candle_core::Result<QTensor> {
+    let sum = (tensor.dequantize(&Device::Cpu)? + more)?;
+    let blocks = sum.dim(1)?.is_multiple_of(GgmlDType::Q8_0.block_size());
+    let dtype = match tensor.dtype() {
+        own @ (GgmlDType::F32 | GgmlDType::F16 | GgmlDType::BF16 | GgmlDType::Q8_0) => own,
+        _ if blocks => GgmlDType::Q8_0,
+        _ => GgmlDType::F16,
+    };
+    QTensor::quantize(&sum, dtype)
 }
 
 fn file_name(path: &Path) -> String {
@@ -205,17 +265,15 @@ fn read_tokeniser(dir: &Path, config: &Value) -> Result<(Tokeniser, Option<Strin
 #[cfg(test)]
 mod tests {
     use super::*;
-    use candle_core::Device;
 
     #[test]
     fn pairs_that_stand_side_by_side_are_put_half_a_head_apart() {
         // Two heads of four rows; a row's number says where it stands in a GGUF file.
         let rows: Vec<f32> = (0..8).map(|row| row as f32).collect();
         let rows = Tensor::from_vec(rows, (8, 1), &Device::Cpu).unwrap();
-        let order = halves(&rows, 2).unwrap().flatten_all().unwrap();
-        assert_eq!(
-            order.to_vec1::<f32>().unwrap(),
-            [0.0, 2.0, 1.0, 3.0, 4.0, 6.0, 5.0, 7.0]
-        );
+        let numbers = |x: &Tensor| x.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        let order = halves(&rows, 2).unwrap();
+        assert_eq!(numbers(&order), [0.0, 2.0, 1.0, 3.0, 4.0, 6.0, 5.0, 7.0]);
+        assert_eq!(numbers(&pairs(&order, 2).unwrap()), numbers(&rows));
     }
 }

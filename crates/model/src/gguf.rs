@@ -5,12 +5,12 @@ use candle_core::{
     Device,
     quantized::{
         QTensor,
-        gguf_file::{Content, Value},
+        gguf_file::{self, Content, Value},
     },
 };
 use std::{
     fs::File,
-    io::BufReader,
+    io::{BufReader, Seek, Write},
     path::{Path, PathBuf},
 };
 
@@ -66,6 +66,36 @@ impl Gguf {
     /// Whether there is a tensor of this name.
     pub(crate) fn has(&self, name: &str) -> bool {
         self.header.content.tensor_infos.contains_key(name)
+    }
+
+    /// Writes the file anew, each tensor as `change` gives it back.
+    ///
+    /// # Errors
+    /// When a tensor can not be read or changed, or `out` not be written.
+    pub(crate) fn copy(
+        &mut self,
+        out: &mut (impl Write + Seek),
+        change: &mut dyn FnMut(&str, QTensor) -> Result<QTensor>,
+    ) -> Result<()> {
+        let mut names: Vec<String> = self.header.content.tensor_infos.keys().cloned().collect();
+        names.sort();
+        let mut tensors = Vec::with_capacity(names.len());
+        for name in &names {
+            let tensor = self.tensor(name)?;
+            let missing = || Error::load(format!("the tensor {name} is missing"));
+            tensors.push(change(name, tensor.ok_or_else(missing)?)?);
+        }
+        let metadata = &self.header.content.metadata;
+        // Tensors are written at multiples of 32, which is what a file means that says nothing.
+        let mut metadata: Vec<(&str, &Value)> = metadata
+            .iter()
+            .filter(|(key, _)| *key != "general.alignment")
+            .map(|(key, value)| (key.as_str(), value))
+            .collect();
+        metadata.sort_by_key(|(key, _)| *key);
+        let tensors: Vec<(&str, &QTensor)> =
+            names.iter().map(String::as_str).zip(&tensors).collect();
+        Ok(gguf_file::write(out, &metadata, &tensors)?)
     }
 
     /// How many numbers all tensors hold.

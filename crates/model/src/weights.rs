@@ -44,6 +44,17 @@ pub enum LayerPart {
 }
 
 impl LayerPart {
+    /// Those that are matrices.
+    pub(crate) const MATRICES: [Self; 7] = [
+        Self::Query,
+        Self::Key,
+        Self::Value,
+        Self::AttentionOut,
+        Self::Gate,
+        Self::Up,
+        Self::Down,
+    ];
+
     /// GGUF's and Hugging Face's name of the part.
     fn names(self) -> (&'static str, &'static str) {
         match self {
@@ -61,7 +72,7 @@ impl LayerPart {
 }
 
 impl Part {
-    fn gguf(self) -> String {
+    pub(crate) fn gguf(self) -> String {
         match self {
             Self::Embedding => "token_embd.weight".into(),
             Self::Norm => "output_norm.weight".into(),

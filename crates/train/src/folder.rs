@@ -20,20 +20,28 @@ pub(crate) fn make(dir: &Path) -> Result<()> {
 
 /// Puts a file in its place in one go: who reads it sees the old bytes or the new ones, also after a power cut.
 pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<()> {
+    write_by(path, |file| {
+        file.write_all(bytes).map_err(|e| Error::at(path, e))
+    })
+}
+
+/// The same for what is written bit by bit.
+pub(crate) fn write_by(path: &Path, by: impl FnOnce(&mut File) -> Result<()>) -> Result<()> {
+    let fail = |e: std::io::Error| Error::at(path, e);
     let mut name = path.as_os_str().to_owned();
     name.push(".part");
     let part = Path::new(&name);
-    let written = File::create(part).and_then(|mut file| {
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        fs::rename(part, path)?;
-        // The new name is on the disk only when the folder is.
-        match path.parent() {
-            Some(dir) if !dir.as_os_str().is_empty() => File::open(dir)?.sync_all(),
-            _ => Ok(()),
+    let mut file = File::create(part).map_err(fail)?;
+    by(&mut file)?;
+    file.sync_all().map_err(fail)?;
+    fs::rename(part, path).map_err(fail)?;
+    // The new name is on the disk only when the folder is.
+    match path.parent() {
+        Some(dir) if !dir.as_os_str().is_empty() => {
+            File::open(dir).and_then(|dir| dir.sync_all()).map_err(fail)
         }
-    });
-    written.map_err(|e| Error::at(path, e))
+        _ => Ok(()),
+    }
 }
 
 /// The tensors of a safetensors file.

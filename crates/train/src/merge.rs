@@ -1,4 +1,4 @@
-//! A base and its adapter as one model: a folder in Hugging Face's layout that needs no PEFT.
+//! A base and its adapter as one model: a folder in Hugging Face's layout, or a GGUF file, that needs no PEFT.
 
 use crate::{
     adapter::Adapter,
@@ -13,24 +13,53 @@ use model::{
 use std::{
     collections::BTreeMap,
     fs,
+    io::{BufWriter, Write},
     path::{Path, PathBuf},
 };
 
 const WEIGHTS: &str = "model.safetensors";
 
-/// Writes the base in the folder `base` with the adapter's product added to its matrices, each in the type of numbers that
-/// the base has it in. All else is copied.
+/// Writes a base with the adapter's product added to its matrices: a GGUF file to a GGUF file, a folder in Hugging Face's
+/// layout to such a folder.
+///
+/// In a folder, each matrix stays in the type of numbers that the base has it in, and all else is copied. In a GGUF file,
+/// changed matrices of fewer than 8 bits a number become Q8_0.
 ///
 /// # Errors
-/// When the base is no folder in Hugging Face's layout, a matrix is missing or of another shape, or `out` can not be
-/// written.
+/// When a matrix is missing or of another shape, or `out` can not be written.
 pub fn merge(base: &Path, adapter: &Adapter, out: &Path) -> Result<()> {
-    if !base.is_dir() {
-        return Err(Error::at(
-            base,
-            "only a base in Hugging Face's layout (a folder) can be merged with an adapter; a GGUF file can not",
-        ));
+    match base.is_dir() {
+        true => merge_folder(base, adapter, out),
+        false => merge_file(base, adapter, out),
     }
+}
+
+fn merge_file(base: &Path, adapter: &Adapter, out: &Path) -> Result<()> {
+    let mut base = Base::open(base)?;
+    let mut delta = |part: Part| {
+        let target = Target::ALL.into_iter();
+        let of = |layer, part| {
+            target
+                .clone()
+                .find(|t| t.part() == part)
+                .map(|t| (layer, t))
+        };
+        match part {
+            Part::Layer(layer, part) => match of(layer, part) {
+                Some(place) => Ok(adapter.delta(place)?),
+                None => Ok(None),
+            },
+            _ => Ok(None),
+        }
+    };
+    folder::write_by(out, |file| {
+        let mut buffered = BufWriter::new(file);
+        base.write_with(&mut buffered, &mut delta)?;
+        buffered.flush().map_err(|e| Error::at(out, e))
+    })
+}
+
+fn merge_folder(base: &Path, adapter: &Adapter, out: &Path) -> Result<()> {
     // Opened for its checks: what is no model of ours is refused before anything is written.
     let layers = Base::open(base)?.config().layers;
     let mut tensors = BTreeMap::new();

@@ -40,33 +40,6 @@ fn apart(a: &[Vec<f32>], b: &[Vec<f32>]) -> f32 {
     pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
 }
 
-/// An adapter of made-up numbers for every matrix of a base: large enough to be seen, small enough to stay tame.
-fn made_up(dir: &Path, config: &Config, rank: usize) {
-    let mut tensors = BTreeMap::new();
-    for layer in 0..config.layers {
-        for (t, target) in Target::ALL.into_iter().enumerate() {
-            let (rows, columns) = target.shape(config);
-            let numbers = |rows: usize, columns: usize, salt: usize| {
-                let size = 1.0 / (columns as f32).sqrt();
-                let one =
-                    |i: usize| (((i * 7919 + salt * 131) % 2003) as f32 / 1000.0 - 1.0) * size;
-                let all: Vec<f32> = (0..rows * columns).map(one).collect();
-                Tensor::from_vec(all, (rows, columns), &Device::Cpu).unwrap()
-            };
-            let [a, b] = names((layer, target));
-            tensors.insert(a, numbers(rank, columns, 17 * layer + t));
-            tensors.insert(b, numbers(rows, rank, 1000 + 17 * layer + t));
-        }
-    }
-    let bytes = encode(&tensors, &BTreeMap::new()).unwrap();
-    std::fs::write(dir.join(WEIGHTS), bytes).unwrap();
-    let modules: Vec<&str> = Target::ALL.iter().map(|t| t.module()).collect();
-    let described = serde_json::json!({
-        "peft_type": "LORA", "r": rank, "lora_alpha": 1.0, "use_rslora": true, "target_modules": modules,
-    });
-    std::fs::write(dir.join(CONFIG), described.to_string()).unwrap();
-}
-
 #[test]
 fn adapters_give_the_logits_of_the_network_that_trained_them() {
     let model = tiny(Keep::F32);

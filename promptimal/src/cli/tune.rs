@@ -197,13 +197,14 @@ impl TuneArgs {
 /// Arguments of `merge`.
 #[derive(Debug, Args)]
 pub struct MergeArgs {
-    /// The base, a folder in Hugging Face's layout.
-    #[arg(long, value_name = "DIR")]
-    pub base: PathBuf,
+    /// The base: a folder in Hugging Face's layout, a GGUF file, or a name of `promptimal models list`.
+    #[arg(long, value_name = "MODEL")]
+    pub base: String,
     /// The adapter, a folder in PEFT's layout.
     #[arg(long, value_name = "DIR")]
     pub adapter: PathBuf,
-    /// The folder that the merged model is written to; it must not be there yet, or be empty.
-    #[arg(long, value_name = "DIR")]
+    /// Where the merged model goes, which must be new: a folder where the base is one, a file that ends in .gguf where
+    /// the base is a GGUF file.
+    #[arg(long, value_name = "PATH")]
     pub out: PathBuf,
 }

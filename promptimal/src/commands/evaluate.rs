@@ -3,8 +3,13 @@
 //! It is an evaluation of rewriters ([`coordinator::plan::rewriters`]) whose models this command fills in: the rewriter,
 //! its base without the adapter, and the spec's proposer.
 
-use super::run;
-use crate::{cli::EvaluateArgs, rewriting::find, site::Site};
+use super::{run, show};
+use crate::{
+    cli::EvaluateArgs,
+    plot::Plots,
+    rewriting::{find, training},
+    site::Site,
+};
 use anyhow::{Context, bail};
 use coordinator::settings::{PROPOSER, REWRITER};
 use std::{path::Path, process::ExitCode};
@@ -31,7 +36,15 @@ pub async fn evaluate(site: &Site, args: EvaluateArgs) -> anyhow::Result<ExitCod
     set.extend(args.run.set.iter().cloned());
     let mut run = args.run;
     run.set = set;
-    run::evaluate(site, &run).await
+    let code = run::evaluate(site, &run).await?;
+    // The run trained nothing: how the rewriter learnt stands beside its adapter.
+    if let (Some(dir), Some(training), false) =
+        (&run.plots, training::read(&adapter.path)?, run.dry_run)
+    {
+        let plots = Plots::of_training(&training.losses())?;
+        show::told(&plots.write(dir)?, dir);
+    }
+    Ok(code)
 }
 
 /// The rewriter and its base as models of a spec. Both are greedy: a rewriter is asked once.

@@ -41,6 +41,8 @@ pub async fn evaluate(site: &Site, args: &RunArgs) -> anyhow::Result<ExitCode> {
 struct Way<'a> {
     site: &'a Site,
     bus: &'a BusArgs,
+    /// Where the result is drawn.
+    plots: Option<&'a Path>,
 }
 
 async fn start(site: &Site, args: &RunArgs, kind: RunKind) -> anyhow::Result<ExitCode> {
@@ -76,6 +78,7 @@ async fn start(site: &Site, args: &RunArgs, kind: RunKind) -> anyhow::Result<Exi
     let way = Way {
         site,
         bus: &args.bus,
+        plots: args.plots.as_deref(),
     };
     go(way, store, (run, StoredSpec::new(&loaded)), how).await
 }
@@ -112,6 +115,7 @@ pub async fn resume(site: &Site, args: &ResumeArgs) -> anyhow::Result<ExitCode> 
     let way = Way {
         site,
         bus: &args.bus,
+        plots: None,
     };
     go(way, store, (run, stored), how).await
 }
@@ -143,7 +147,13 @@ async fn go(
         .run(id)
         .await?
         .context("the run is gone from the store")?;
-    let code = print(store.as_ref(), &run, &stored, how).await?;
+    let now = SystemClock.now_micros();
+    let shown = summary::shown_of(store.as_ref(), &run, &stored, now).await?;
+    show::print_here(&shown, how.json)?;
+    if let Some(dir) = way.plots {
+        show::draw(store.as_ref(), run.id, &shown, dir).await?;
+    }
+    let code = exit_code(&shown);
     match outcome {
         Outcome::Finished => Ok(code),
         Outcome::Paused(reason) | Outcome::Failed(reason) => {
@@ -155,18 +165,6 @@ async fn go(
             Ok(ExitCode::from(STOPPED))
         }
     }
-}
-
-async fn print(
-    store: &dyn Store,
-    run: &Run,
-    stored: &StoredSpec,
-    how: Show,
-) -> anyhow::Result<ExitCode> {
-    let now = SystemClock.now_micros();
-    let shown = summary::shown_of(store, run, stored, now).await?;
-    show::print_here(&shown, how.json)?;
-    Ok(exit_code(&shown))
 }
 
 /// What a program exits with whose run is finished.

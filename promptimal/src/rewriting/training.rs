@@ -2,7 +2,7 @@
 //!
 //! `promptimal train` writes one, and so does the training of a run, which has the same under `trained`.
 
-use crate::{commands::REPORT, models};
+use crate::{commands::REPORT, models, plot::Losses};
 use anyhow::{Context, bail};
 use model::Description;
 use serde::Deserialize;
@@ -11,7 +11,7 @@ use std::{
     io,
     path::{Path, PathBuf},
 };
-use train::pairs::Template;
+use train::{History, pairs::Template};
 
 /// What a training says.
 #[derive(Debug, Deserialize)]
@@ -21,6 +21,13 @@ pub struct Training {
     /// Where the base was found: a name of the catalogue, or a path.
     base_from: Option<String>,
     template: Template,
+    /// As `promptimal train` tells of losses.
+    history: Option<History>,
+    /// As the training of a run tells of them.
+    #[serde(default)]
+    losses: Vec<f64>,
+    #[serde(default)]
+    validation_losses: Vec<(usize, f64)>,
 }
 
 /// Reads what the training of a folder's adapter says; `None` where it says nothing.
@@ -52,6 +59,19 @@ pub fn template(asked: Option<Template>, trained: Option<&Training>) -> Template
 }
 
 impl Training {
+    /// How the losses fell.
+    pub fn losses(&self) -> Losses {
+        let history = self.history.as_ref();
+        let told = history.map(|h| (h.losses.clone(), h.validation.clone()));
+        let (steps, validation) =
+            told.unwrap_or_else(|| (self.losses.clone(), self.validation_losses.clone()));
+        Losses {
+            title: format!("Loss of the rewriter for {}", self.base),
+            steps,
+            validation,
+        }
+    }
+
     /// The base that it names, by what it is or by where it was; `rewriter` is named where it is not found.
     ///
     /// # Errors

@@ -85,6 +85,7 @@ fn an_adapter_is_trained_reported_on_and_merged() {
         [
             "adapter_config.json",
             "adapter_model.safetensors",
+            "loss.svg",
             "trained_on.json",
             "training.json"
         ]
@@ -124,6 +125,25 @@ fn an_adapter_is_trained_reported_on_and_merged() {
     merge(&merged).exits(0);
     assert!(merged.join("model.safetensors").exists() && merged.join("tokenizer.json").exists());
     merge(&merged).exits(2).complains(&["is not empty"]);
+    let loss = std::fs::read_to_string(out.join("loss.svg")).unwrap();
+    assert!(loss.contains("validation pairs"), "{loss}");
+}
+
+#[test]
+fn a_file_is_merged_to_a_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let base = dir.path().join("base.gguf");
+    std::fs::write(&base, "no model").unwrap();
+    let merge = |out: &str| {
+        let mut command = promptimal();
+        command.arg("merge").arg("--base").arg(&base);
+        command.arg("--adapter").arg(dir.path()).arg("--out");
+        done(command.arg(dir.path().join(out)))
+    };
+    merge("folder").exits(2).complains(&["ends in .gguf"]);
+    merge("base.gguf").exits(2).complains(&["is there already"]);
+    merge("new.gguf").exits(2).complains(&["base.gguf", "GGUF"]);
+    assert!(!dir.path().join("new.gguf").exists());
 }
 
 #[test]

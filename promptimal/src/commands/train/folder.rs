@@ -1,5 +1,6 @@
 //! The folder that an adapter is written to.
 
+use crate::plot::LOSS;
 use anyhow::{Context, bail};
 use std::{fs, io, path::Path};
 use train::peft;
@@ -7,7 +8,8 @@ use train::peft;
 /// What the adapter was trained on and how, beside the adapter.
 pub const REPORT: &str = "training.json";
 /// What a training leaves in its folder.
-const OURS: [&str; 5] = [
+const OURS: [&str; 6] = [
+    LOSS,
     peft::CONFIG,
     peft::WEIGHTS,
     train::CHECKPOINT,

@@ -9,7 +9,9 @@ pub use folder::REPORT;
 use crate::{
     cli::{Show, TuneArgs},
     interrupt::Interrupt,
-    models, out, progress,
+    models, out,
+    plot::Plots,
+    progress,
     site::Site,
 };
 use anyhow::Context;
@@ -99,6 +101,7 @@ fn learn(
     let file = args.out.join(REPORT);
     let text = serde_json::to_string_pretty(&report)? + "\n";
     fs::write(&file, text).with_context(|| file.display().to_string())?;
+    Plots::of_training(&report.losses())?.write(&args.out)?;
     Ok(report)
 }
 

@@ -1,6 +1,6 @@
 //! What a training was made of and what came of it.
 
-use crate::{cli::Show, out, progress, render};
+use crate::{cli::Show, out, plot::Losses, progress, render};
 use serde::Serialize;
 use std::path::PathBuf;
 use train::{
@@ -25,6 +25,17 @@ pub struct Report {
     /// The step at which this call went on.
     pub resumed: Option<usize>,
     pub history: History,
+}
+
+impl Report {
+    /// How the losses fell.
+    pub fn losses(&self) -> Losses {
+        Losses {
+            title: format!("Loss of the rewriter for {}", self.base),
+            steps: self.history.losses.clone(),
+            validation: self.history.validation.clone(),
+        }
+    }
 }
 
 /// Says what became of the rows.
