@@ -21,7 +21,7 @@ use wire::{TrainBody, TrainItem, TrainPair, Work};
 pub async fn plan(planner: &Planner<'_>, place: Place, now: i64) -> Result<(), CoordinatorError> {
     let key = step_key(planner.run, place);
     let board = Board::load(planner.store, planner.run, planner.settings).await?;
-    let pairs = summary::pairs(&board, planner.settings);
+    let pairs = summary::learnt(&board, planner.settings);
     let task = match &planner.settings.train {
         Some(train) => task(planner, train, key, &pairs)?,
         None => None,
@@ -40,7 +40,11 @@ pub fn too_few(tuning: &Tuning, pairs: usize) -> Option<String> {
     (pairs < wanted).then(|| {
         format!(
             "{pairs} pairs were found and train.min_pairs is {wanted}: search on more questions (search.hardest), or \
-             ask for fewer pairs"
+             ask for fewer pairs{}",
+            match tuning.all_improved() {
+                true => "",
+                false => ", or learn from all that did better, by chance or not (train.pairs = \"improved\")",
+            }
         )
     })
 }

@@ -14,7 +14,7 @@ pub use evaluation::{Cell, EvalSummary, evaluation};
 pub use outcome::{Evaluated, Shown, keep, missed, rewriter, shown, shown_of};
 pub use reward::{Against, CellRewards, RewardSummary};
 pub use rewriters::{Controls, Difference, RewriterSummary, Standing, rewriters};
-pub use search::{Numbers, numbers, pairs};
+pub use search::{Numbers, learnt, numbers, pairs};
 pub use training::{TrainingSummary, note_losses, trained};
 
 use crate::{
@@ -199,7 +199,7 @@ pub async fn search(
         gain: search::gain(&numbers, settings),
         datasets: datasets.collect(),
         pairs: pairs.len() as u64,
-        training: training::training(store, &steps, pairs.len(), settings).await?,
+        training: training::training(store, run.id, &steps, settings).await?,
         examples: search::examples(&board, &numbers, &pairs),
         leaks_rejected: leaks,
         rejected: rejected(totals.rejected, lost(&steps, Step::Propose)),

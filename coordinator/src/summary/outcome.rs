@@ -91,8 +91,8 @@ pub async fn rewriter(
         });
     }
     let settings = StoredSpec::of(run)?.settings(run.kind);
-    let (steps, pairs) = (store.steps(run.id).await?, store.pairs(run.id).await?);
-    training(store, &steps, pairs.len(), &settings).await
+    let steps = store.steps(run.id).await?;
+    training(store, run.id, &steps, &settings).await
 }
 
 /// What was kept of a run whose rows are gone.

@@ -77,16 +77,36 @@ fn arm(board: &Board, spot: &Spot, winner: Option<&Candidate>) -> Option<Option<
     }
 }
 
+/// What a training learns from: the pairs that hold up, or, where the spec says so, all that did better.
+pub fn learnt(board: &Board, settings: &Settings) -> Vec<Pair> {
+    let all = settings
+        .train
+        .as_ref()
+        .is_some_and(|t| t.tuning.all_improved());
+    if !all {
+        return pairs(board, settings);
+    }
+    let better = effects(board, settings)
+        .into_iter()
+        .filter(|(_, _, e)| e.gain > 0.0);
+    better
+        .map(|(spot, winner, effect)| pair(spot, winner, &effect))
+        .collect()
+}
+
+/// The winner of each target, and what it did on fresh draws.
+fn effects<'b>(board: &'b Board, settings: &Settings) -> Vec<(&'b Spot, &'b Candidate, Effect)> {
+    let spots = board.spots.iter();
+    let found = spots.filter_map(|spot| {
+        let winner = selected(board, spot, Arm::Search, settings.rounds)?;
+        Some((spot, winner, effect(board, spot, winner)?))
+    });
+    found.collect()
+}
+
 /// The pairs that hold up: winners whose gain on fresh draws passes the false discovery rate.
 pub fn pairs(board: &Board, settings: &Settings) -> Vec<Pair> {
-    let found: Vec<(&Spot, &Candidate, Effect)> = board
-        .spots
-        .iter()
-        .filter_map(|spot| {
-            let winner = selected(board, spot, Arm::Search, settings.rounds)?;
-            Some((spot, winner, effect(board, spot, winner)?))
-        })
-        .collect();
+    let found = effects(board, settings);
     let p: Vec<f64> = found.iter().map(|(_, _, e)| e.p_value).collect();
     let kept = stats::benjamini_hochberg(&p, settings.fdr);
     let kept = found

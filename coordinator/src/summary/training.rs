@@ -1,6 +1,7 @@
 //! What came of a run's training.
 
-use crate::{CoordinatorError, plan::too_few, settings::Settings};
+use super::learnt;
+use crate::{CoordinatorError, board::Board, plan::too_few, settings::Settings};
 use domain::{
     hash::Hash,
     ids::RunId,
@@ -41,8 +42,8 @@ pub struct TrainingSummary {
 /// When the store fails.
 pub async fn training(
     store: &dyn Store,
+    run: RunId,
     steps: &[StepStatus],
-    pairs: usize,
     settings: &Settings,
 ) -> Result<Option<TrainingSummary>, CoordinatorError> {
     let (Some(train), Some(step)) = (&settings.train, step(steps)) else {
@@ -50,7 +51,8 @@ pub async fn training(
     };
     let base = train.tuning.base.clone();
     if step.items == 0 {
-        let why = too_few(&train.tuning, pairs);
+        let board = Board::load(store, run, settings).await?;
+        let why = too_few(&train.tuning, learnt(&board, settings).len());
         return Ok(why.map(|why| nothing(base, why)));
     }
     let stored = stored(store, step.key).await?;

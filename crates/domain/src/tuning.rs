@@ -6,6 +6,9 @@ use serde::{Deserialize, Serialize};
 pub const TEMPLATES: &[&str] = &["inst", "chat"];
 /// How the base is kept in memory.
 pub const WEIGHTS: &[&str] = &["f32", "bf16", "q8_0", "nf4"];
+/// Which pairs of a run are learnt from: those whose gain passes the false discovery rate, or all whose rewrite did better
+/// on the fresh draws, also where that may be chance.
+pub const PAIRS: &[&str] = &["confirmed", "improved"];
 /// The matrices that can have an adapter.
 pub const TARGETS: &[&str] = &["q", "k", "v", "o", "gate", "up", "down"];
 
@@ -15,6 +18,9 @@ pub const TARGETS: &[&str] = &["q", "k", "v", "o", "gate", "up", "down"];
 pub struct Tuning {
     /// The model that learns, as the spec writes it: a name of the catalogue, a GGUF file, or a folder.
     pub base: String,
+    /// One of [`PAIRS`].
+    #[serde(skip_serializing_if = "is_confirmed")]
+    pub pairs: String,
     /// With fewer pairs nothing is trained.
     pub min_pairs: usize,
     /// One of [`TEMPLATES`].
@@ -59,6 +65,7 @@ impl Default for Tuning {
     fn default() -> Self {
         Self {
             base: String::new(),
+            pairs: PAIRS[0].to_owned(),
             min_pairs: 8,
             template: "inst".to_owned(),
             validation: 0.15,
@@ -82,7 +89,17 @@ impl Default for Tuning {
     }
 }
 
+/// What was always done is not written: keys of stored trainings stay what they are.
+fn is_confirmed(pairs: &str) -> bool {
+    pairs == PAIRS[0]
+}
+
 impl Tuning {
+    /// Whether all pairs that did better are learnt from.
+    pub fn all_improved(&self) -> bool {
+        !is_confirmed(&self.pairs)
+    }
+
     /// Whether `base` is a path rather than a name of the catalogue.
     pub fn base_is_path(&self) -> bool {
         self.base.contains(['/', '\\']) || self.base.ends_with(".gguf")

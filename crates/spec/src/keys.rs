@@ -203,6 +203,7 @@ pub const KEYS: &[Key] = &[
     key("budget.usd", Positive(1e9), Nothing, "US dollars at most"),
 
     key("train.base", Text, Required, "the model that learns: a name of `promptimal models list`, or the path of a `.gguf` file or of a folder with safetensors"),
+    key("train.pairs", Word(tuning::PAIRS), Is("\"confirmed\""), "what is learnt from: pairs whose gain passes `confirm.fdr`, or all whose rewrite did better on the fresh draws, also where that may be chance"),
     key("train.min_pairs", Count(1, BILLION), Is("8"), "with fewer pairs nothing is trained"),
     key("train.template", Word(tuning::TEMPLATES), Is("\"inst\""), "the words around a pair: `<s>[INST] original [/INST] improved </s>`, or the model's own chat template"),
     key("train.validation", Number(0.0, 1.0), Is("0.15"), "share of the originals that the learning is measured on; near-duplicates are on one side"),

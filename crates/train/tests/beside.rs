@@ -8,19 +8,10 @@
 
 mod common;
 
-use candle_core::{Device, Tensor};
-use common::{base, fixture, skip, tiny};
-use model::{
-    Draft, Engine, Options, Precision,
-    base::{Base, Config, encode},
-    catalogue,
-    lora::{CONFIG, WEIGHTS, names},
-};
-use std::{
-    collections::BTreeMap,
-    path::{Path, PathBuf},
-};
-use train::{Keep, Network, Target, merge, peft};
+use common::{base, fixture, made_up, skip, tiny};
+use model::{Draft, Engine, Options, Precision, base::Base, catalogue};
+use std::path::PathBuf;
+use train::{Keep, Network, merge, peft};
 
 fn ids(count: u32, vocabulary: u32) -> Vec<u32> {
     (0..count).map(|i| (7 * i * i + i) % vocabulary).collect()

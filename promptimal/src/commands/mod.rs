@@ -6,6 +6,7 @@ mod doctor;
 mod evaluate;
 mod export;
 mod fetch;
+mod glance;
 mod merge;
 mod prune;
 mod remote;

@@ -1,6 +1,6 @@
 //! `run`, `eval` and `resume`: find or make the run, drive it, print what came of it.
 
-use super::show;
+use super::{glance, show};
 use crate::{
     bus::BusArgs,
     cli::{ResumeArgs, RunArgs, Show},
@@ -150,6 +150,13 @@ async fn go(
     let now = SystemClock.now_micros();
     let shown = summary::shown_of(store.as_ref(), &run, &stored, now).await?;
     show::print_here(&shown, how.json)?;
+    if !how.json && outcome == Outcome::Finished {
+        match glance::lines(way.site, store.as_ref(), &shown).await {
+            Ok(lines) => lines.into_iter().for_each(out::line),
+            // The run is finished and its result printed: a glance is no reason to call it failed.
+            Err(e) => out::note(format!("the rewriter cannot be shown: {e:#}")),
+        }
+    }
     if let Some(dir) = way.plots {
         show::draw(store.as_ref(), run.id, &shown, dir).await?;
     }

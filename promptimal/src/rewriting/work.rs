@@ -26,7 +26,7 @@ pub struct How {
 
 /// A rewriter that is loaded.
 pub struct Rewriter {
-    engine: Engine,
+    pub(super) engine: Engine,
     template: Template,
     how: How,
 }
@@ -173,7 +173,7 @@ impl Rewriter {
         (Open { asked, kept }, rows)
     }
 
-    fn draft(&self, original: &str, candidate: usize) -> model::Result<Draft> {
+    pub(super) fn draft(&self, original: &str, candidate: usize) -> model::Result<Draft> {
         let prompt = match self.template {
             Template::Inst => self.engine.tokeniser().encode_inst(original)?,
             Template::Chat => self.engine.encode_chat(&[Turn::new("user", original)])?,
@@ -199,7 +199,7 @@ impl Rewriter {
         })
     }
 
-    fn judged(&self, original: &str, text: &Writing) -> Kept {
+    pub(super) fn judged(&self, original: &str, text: &Writing) -> Kept {
         let written = self.engine.text(text);
         match (text.end(), &written) {
             (Some(Ok(finish)), Ok(written)) => {

@@ -1,8 +1,15 @@
 //! What the tests share: the tiny base, and what the oracle says of it.
 
-use model::base::Base;
+use candle_core::{Device, Tensor};
+use model::{
+    base::{Base, Config, encode},
+    lora::{CONFIG, WEIGHTS, names},
+};
 use serde_json::Value;
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 use train::{Keep, Lora, Model, Order, Plan, Target, Text, Texts};
 
 /// A file that `scripts/oracles/lora.py` wrote.
