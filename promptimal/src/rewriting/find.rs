@@ -8,7 +8,6 @@ use crate::{cli::RewriterArgs, commands::REPORT, models, site::Site};
 use anyhow::bail;
 use coordinator::intake::StoredSpec;
 use std::path::PathBuf;
-use tempfile::TempDir;
 use train::{pairs::Template, peft};
 
 /// A folder with an adapter, or with a whole model.
@@ -18,8 +17,6 @@ pub struct Folder {
     pub path: PathBuf,
     /// The spec of the run that trained it, where a run was named.
     pub run: Option<StoredSpec>,
-    /// What was fetched for the time being goes with it.
-    pub(super) _fetched: Option<TempDir>,
 }
 
 impl Folder {
@@ -30,11 +27,7 @@ impl Folder {
     pub async fn named(site: &Site, (flag, name): (&str, &str)) -> anyhow::Result<Self> {
         let path = PathBuf::from(name);
         match path.exists() {
-            true => Ok(Self {
-                path,
-                run: None,
-                _fetched: None,
-            }),
+            true => Ok(Self { path, run: None }),
             false => of_run::folder(site, (flag, name)).await,
         }
     }

@@ -6,7 +6,7 @@ use anyhow::{Context, bail};
 use artefacts::{ArtefactError, Artefacts, Place};
 use coordinator::{find::find, intake::StoredSpec, summary};
 use domain::run::RunStatus;
-use std::path::PathBuf;
+use std::{fs, path::PathBuf};
 use store::Run;
 use tempfile::TempDir;
 use train::peft;
@@ -28,11 +28,11 @@ pub async fn folder(site: &Site, (flag, wanted): (&str, &str)) -> anyhow::Result
         let why = training.nothing.unwrap_or_default();
         bail!("{place} trained no rewriter: {why}");
     };
-    let (path, fetched) = here(&adapter).await.context(place)?;
+    let kept = site.data_dir.join("rewriters").join(run.id.to_string());
+    let path = here(&adapter, kept).await.context(place)?;
     Ok(Folder {
         path,
         run: Some(spec),
-        _fetched: fetched,
     })
 }
 
@@ -58,18 +58,25 @@ pub async fn base(run: &StoredSpec) -> anyhow::Result<PathBuf> {
     found.map_err(|why| anyhow::anyhow!("the base of the run's training: {why}; give --base MODEL"))
 }
 
-/// An adapter's folder on this machine.
-async fn here(address: &str) -> anyhow::Result<(PathBuf, Option<TempDir>)> {
+/// An adapter's folder on this machine. What a bucket has is fetched once, to a place that stays the same: an evaluation
+/// that goes on must find the rewriter where it was.
+async fn here(address: &str, kept: PathBuf) -> anyhow::Result<PathBuf> {
     // Whoever summed the run up named a folder of a machine by its path.
     if !address.starts_with("s3://") {
         let path = PathBuf::from(address);
         if !path.join(peft::WEIGHTS).is_file() {
             bail!("its adapter is not at {address} any more, or that is on another machine");
         }
-        return Ok((path, None));
+        return Ok(path);
+    }
+    if kept.join(peft::WEIGHTS).is_file() {
+        return Ok(kept);
     }
     let artefacts = Artefacts::open(&address.parse::<Place>()?)?;
-    let dir = TempDir::with_prefix("promptimal-rewriter-").context("no folder for the adapter")?;
+    let above = kept.parent().unwrap_or(&kept);
+    fs::create_dir_all(above).with_context(|| above.display().to_string())?;
+    // Beside its place until it is whole.
+    let dir = TempDir::with_prefix_in("fetching-", above).context("no folder for the adapter")?;
     for name in [peft::CONFIG, peft::WEIGHTS, REPORT] {
         artefacts.get_to(name, &dir.path().join(name)).await?;
     }
@@ -80,5 +87,13 @@ async fn here(address: &str) -> anyhow::Result<(PathBuf, Option<TempDir>)> {
         // It keeps prompts that were trained on from being measured on: an outage must not leave it out.
         Err(error) => return Err(error.into()),
     }
-    Ok((dir.path().to_owned(), Some(dir)))
+    let fetched = dir.keep();
+    match fs::rename(&fetched, &kept) {
+        // Somebody else was quicker, and has the same.
+        Err(_) if kept.join(peft::WEIGHTS).is_file() => {
+            let _ = fs::remove_dir_all(&fetched);
+        }
+        other => other.with_context(|| kept.display().to_string())?,
+    }
+    Ok(kept)
 }
