@@ -58,6 +58,11 @@ impl Place {
             Processor::Cpu => Device::Cpu,
             Processor::Cuda => cuda()?,
         };
+        // Whoever keeps weights in 8 bits of precision does not need 24 in their products.
+        #[cfg(feature = "cuda")]
+        if self.numbers == Numbers::Bf16 {
+            candle_core::cuda::set_gemm_reduced_precision_f32(true);
+        }
         Ok((device, dtype))
     }
 }
