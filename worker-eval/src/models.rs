@@ -7,13 +7,11 @@ use llm::{
     http::{HttpModel, HttpOptions},
     local::{LocalModel, LocalOptions},
 };
-use model::Words;
+use model::{Words, lora};
 use secrecy::SecretString;
-use serde_json::Value;
 use spec::{Http, Local, Model, Paths, Precision};
 use std::{
     collections::HashMap,
-    io,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -173,19 +171,11 @@ pub async fn load(
     LocalModel::load(options).await.map_err(|e| e.to_string())
 }
 
-/// The words that an adapter was trained with, which `training.json` beside it says; where there is none, those that
-/// trainings have by default.
+/// The words that an adapter was trained with, as the report beside it says; where there is none, those that trainings have
+/// by default.
 fn words(adapter: &Path) -> Result<Words, String> {
-    let file = adapter.join("training.json");
-    let text = match std::fs::read_to_string(&file) {
-        Ok(text) => text,
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Words::Inst),
-        Err(e) => return Err(format!("adapter: {}: {e}", file.display())),
-    };
-    let said: Value = serde_json::from_str(&text)
-        .map_err(|e| format!("adapter: {}: no report of a training: {e}", file.display()))?;
-    let of_run = said["trained"]["template"].as_str();
-    match of_run.or(said["template"].as_str()) {
+    let said = lora::report(adapter).map_err(|e| format!("adapter: {e}"))?;
+    match said.as_ref().and_then(|said| said["template"].as_str()) {
         Some("chat") => Ok(Words::Chat),
         _ => Ok(Words::Inst),
     }

@@ -22,7 +22,7 @@ use wire::Training;
 /// The folder of all trainings.
 const FOLDER: &str = "trainings";
 /// What came of one.
-const RESULT: &str = "training.json";
+const RESULT: &str = model::lora::REPORT;
 /// A result is a few numbers for each step.
 const MAX_RESULT: u64 = 64 << 20;
 /// Bytes read at a time.

@@ -20,8 +20,6 @@ mod show;
 mod sql;
 mod train;
 
-pub use self::train::REPORT;
-
 use crate::{
     cli::{Cli, Command},
     out,

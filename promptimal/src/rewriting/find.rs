@@ -4,9 +4,10 @@ use super::{
     of_run,
     training::{self, Base},
 };
-use crate::{cli::RewriterArgs, commands::REPORT, models, site::Site};
+use crate::{cli::RewriterArgs, models, site::Site};
 use anyhow::bail;
 use coordinator::intake::StoredSpec;
+use model::lora::REPORT;
 use std::path::PathBuf;
 use train::{pairs::Template, peft};
 

@@ -1,11 +1,12 @@
 //! The rewriter that a run trained: its adapter lies among the artefacts.
 
 use super::Folder;
-use crate::{commands::REPORT, models, site::Site};
+use crate::{models, site::Site};
 use anyhow::{Context, bail};
 use artefacts::{ArtefactError, Artefacts, Place};
 use coordinator::{find::find, intake::StoredSpec, summary};
 use domain::run::RunStatus;
+use model::lora::REPORT;
 use std::{fs, path::PathBuf};
 use store::Run;
 use tempfile::TempDir;

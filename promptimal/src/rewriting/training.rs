@@ -2,15 +2,14 @@
 //!
 //! `promptimal train` writes one, and so does the training of a run, which has the same under `trained`.
 
-use crate::{commands::REPORT, models, plot::Losses};
+use crate::{models, plot::Losses};
 use anyhow::{Context, bail};
-use model::Description;
-use serde::Deserialize;
-use serde_json::Value;
-use std::{
-    io,
-    path::{Path, PathBuf},
+use model::{
+    Description,
+    lora::{self, REPORT},
 };
+use serde::Deserialize;
+use std::path::{Path, PathBuf};
 use train::{History, pairs::Template};
 
 /// What a training says.
@@ -35,21 +34,8 @@ pub struct Training {
 /// # Errors
 /// When the file is there and cannot be read.
 pub fn read(dir: &Path) -> anyhow::Result<Option<Training>> {
-    let file = dir.join(REPORT);
-    let text = match std::fs::read_to_string(&file) {
-        Ok(text) => text,
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(e) => return Err(e).context(file.display().to_string()),
-    };
-    let training = parse(&text);
-    training
-        .map(Some)
-        .with_context(|| format!("{}: no report of a training", file.display()))
-}
-
-fn parse(text: &str) -> serde_json::Result<Training> {
-    let written: Value = serde_json::from_str(text)?;
-    Training::deserialize(written.get("trained").unwrap_or(&written))
+    let said = lora::report(dir)?.map(Training::deserialize).transpose();
+    said.with_context(|| format!("{}: no report of a training", dir.join(REPORT).display()))
 }
 
 /// The words to ask in: what is asked for, else those of the training, else those that trainings have by default.
@@ -141,6 +127,11 @@ mod tests {
     #[test]
     fn both_kinds_of_reports_are_read() {
         let by_hand = r#"{"out": "x", "base": "b", "base_sha256": "0a", "base_from": "p", "template": "chat", "pairs": 3}"#;
+        let dir = tempfile::tempdir().unwrap();
+        let parse = |text: &str| {
+            std::fs::write(dir.path().join(REPORT), text).unwrap();
+            read(dir.path()).map(Option::unwrap)
+        };
         let by_hand = parse(by_hand).unwrap();
         assert_eq!(
             (by_hand.base_from.as_deref(), by_hand.template),

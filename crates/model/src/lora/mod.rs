@@ -6,10 +6,12 @@
 mod factors;
 mod options;
 mod read;
+mod report;
 mod target;
 
 pub use options::Lora;
 pub use read::{CONFIG, WEIGHTS, read};
+pub use report::{REPORT, report};
 pub use target::Target;
 
 pub(crate) use factors::{Factors, add, sums};

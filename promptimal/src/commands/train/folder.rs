@@ -2,11 +2,10 @@
 
 use crate::plot::LOSS;
 use anyhow::{Context, bail};
+use model::lora::REPORT;
 use std::{fs, io, path::Path};
 use train::peft;
 
-/// What the adapter was trained on and how, beside the adapter.
-pub const REPORT: &str = "training.json";
 /// What a training leaves in its folder.
 const OURS: [&str; 6] = [
     LOSS,

@@ -4,8 +4,6 @@ mod folder;
 mod report;
 mod source;
 
-pub use folder::REPORT;
-
 use crate::{
     cli::{Show, TuneArgs},
     interrupt::Interrupt,
@@ -15,6 +13,7 @@ use crate::{
     site::Site,
 };
 use anyhow::Context;
+use model::lora::REPORT;
 use report::Report;
 use std::{
     fs,
