@@ -58,7 +58,7 @@ impl Base {
     fn open_gguf(path: &Path) -> Result<Self> {
         let mut gguf = Gguf::open(path)?;
         let factors = gguf.tensor("rope_freqs.weight")?;
-        let factors = factors.map(|f| f.dequantize(&candle_core::Device::Cpu)?.to_vec1());
+        let factors = factors.map(|f| f.dequantize(&Device::Cpu)?.to_vec1());
         let template = gguf.header.text("tokenizer.chat_template").ok();
         let name = gguf.header.text("general.name");
         Ok(Self {
