@@ -86,7 +86,7 @@ pub async fn trained(store: &dyn Store, run: RunId) -> Result<Option<Trained>, C
         return Ok(None);
     };
     Ok(match stored(store, step.key).await? {
-        Some((_, Training::Trained(trained))) => Some(trained),
+        Some((_, Training::Trained(trained))) => Some(*trained),
         _ => None,
     })
 }
