@@ -279,7 +279,7 @@ pub struct ShowArgs {
     #[arg(default_value = "last")]
     pub run: String,
     /// Also draw the result into this folder: gains.svg, and loss.svg where a rewriter was trained.
-    #[arg(long, value_name = "DIR", conflicts_with = "coordinator")]
+    #[arg(long, value_name = "DIR", conflicts_with = "url")]
     pub plots: Option<PathBuf>,
     /// Who is asked, where it is a cluster.
     #[command(flatten)]

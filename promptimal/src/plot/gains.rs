@@ -199,7 +199,7 @@ mod tests {
         for words in [
             "rewriter / &lt;i&gt;",
             "hard half",
-            "much too long…",
+            "much too lo…",
             "a run",
         ] {
             assert!(svg.contains(words), "{words}: {svg}");
