@@ -85,6 +85,7 @@ def wait(control, pid):
         word = control.recv(1)
         os.kill(pid, signal.SIGKILL)
         if not word:
+            os.wait4(pid, 0)
             os._exit(0)
     os.close(handle)
     _, status, used = os.wait4(pid, 0)

@@ -8,7 +8,7 @@ use crate::{
 };
 use std::{
     fs::File,
-    io::{self, Read, Seek},
+    io::{self, Read, Seek, SeekFrom},
     os::{fd::AsFd, unix::process::ExitStatusExt},
     time::{Duration, Instant},
 };
@@ -78,7 +78,7 @@ pub enum Limit {
 /// What was written to a stream.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Written {
-    /// Its start; what is no UTF-8 is replaced.
+    /// The start of output, the end of errors; what is no UTF-8 is replaced.
     pub text: String,
     /// Whether there was more.
     pub cut: bool,
@@ -159,9 +159,7 @@ pub(crate) fn ended(
         return Ended::Killed(limit);
     }
     match (ending.status.code(), ending.status.signal()) {
-        (Some(1), _) if errors.last_line().starts_with("MemoryError") => {
-            Ended::Killed(Limit::Memory)
-        }
+        (Some(1), _) if errors.names("MemoryError") => Ended::Killed(Limit::Memory),
         (Some(code), _) => Ended::Exited(code),
         (None, Some(libc::SIGKILL)) if spent(ending, limits) => Ended::Killed(Limit::Cpu),
         // Nobody else may signal it: the system does, for want of memory.
@@ -170,9 +168,10 @@ pub(crate) fn ended(
     }
 }
 
-/// Whether a child has used up its time on a processor, which the kernel counts in ticks.
+/// Whether a child has used up its time on a processor: what the kernel counts in ticks for the limit is not quite what
+/// it tells in the end.
 pub(crate) fn spent(ending: &Ending, limits: &Limits) -> bool {
-    ending.cpu + Duration::from_millis(100) >= limits.cpu
+    ending.cpu >= limits.cpu * 3 / 4
 }
 
 /// A slot that does not answer.
@@ -183,6 +182,12 @@ pub(crate) fn lost(error: io::Error) -> Error {
 impl Written {
     pub(crate) fn last_line(&self) -> &str {
         self.text.lines().last().unwrap_or_default()
+    }
+
+    /// Whether an exception ended the program: finalisers may have complained after it.
+    fn names(&self, exception: &str) -> bool {
+        let mut last = self.text.lines().rev().take(10);
+        last.any(|line| line.starts_with(exception))
     }
 }
 
@@ -202,13 +207,18 @@ impl Streams {
 
     /// What was written, once the child is gone.
     pub(crate) fn read(self, most: usize) -> io::Result<(Written, Written)> {
-        Ok((written(self.out, most)?, written(self.errors, most)?))
+        let out = written(self.out, most, 0)?;
+        let length = self.errors.metadata()?.len();
+        Ok((
+            out,
+            written(self.errors, most, length.saturating_sub(most as u64))?,
+        ))
     }
 }
 
-fn written(mut file: File, most: usize) -> io::Result<Written> {
+fn written(mut file: File, most: usize, from: u64) -> io::Result<Written> {
     let mut bytes = Vec::new();
-    file.rewind()?;
+    file.seek(SeekFrom::Start(from))?;
     file.by_ref().take(most as u64).read_to_end(&mut bytes)?;
     Ok(Written {
         text: String::from_utf8_lossy(&bytes).into_owned(),

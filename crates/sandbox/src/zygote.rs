@@ -151,8 +151,17 @@ impl Zygote {
 }
 
 impl Drop for Zygote {
+    /// The end of the socket makes it kill and bury its child and leave; one that is stuck is killed, and its child with
+    /// it, by the signal it asked for.
     fn drop(&mut self) {
-        // Its child dies with it, by the signal it asked for.
+        let _ = rustix::net::shutdown(&self.control, rustix::net::Shutdown::Both);
+        let patience = Instant::now() + Duration::from_secs(2);
+        while Instant::now() < patience {
+            if !matches!(self.child.try_wait(), Ok(None)) {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

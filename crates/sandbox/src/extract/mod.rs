@@ -27,25 +27,22 @@ pub fn extract(reply: &str, prompt: &str, entry_point: &str) -> String {
 
 /// Whether code has the function at its top level.
 fn defines(code: &str, name: &str) -> bool {
-    let after = |line: &str| -> Option<bool> {
-        let line = line.strip_prefix("async ").unwrap_or(line);
-        let rest = match line.strip_prefix("def ") {
-            Some(rest) => rest.trim_start().strip_prefix(name)?,
-            // A lambda, or another function by a second name.
-            None => {
-                return Some(
-                    line.strip_prefix(name)?
-                        .trim_start()
-                        .strip_prefix('=')?
-                        .chars()
-                        .next()
-                        != Some('='),
-                );
-            }
-        };
-        Some(rest.trim_start().starts_with(['(', '[']))
-    };
-    code.lines().any(|line| after(line) == Some(true))
+    code.lines()
+        .any(|line| defined(line, name) || assigned(line, name))
+}
+
+fn defined(line: &str, name: &str) -> bool {
+    let line = line.strip_prefix("async ").unwrap_or(line);
+    let rest = line.strip_prefix("def ").map(str::trim_start);
+    let rest = rest.and_then(|rest| rest.strip_prefix(name));
+    rest.is_some_and(|rest| rest.trim_start().starts_with(['(', '[']))
+}
+
+/// A lambda, or another function by a second name.
+fn assigned(line: &str, name: &str) -> bool {
+    let rest = line.strip_prefix(name).map(str::trim_start);
+    let value = rest.and_then(|rest| rest.strip_prefix('='));
+    value.is_some_and(|value| !value.starts_with('='))
 }
 
 /// The prompt for its imports and helpers, then the function that takes the place of the unfinished one.

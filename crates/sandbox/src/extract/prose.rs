@@ -95,6 +95,6 @@ fn assigns_or_calls(line: &str, word: &str) -> bool {
     let spaces = line.split('=').next().unwrap_or_default().trim();
     let target = spaces
         .split(',')
-        .all(|part| part.trim().split_whitespace().count() == 1 || part.contains(':'));
+        .all(|part| part.split_whitespace().count() == 1 || part.contains(':'));
     (called && !rest.starts_with(". ")) || (line.contains('=') && target)
 }
