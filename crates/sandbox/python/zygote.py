@@ -1,0 +1,122 @@
+"""The warm interpreter of a slot: it forks one child for each program, and never sees a program itself.
+
+It is confined already when it starts: files, user, privileges. Each child takes its limits and its filter of system
+calls before it reads a word of what it runs. Over the socket come a byte and the child's descriptors; what goes back is
+how the child ended. Another byte has the child killed, and the end of the socket ends everything.
+"""
+
+import ctypes
+import fcntl
+import gc
+import importlib
+import json as _json
+import os
+import random
+import resource
+import select
+import signal
+import socket
+import struct
+
+PR_SET_PDEATHSIG, PR_SET_SECCOMP, SECCOMP_MODE_FILTER = 1, 22, 2
+LIBC = ctypes.CDLL(None, use_errno=True)
+ENDED = struct.Struct("<iiQQ")
+FIRST_FREE = 10  # numbers below are for children
+
+
+class Program(ctypes.Structure):
+    _fields_ = [("length", ctypes.c_ushort), ("instructions", ctypes.c_void_p)]
+
+
+def forever(modules, instructions):
+    control = aside()
+    for name in modules:
+        try:
+            importlib.import_module(name)
+        except ImportError:
+            pass
+    code = ctypes.create_string_buffer(instructions, len(instructions))
+    program = Program(len(instructions) // 8, ctypes.addressof(code))
+    gc.collect()
+    gc.freeze()
+    control.sendall(b"R")
+    parent = os.getpid()
+    while True:
+        word, fds, _, _ = socket.recv_fds(control, 1, 8)
+        if not word:
+            os._exit(0)
+        if word == b"K":  # the child had just ended by itself
+            continue
+        start(control, parent, program, fds)
+
+
+def aside():
+    """The control socket comes as descriptor 0; low numbers are taken, so that none is given to what comes later."""
+    control = socket.socket(fileno=fcntl.fcntl(0, fcntl.F_DUPFD_CLOEXEC, 200))
+    null = os.open("/dev/null", os.O_RDWR)
+    for fd in (0, *range(3, FIRST_FREE)):
+        if fd != null:
+            os.dup2(null, fd)
+    return control
+
+
+def start(control, parent, program, fds):
+    try:
+        pid = os.fork()
+    except OSError as error:
+        pid = -error.errno
+    if pid == 0:
+        child(parent, program, fds)
+    for fd in fds:
+        os.close(fd)
+    control.sendall(ENDED.pack(0, -pid, 0, 0) if pid < 0 else wait(control, pid))
+
+
+def wait(control, pid):
+    """How a child ended, which the other end of the socket may hasten."""
+    handle = os.pidfd_open(pid)
+    waiting = select.poll()
+    waiting.register(handle, select.POLLIN)
+    waiting.register(control, select.POLLIN)
+    while True:
+        ready = [fd for fd, _ in waiting.poll()]
+        if handle in ready:
+            break
+        word = control.recv(1)
+        os.kill(pid, signal.SIGKILL)
+        if not word:
+            os.wait4(pid, 0)
+            os._exit(0)
+    os.close(handle)
+    _, status, used = os.wait4(pid, 0)
+    return ENDED.pack(status, 0, int((used.ru_utime + used.ru_stime) * 1e6), used.ru_maxrss)
+
+
+def child(parent, program, fds):
+    """Descriptors 1, 2, 3 and on are the ones that came, in order: output, errors, what to do, and more."""
+    try:
+        LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        if os.getppid() != parent:
+            os._exit(70)
+        for number, fd in enumerate(fds, 1):
+            os.dup2(fd, number)
+        os.closerange(len(fds) + 1, 256)
+        with open(3, "rb") as file:
+            job = _json.loads(file.read())
+        limit(job["limits"])
+        random.seed()
+        os.environ.clear()
+        if LIBC.prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, ctypes.byref(program), 0, 0) != 0:
+            os._exit(71)
+    except BaseException:
+        os._exit(72)
+    serve(job)
+
+
+def limit(limits):
+    both = lambda which, most: resource.setrlimit(which, (most, most))
+    both(resource.RLIMIT_AS, limits["memory"])
+    both(resource.RLIMIT_CPU, limits["cpu"])
+    both(resource.RLIMIT_FSIZE, limits["file"])
+    both(resource.RLIMIT_NOFILE, 32)
+    both(resource.RLIMIT_NPROC, 0)

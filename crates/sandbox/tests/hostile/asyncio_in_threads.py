@@ -1,0 +1,3 @@
+# expect: raises PermissionError
+import asyncio, time
+asyncio.run(asyncio.to_thread(time.sleep, 0))

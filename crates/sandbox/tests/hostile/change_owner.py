@@ -1,0 +1,3 @@
+# expect: raises PermissionError
+import os
+os.chown(".", 0, 0)

@@ -1,0 +1,3 @@
+# expect: raises PermissionError
+import os
+os.chmod("@SECRET@", 0o777)

@@ -1,0 +1,3 @@
+# expect: raises PermissionError
+import os
+os.utime("@SECRET@", (0, 0))

@@ -1,0 +1,3 @@
+# expect: prints
+import os
+os.closerange(0, 100)

@@ -1,0 +1,2 @@
+# expect: raises SyntaxError | raises MemoryError | crashed
+exec("(" * 300)

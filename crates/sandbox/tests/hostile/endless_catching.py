@@ -1,0 +1,6 @@
+# expect: killed cpu
+while True:
+    try:
+        while True: pass
+    except BaseException:
+        pass

@@ -1,0 +1,2 @@
+# expect: cut
+while True: print("x" * 1000)

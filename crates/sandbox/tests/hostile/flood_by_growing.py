@@ -1,0 +1,3 @@
+# expect: cut
+import os
+os.ftruncate(1, 1 << 20)

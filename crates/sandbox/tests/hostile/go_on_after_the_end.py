@@ -1,0 +1,5 @@
+# expect: killed cpu
+import atexit
+@atexit.register
+def never():
+    while True: pass

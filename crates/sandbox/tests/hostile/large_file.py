@@ -1,0 +1,2 @@
+# expect: raises OSError
+open("x", "wb").write(bytes(1 << 21))

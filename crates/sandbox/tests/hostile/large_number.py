@@ -1,0 +1,2 @@
+# expect: killed cpu | killed memory
+print(len(str(9 ** 9 ** 9)))

@@ -1,0 +1,3 @@
+# expect: prints left
+open("left", "w").write("for the next one")
+print("left")

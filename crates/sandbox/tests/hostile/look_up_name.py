@@ -1,0 +1,3 @@
+# expect: raises socket.gaierror | raises PermissionError
+import socket
+socket.getaddrinfo("localhost.example.com", 80)

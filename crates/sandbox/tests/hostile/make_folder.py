@@ -1,0 +1,3 @@
+# expect: raises PermissionError
+import os
+os.mkdir("folder")

@@ -1,0 +1,2 @@
+# expect: raises OSError
+held = [open("/dev/null") for _ in range(1000)]

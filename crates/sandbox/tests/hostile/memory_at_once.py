@@ -1,0 +1,2 @@
+# expect: killed memory
+bytearray(1 << 40)

@@ -1,0 +1,3 @@
+# expect: raises PermissionError | raises OSError
+import multiprocessing
+multiprocessing.Pool(2)

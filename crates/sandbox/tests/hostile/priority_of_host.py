@@ -1,0 +1,3 @@
+# expect: raises PermissionError
+import os
+os.setpriority(os.PRIO_PROCESS, @HOST@, 19)

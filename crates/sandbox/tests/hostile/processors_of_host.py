@@ -1,0 +1,3 @@
+# expect: raises PermissionError
+import os
+os.sched_setaffinity(@HOST@, {0})

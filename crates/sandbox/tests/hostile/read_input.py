@@ -1,0 +1,3 @@
+# expect: prints nothing
+import sys
+print(sys.stdin.read() or "nothing")

@@ -1,0 +1,2 @@
+# expect: raises PermissionError
+open("/proc/self/maps").read()

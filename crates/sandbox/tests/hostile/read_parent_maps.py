@@ -1,0 +1,3 @@
+# expect: raises PermissionError
+import os
+open("/proc/%d/maps" % os.getppid()).read()

@@ -1,0 +1,4 @@
+# expect: killed wall
+# wall: 1
+import time
+time.sleep(1000)

@@ -1,0 +1,3 @@
+# expect: raises PermissionError
+import socket
+socket.socketpair()

@@ -1,0 +1,2 @@
+# expect: raises OSError
+open("x", "wb").truncate(1 << 40)

@@ -1,0 +1,3 @@
+# expect: raises PermissionError
+import os, signal
+os.kill(os.getppid(), signal.SIGSTOP)

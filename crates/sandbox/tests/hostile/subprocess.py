@@ -1,0 +1,3 @@
+# expect: raises PermissionError | raises BlockingIOError
+import subprocess
+subprocess.run(["id"])

@@ -1,0 +1,4 @@
+# expect: raises PermissionError
+import os
+os.symlink("@SECRET@", "link")
+print(open("link").read())

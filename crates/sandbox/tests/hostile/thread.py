@@ -1,0 +1,3 @@
+# expect: raises RuntimeError
+import threading
+threading.Thread(target=print).start()

@@ -1,0 +1,3 @@
+# expect: prints UTC
+import time
+print(time.tzname[0])

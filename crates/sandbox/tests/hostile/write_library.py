@@ -1,0 +1,3 @@
+# expect: raises PermissionError
+import os
+open(os.__file__, "a")

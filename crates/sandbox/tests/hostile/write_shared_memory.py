@@ -1,0 +1,2 @@
+# expect: raises PermissionError
+open("/dev/shm/promptimal-hostile", "w")

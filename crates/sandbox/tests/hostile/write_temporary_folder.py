@@ -1,0 +1,2 @@
+# expect: raises PermissionError
+open("/tmp/promptimal-hostile", "w")

@@ -1,0 +1,2 @@
+# expect: raises SyntaxError | raises ValueError
+exec("x = 1\0")
