@@ -97,6 +97,10 @@ pub enum Command {
     Serve(ServeArgs),
     /// Merge an adapter into its base: a folder that needs no PEFT.
     Merge(MergeArgs),
+    /// Run one Python program contained, as programs of models are: verdict, limits hit, time. `docs/sandbox.md` says how.
+    ///
+    /// Exit codes: 0 the program ended well, 1 it did not, 2 it could not be run here.
+    Sandbox(SandboxArgs),
     /// Print a commented spec with every key.
     Spec,
     /// Check this machine: python, model, disk, keys; says what to do.
@@ -565,6 +569,22 @@ impl TrainArgs {
             seed: self.seed,
         }
     }
+}
+
+/// Arguments of `sandbox`.
+#[derive(Debug, Args)]
+pub struct SandboxArgs {
+    /// The program; - is standard input.
+    pub file: PathBuf,
+    /// The most seconds it may take, on the clock and of a processor.
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub seconds: u64,
+    /// The most memory it may have, in MiB.
+    #[arg(long, value_name = "MIB", default_value_t = 512, value_parser = clap::value_parser!(u64).range(64..=65536))]
+    pub memory: u64,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Arguments of `doctor`.

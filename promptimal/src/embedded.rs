@@ -8,20 +8,21 @@ use crate::{
     rewriter::{self, School},
     site::Site,
 };
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use coordinator::{
     Brief, Briefs, Deps, Observer, Outcome,
     ingest::Ingested,
     intake::{self, StoredSpec},
     settings::{PROPOSER, REWRITER, TARGET},
 };
-use domain::run::RunKind;
+use domain::{grade::Grader, run::RunKind};
 use queue::QueueError;
 use runtime::{
     clock::{Clock, SystemClock},
     heart::Heart,
     shutdown::Shutdown,
 };
+use sandbox::{Options, Sandbox};
 use std::sync::Arc;
 use store::{Run, Store};
 use worker_eval::Models;
@@ -75,6 +76,7 @@ pub fn model_names(stored: &StoredSpec, kind: RunKind) -> Vec<String> {
 pub async fn drive(job: Job<'_>) -> anyhow::Result<Outcome> {
     let shutdown = Shutdown::install_signals().context("cannot listen for Ctrl-C")?;
     let lock = Lock::take(job.site, &job.store, &job.run, &shutdown).await?;
+    contained(&job).await?;
     let names = model_names(&job.stored, job.run.kind);
     let models = models::build(&job.stored.spec, &job.stored.paths, &names).await?;
     let scorers = models::scorers(&job.stored.spec, &job.stored.paths).await?;
@@ -84,6 +86,21 @@ pub async fn drive(job: Job<'_>) -> anyhow::Result<Outcome> {
     let outcome = work(&job, &bus, (models, scorers, school), shutdown).await;
     lock.release().await;
     outcome
+}
+
+/// Programs that are to be graded by this process can be contained: told before any work is done.
+async fn contained(job: &Job<'_>) -> anyhow::Result<()> {
+    let programs = job.stored.spec.datasets.iter();
+    let mut programs = programs.filter(|d| d.grader() == Some(&Grader::Code));
+    let (Some(dataset), None) = (programs.next(), &job.bus.amqp_url) else {
+        return Ok(());
+    };
+    let options = Options {
+        slots: 1,
+        ..Options::default()
+    };
+    let opened = tokio::task::spawn_blocking(|| Sandbox::open(options).map(drop)).await?;
+    opened.map_err(|why| anyhow!("{}: {}", dataset.name, worker_eval::refused(&why)))
 }
 
 /// Its data are read if they were not; a stopped run is set to running.

@@ -32,6 +32,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     ("artefacts", &["domain"]),
     ("model", &["domain"]),
+    // It runs programs and knows none of ours.
+    ("sandbox", &[]),
     ("llm", &["domain", "model"]),
     ("dataset", &["domain"]),
     // Training reads pairs from files, and a base through the crate that reads models.
@@ -45,7 +47,8 @@ const ARROWS: &[(&str, &[&str])] = &[
         "worker-eval",
         &[
             // Of a spec, its `[models]`.
-            "domain", "wire", "spec", "queue", "llm", "model", "dataset", "runtime", "sabotage",
+            "domain", "wire", "spec", "queue", "llm", "model", "dataset", "runtime", "sandbox",
+            "sabotage",
         ],
     ),
     (

@@ -32,6 +32,7 @@ fn quickstart(data: &Path) -> Command {
     for set in [
         "datasets.questions.limit=8",
         "datasets.instructions.limit=4",
+        "datasets.programs.limit=3",
         "datasets.questions.hardest=1",
         "datasets.instructions.hardest=1",
         "search.rounds=2",

@@ -11,6 +11,8 @@ mod handler;
 pub mod models;
 mod report;
 
+pub use grade::refused;
+
 use llm::LanguageModel;
 use queue::{Lane, QueueError, TaskQueue};
 use runtime::{given_up, heart::Heart, shutdown::Shutdown};

@@ -109,15 +109,6 @@ fn checked(site: &Site, asked: &Submit) -> ApiResult<Loaded> {
     let outside = Outside(site.data_root.as_ref());
     let loaded = spec::load_text(&asked.spec, Path::new(NAME), &asked.set, purpose, &outside);
     let loaded = loaded.map_err(|e| outside.explain(e))?;
-    if !loaded.missing_parts.is_empty() {
-        let parts = loaded.missing_parts.join("; ");
-        let message = format!("the spec needs parts that are not available yet: {parts}");
-        return Err(ApiError::new(
-            StatusCode::UNPROCESSABLE_ENTITY,
-            "not_available",
-            message,
-        ));
-    }
     trusted(site.trust, &loaded)?;
     Ok(loaded)
 }

@@ -7,13 +7,17 @@ use super::{
 use crate::{CoordinatorError, board::Pages, settings::Settings};
 use domain::{
     call::Reply,
+    grade::Grader,
     hash::Hash,
     ids::{CandidateId, RunId, TargetId},
     run::{RunStatus, Step},
-    stats::Estimate,
+    stats::{self, Estimate},
 };
 use serde::{Deserialize, Serialize};
-use std::collections::HashMap;
+use std::{
+    cmp::Ordering,
+    collections::{BTreeMap, HashMap},
+};
 use store::{Outcome, Run, Store};
 
 /// The summary of an evaluation, as `--json` prints it.
@@ -54,6 +58,9 @@ pub struct Cell {
     /// The same in rewards.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reward: Option<CellRewards>,
+    /// Where programs are graded: pass@k, by k, for those k that there are draws enough for. Every example counts once.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub pass_at: BTreeMap<u32, Estimate>,
     /// Questions asked.
     pub asked: u64,
     /// Questions without a grade: outages, refusals; not counted as wrong.
@@ -67,9 +74,14 @@ impl Cell {
     }
 }
 
+/// Those k that pass@k is told for.
+const PASS_AT: [u32; 5] = [1, 2, 5, 10, 100];
+
 #[derive(Default)]
 struct Tally {
     values: Vec<(usize, f64)>,
+    /// Answers and right ones of each example, and its cluster.
+    right: HashMap<Hash, (u64, u64, usize)>,
     /// Sorted by example and repeat.
     rewards: Vec<Row>,
     asked: u64,
@@ -122,6 +134,10 @@ pub async fn evaluation(
                 let is_first = first.get(&candidate.target) == Some(&candidate.id);
                 reward::cell(&t.rewards, (!is_first).then_some(of_first), settings.seed)
             }),
+            pass_at: match (grader == Grader::Code.name(), tally) {
+                (true, Some(tally)) => passes(tally, settings.seed),
+                _ => BTreeMap::new(),
+            },
             asked,
             unmeasured: asked - measured,
         });
@@ -181,6 +197,11 @@ async fn tally(
             let cluster = outcome.item.example.and_then(|e| clusters.get(&e));
             if let (Some(&cluster), Some(grade)) = (cluster, outcome.grade) {
                 tally.values.push((cluster, grade.value));
+                if let Some(example) = outcome.item.example {
+                    let (answers, right, _) = tally.right.entry(example).or_insert((0, 0, cluster));
+                    *answers += 1;
+                    *right += u64::from(grade.value >= 1.0);
+                }
             }
         }
     }
@@ -200,6 +221,20 @@ async fn tally(
             .sort_unstable_by_key(|r| (r.example, r.repeat));
     }
     Ok(out)
+}
+
+/// pass@k of a cell. Examples with fewer draws than k have none.
+fn passes(tally: &Tally, seed: u64) -> BTreeMap<u32, Estimate> {
+    let at = |k: u32| {
+        let of = |(answers, right, cluster): &(u64, u64, usize)| {
+            Some((*cluster, stats::pass_at(k.into(), *answers, *right)?))
+        };
+        let mut values: Vec<(usize, f64)> = tally.right.values().filter_map(of).collect();
+        // The bootstrap draws by place.
+        values.sort_by(|a, b| a.partial_cmp(b).unwrap_or(Ordering::Equal));
+        Some((k, estimate(&values, seed)?))
+    };
+    PASS_AT.iter().filter_map(|k| at(*k)).collect()
 }
 
 /// The mean of a cell's values, or of its chances against the first prompt.

@@ -34,6 +34,8 @@ pub enum Grader {
         /// The expression.
         pattern: String,
     },
+    /// The program's tests, which run in the sandbox beside the code that the reply has.
+    Code,
     /// The log-likelihood of the reference text, per byte: a proxy for quality, and called one.
     ReferenceLoglik,
     /// A user's own program: one JSON line in, one JSON line `{score, feedback}` out.
@@ -88,6 +90,7 @@ impl Grader {
             Grader::Label { .. } => "label",
             Grader::Contains => "contains",
             Grader::Regex { .. } => "regex",
+            Grader::Code => "code",
             Grader::ReferenceLoglik => "reference_loglik",
             Grader::Program { .. } => "program",
             Grader::Http { .. } => "http",

@@ -8,10 +8,12 @@
 mod interval;
 mod line;
 mod paired;
+mod pass;
 
 pub use interval::{Estimate, cluster_bootstrap, cluster_bootstrap_within, wilson};
 pub use line::{Line, cluster_bootstrap_intercept};
 pub use paired::{benjamini_hochberg, rank_p, sign_flip_p};
+pub use pass::pass_at;
 
 use rand_chacha::{
     ChaCha8Rng,

@@ -37,17 +37,13 @@ pub struct Dataset {
     pub hardest: Option<usize>,
     /// How its answers are graded. A loaded spec always has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub grader: Option<DatasetGrader>,
+    pub grader: Option<Grader>,
 }
 
 impl Dataset {
-    /// The grader, where it is one that can grade today. `None` only when the loaded spec named its
-    /// grader among its missing parts.
+    /// The grader. A loaded spec always has one.
     pub fn grader(&self) -> Option<&Grader> {
-        match &self.grader {
-            Some(DatasetGrader::Ready(grader)) => Some(grader),
-            Some(DatasetGrader::Later(_)) | None => None,
-        }
+        self.grader.as_ref()
     }
 
     /// What to read: this data set at the place where its files were found, sampled by the run's seed.
@@ -67,22 +63,4 @@ impl Dataset {
             },
         }
     }
-}
-
-/// How a data set's answers are graded.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(untagged)]
-pub enum DatasetGrader {
-    /// By a grader that exists.
-    Ready(Grader),
-    /// By one that is known but not available yet.
-    Later(LaterGrader),
-}
-
-/// Graders that are known but not available yet.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
-pub enum LaterGrader {
-    /// A program's tests, run in the sandbox.
-    Code,
 }

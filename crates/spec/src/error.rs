@@ -8,8 +8,6 @@ use std::fmt;
 pub struct SpecError {
     /// At least one.
     pub problems: Vec<Problem>,
-    /// What the spec asks for besides that is known but not available yet; said after the problems.
-    pub missing_parts: Vec<String>,
 }
 
 /// One thing that is wrong.
@@ -53,9 +51,6 @@ impl fmt::Display for SpecError {
                 f.write_str("\n")?;
             }
             problem.fmt(f)?;
-        }
-        for part in &self.missing_parts {
-            write!(f, "\nnot available yet: {part}")?;
         }
         Ok(())
     }

@@ -1,9 +1,6 @@
 //! Which grader fits which data set and model.
 
-use crate::{
-    data::{Dataset, DatasetGrader, LaterGrader},
-    model::Model,
-};
+use crate::{data::Dataset, model::Model};
 use dataset::Format;
 use domain::grade::Grader;
 
@@ -35,7 +32,7 @@ pub(crate) fn has(dataset: &Dataset) -> Has {
 }
 
 /// The grader of a data set that names none, or why there is no obvious one.
-pub(crate) fn default(dataset: &Dataset, scores: bool) -> Result<DatasetGrader, String> {
+pub(crate) fn default(dataset: &Dataset, scores: bool) -> Result<Grader, String> {
     let choice = if scores {
         Grader::ChoiceLoglik
     } else {
@@ -43,7 +40,7 @@ pub(crate) fn default(dataset: &Dataset, scores: bool) -> Result<DatasetGrader, 
     };
     let has = has(dataset);
     let ready = match dataset.format {
-        Format::Humaneval => return Ok(DatasetGrader::Later(LaterGrader::Code)),
+        Format::Humaneval => Grader::Code,
         Format::Mmlu => choice,
         // Some BBH tasks have options and some do not: the answer's text serves both.
         Format::Bbh => Grader::Normalised,
@@ -65,7 +62,7 @@ pub(crate) fn default(dataset: &Dataset, scores: bool) -> Result<DatasetGrader, 
             return Err(say("fields name no reference to compare with", has, scores));
         }
     };
-    Ok(DatasetGrader::Ready(ready))
+    Ok(ready)
 }
 
 fn say(why: &str, has: Has, scores: bool) -> String {
@@ -96,14 +93,6 @@ pub(crate) fn usable(has: Has, scores: bool) -> Vec<&'static str> {
         kinds.push("reward");
     }
     kinds
-}
-
-/// The word of a grader's kind.
-pub(crate) fn kind(grader: &DatasetGrader) -> &'static str {
-    match grader {
-        DatasetGrader::Ready(grader) => grader.name(),
-        DatasetGrader::Later(LaterGrader::Code) => "code",
-    }
 }
 
 /// Whether every one of these models gives log-likelihoods. Without any model (a mistake reported

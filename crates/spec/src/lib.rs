@@ -30,7 +30,7 @@ mod tree;
 mod types;
 mod value;
 
-pub use data::{Dataset, DatasetGrader, LaterGrader};
+pub use data::Dataset;
 pub use dataset::{AnswerIs, FieldMap, Format, OnBadRow};
 pub use domain::tuning::Tuning;
 pub use env::{CATALOGUE, Environment, Found, Machine};
@@ -70,9 +70,6 @@ pub struct Loaded {
     pub paths: Paths,
     /// What people should know of, in file order; nothing that stops a run.
     pub warnings: Vec<String>,
-    /// What the spec asks for that is known but not available yet. While there is any, a run stops
-    /// before it starts.
-    pub missing_parts: Vec<String>,
 }
 
 /// Where the files that a spec names were found, as absolute paths. Kept beside the spec, so that its
@@ -156,19 +153,16 @@ pub fn load_text(
         folder: path.parent().unwrap_or(Path::new("")),
         report,
         paths: Paths::default(),
-        missing_parts: Vec::new(),
         names: Vec::new(),
     };
     match serde_json::from_value::<Spec>(json) {
         Ok(mut spec) => {
             check.all(&mut spec);
-            check.missing_parts.dedup();
-            let warnings = check.report.finish(&check.missing_parts)?;
+            let warnings = check.report.finish()?;
             Ok(Loaded {
                 spec,
                 paths: check.paths,
                 warnings,
-                missing_parts: check.missing_parts,
             })
         }
         // The table of keys lets through only what the types take (a test holds the two together), so
@@ -176,7 +170,7 @@ pub fn load_text(
         Err(e) => {
             let place = path.display().to_string();
             let ours = alone(place, format!("cannot be understood: {e}"));
-            Err(check.report.finish(&[]).err().unwrap_or(ours))
+            Err(check.report.finish().err().unwrap_or(ours))
         }
     }
 }
@@ -190,6 +184,5 @@ fn alone(place: String, message: String) -> SpecError {
             message,
             absent: false,
         }],
-        missing_parts: Vec::new(),
     }
 }

@@ -97,7 +97,7 @@ impl<'a> Report<'a> {
     }
 
     /// The warnings, or all problems; both in file order.
-    pub(crate) fn finish(mut self, missing_parts: &[String]) -> Result<Vec<String>, SpecError> {
+    pub(crate) fn finish(mut self) -> Result<Vec<String>, SpecError> {
         self.problems.sort_by_key(|(line, _)| *line);
         self.warnings.sort_by_key(|(line, _)| *line);
         if self.problems.is_empty() {
@@ -112,10 +112,7 @@ impl<'a> Report<'a> {
             .into_iter()
             .map(|(_, problem)| problem)
             .collect();
-        Err(SpecError {
-            problems,
-            missing_parts: missing_parts.to_vec(),
-        })
+        Err(SpecError { problems })
     }
 
     fn locate(&self, key: &str, show: Show, message: String) -> (usize, Problem) {

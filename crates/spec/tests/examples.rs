@@ -79,7 +79,6 @@ fn the_full_example_loads_as_it_is() {
     let spec = root.join("promptimal-spec.toml");
     let loaded = spec::load_text(FULL_EXAMPLE, &spec, &[], Purpose::Run, &spec::Machine);
     let loaded = loaded.unwrap_or_else(|e| panic!("{e}"));
-    assert_eq!(loaded.missing_parts, Vec::<String>::new());
     assert_eq!(loaded.warnings, Vec::<String>::new());
     assert!(spec::load_text(FULL_EXAMPLE, &spec, &[], Purpose::Eval, &spec::Machine).is_ok());
 }
@@ -141,7 +140,7 @@ fn every_grader_kind_of_the_table_is_a_grader() {
         };
         let mut grader = all.as_object().unwrap().clone();
         grader.retain(|key, _| fits(key));
-        let parsed: Result<spec::DatasetGrader, _> = serde_json::from_value(grader.into());
+        let parsed: Result<domain::grade::Grader, _> = serde_json::from_value(grader.into());
         assert!(parsed.is_ok(), "{kind}");
     }
 }
@@ -186,18 +185,16 @@ fn example(name: &str, purpose: Purpose) -> Loaded {
 fn the_quickstart_needs_nothing_but_this_repository() {
     let path = examples().join("quickstart.toml");
     let loaded = spec::load(&path, &[], Purpose::Run).unwrap_or_else(|e| panic!("{e}"));
-    assert!(
-        loaded.missing_parts.is_empty() && loaded.warnings.is_empty(),
-        "{loaded:?}"
-    );
+    assert!(loaded.warnings.is_empty(), "{loaded:?}");
     let graders: Vec<_> = loaded
         .spec
         .datasets
         .iter()
         .filter_map(|d| d.grader())
         .collect();
-    assert_eq!(graders.len(), 2);
-    assert!(graders.iter().all(|g| g.wants_scores()));
+    assert_eq!(graders.len(), 3);
+    assert!(graders.iter().take(2).all(|g| g.wants_scores()));
+    assert_eq!(graders[2].name(), "code");
     assert_eq!(loaded.spec.search.rounds, 4);
 }
 
@@ -205,10 +202,7 @@ fn the_quickstart_needs_nothing_but_this_repository() {
 fn the_evaluation_compares_two_prompts() {
     let path = examples().join("eval.toml");
     let loaded = spec::load(&path, &[], Purpose::Eval).unwrap_or_else(|e| panic!("{e}"));
-    assert!(
-        loaded.missing_parts.is_empty() && loaded.warnings.is_empty(),
-        "{loaded:?}"
-    );
+    assert!(loaded.warnings.is_empty(), "{loaded:?}");
     assert_eq!(loaded.spec.eval.prompts.len(), 2);
     assert!(!loaded.spec.eval.thresholds.is_empty());
 }
@@ -219,20 +213,11 @@ fn the_http_example_has_prices_and_a_cap() {
     let (read, written) = loaded.spec.target().unwrap().prices();
     assert!(read > 0.0 && written > read);
     assert!(loaded.spec.budget.limits().cost_micros > Some(0));
-    assert!(loaded.missing_parts.is_empty());
 }
 
 #[test]
-fn the_reference_experiment_says_what_is_missing() {
+fn the_reference_experiment_is_whole() {
     let loaded = example("reference.toml", Purpose::Run);
-    let starts = |what: &str| {
-        loaded
-            .missing_parts
-            .iter()
-            .any(|part| part.starts_with(what))
-    };
-    assert_eq!(loaded.missing_parts.len(), 1, "{:?}", loaded.missing_parts);
-    assert!(starts("code grading: needs the sandbox"));
     let Spec { search, train, .. } = &loaded.spec;
     let quotas: usize = loaded.spec.quotas().iter().map(|(_, n)| n).sum();
     assert_eq!((quotas, search.rewrites, search.rounds), (2500, 2, 4));

@@ -274,7 +274,7 @@ prop_compose! {
         (spec.search.rounds, spec.confirm.repeats, spec.confirm.fdr) = (rounds, repeats, fdr);
         (spec.datasets[0].limit, spec.budget.usd) = (limit, usd);
         spec.datasets[0].hardest = hardest.map(|n| n + 1);
-        spec.datasets[0].grader = grader.map(spec::DatasetGrader::Ready);
+        spec.datasets[0].grader = grader;
         spec.eval.prompts[0].user = user;
         spec
     }

@@ -2,6 +2,7 @@
 
 use crate::{cli::DoctorArgs, out, render};
 use model::catalogue;
+use sandbox::{Options, Sandbox};
 use serde::Serialize;
 use spec::Purpose;
 use std::{
@@ -43,6 +44,7 @@ pub fn doctor(dir: &Path, args: &DoctorArgs) -> anyhow::Result<ExitCode> {
         writable(dir),
         disk(dir),
         cores(),
+        contained(),
     ];
     if let Some(path) = &args.spec {
         checks.push(of_spec(path));
@@ -175,6 +177,21 @@ fn cores() -> Check {
     Check::new("cores", true, n.to_string(), "")
 }
 
+/// Only programs of models need it: a machine without it does everything else.
+fn contained() -> Check {
+    let options = Options {
+        slots: 1,
+        ..Options::default()
+    };
+    match Sandbox::open(options) {
+        Ok(sandbox) => Check::new("sandbox", true, sandbox.level().to_string(), ""),
+        Err(why) => Check {
+            todo: Some(why.to_string()),
+            ..Check::new("sandbox", true, "none: programs are not graded here", "")
+        },
+    }
+}
+
 fn of_spec(path: &Path) -> Check {
     let what = format!("spec {}", path.display());
     match spec::load(path, &[], Purpose::Run) {
@@ -183,12 +200,6 @@ fn of_spec(path: &Path) -> Check {
             false,
             e.to_string(),
             "mend the spec, or set what it names",
-        ),
-        Ok(loaded) if !loaded.missing_parts.is_empty() => Check::new(
-            &what,
-            false,
-            loaded.missing_parts.join("; "),
-            "these parts are not available yet",
         ),
         Ok(_) => Check::new(&what, true, "valid; its files and keys are there", ""),
     }

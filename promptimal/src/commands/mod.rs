@@ -14,6 +14,7 @@ mod reward;
 mod rewrite;
 mod run;
 mod runs;
+mod sandbox;
 mod score;
 mod serve;
 mod show;
@@ -72,6 +73,7 @@ pub async fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Rewrite(args) => return rewrite::rewrite(site, args).await,
         Command::Serve(args) => return serve::serve(site, args).await,
         Command::Merge(args) => merge::merge(args).await?,
+        Command::Sandbox(args) => return sandbox::sandbox(&args),
         Command::Spec => out::line(spec::FULL_EXAMPLE.trim_end()),
         Command::Doctor(args) => return doctor::doctor(&site.data_dir, &args),
         Command::Completions { shell } => {

@@ -8,7 +8,7 @@ use crate::{
     estimate, out,
     site::Site,
 };
-use anyhow::{Context, anyhow, bail};
+use anyhow::{Context, anyhow};
 use coordinator::{
     Outcome,
     find::whole,
@@ -55,13 +55,6 @@ async fn start(site: &Site, args: &RunArgs, kind: RunKind) -> anyhow::Result<Exi
         .warnings
         .iter()
         .for_each(|w| out::note(format!("warning: {w}")));
-    if !loaded.missing_parts.is_empty() {
-        let parts = loaded.missing_parts.join("\n  ");
-        bail!(
-            "{} is valid, but it needs parts that are not available yet:\n  {parts}",
-            args.spec.display()
-        );
-    }
     if args.dry_run {
         return estimate::print(&loaded, kind, args.show.json).map(|()| ExitCode::SUCCESS);
     }
@@ -83,9 +76,9 @@ async fn start(site: &Site, args: &RunArgs, kind: RunKind) -> anyhow::Result<Exi
     go(way, store, (run, StoredSpec::new(&loaded)), how).await
 }
 
-/// What a spec error says to people. A spec that is right and only ahead of its time or place is told so.
+/// What a spec error says to people. A spec that is right and only ahead of its place is told so.
 fn unusable(file: &Path, error: SpecError) -> anyhow::Error {
-    match error.only_absent_files() && !error.missing_parts.is_empty() {
+    match error.only_absent_files() {
         true => anyhow!(
             "{} is valid, but what it needs is not all here:\n{error}",
             file.display()

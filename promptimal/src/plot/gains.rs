@@ -196,12 +196,7 @@ mod tests {
         let (low, high) = chart.range();
         assert!(low < -0.3 && high > 0.18 && low > -0.4 && high < 0.3);
         let svg = chart.svg().unwrap();
-        for words in [
-            "rewriter / &lt;i&gt;",
-            "hard half",
-            "much too lo…",
-            "a run",
-        ] {
+        for words in ["rewriter / &lt;i&gt;", "hard half", "much too lo…", "a run"] {
             assert!(svg.contains(words), "{words}: {svg}");
         }
         // Three estimates and two in the key.

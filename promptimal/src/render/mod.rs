@@ -248,6 +248,20 @@ fn before_after(n: usize, e: &BeforeAfter) -> String {
     )
 }
 
+/// How often at least one of k programs passes.
+fn passes(cell: &Cell) -> String {
+    let each = cell.pass_at.iter();
+    let each = each.map(|(k, e)| format!("pass@{k} {:.3} {}", e.mean, interval(e)));
+    let all: Vec<String> = each.collect();
+    format!(
+        "{} / {} / {}: {}",
+        cell.prompt,
+        cell.model,
+        cell.dataset,
+        all.join(" · ")
+    )
+}
+
 /// One line, cut if long. Control characters of untrusted text never reach the terminal.
 pub fn shorten(text: &str) -> String {
     let flat: Vec<&str> = text.split_whitespace().collect();
@@ -303,6 +317,8 @@ pub fn evaluation(summary: &EvalSummary, missed: &[String], json: bool) -> anyho
         ]);
     }
     out::line(table.to_string());
+    let programs = summary.cells.iter().filter(|c| !c.pass_at.is_empty());
+    programs.for_each(|cell| out::line(passes(cell)));
     for cell in &summary.cells {
         if let Some(reward) = &cell.reward {
             out::line(cell_rewards(cell, reward));

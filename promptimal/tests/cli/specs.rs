@@ -93,7 +93,7 @@ fn a_bad_row_ends_the_run_before_any_call_or_is_counted() {
 
 /// What somebody sees who has nothing but this repository: all of it at once.
 #[test]
-fn the_reference_experiment_names_data_and_parts_that_are_missing_in_one_go() {
+fn the_reference_experiment_names_all_data_that_are_missing_in_one_go() {
     let dir = tempfile::tempdir().unwrap();
     let copy = dir.path().join("reference.toml");
     fs::copy(root().join("examples/reference.toml"), &copy).unwrap();
@@ -105,10 +105,9 @@ fn the_reference_experiment_names_data_and_parts_that_are_missing_in_one_go() {
         "--set datasets.mmlu.path=PATH",
         "--set datasets.alpaca.path=PATH",
         "--set datasets.humaneval.path=PATH",
-        "not available yet: code grading: needs the sandbox",
         "--set train.base=PATH",
     ]);
-    assert_eq!(told.stderr.lines().count(), 6, "{}", told.stderr);
+    assert_eq!(told.stderr.lines().count(), 5, "{}", told.stderr);
     assert!(!dir.path().join("data").exists());
     // A mistake of the spec's own is no absent file.
     let broken = ["run", "reference.toml", "--set", "search.rounds=0"];
@@ -118,7 +117,7 @@ fn the_reference_experiment_names_data_and_parts_that_are_missing_in_one_go() {
 }
 
 #[test]
-fn the_reference_experiment_validates_and_names_what_is_missing() {
+fn the_reference_experiment_is_planned_where_its_data_are() {
     let dir = tempfile::tempdir().unwrap();
     let write = |name: &str, text: &str| {
         let path = dir.path().join(name);
@@ -140,12 +139,15 @@ fn the_reference_experiment_validates_and_names_what_is_missing() {
             "alpaca.json",
             r#"[{"instruction": "Say hi.", "input": "", "output": "hi"}]"#,
         ),
-        write("humaneval.jsonl", "{}\n"),
+        write(
+            "humaneval.jsonl",
+            r#"{"prompt": "def one():\n    \"\"\"1\"\"\"\n", "entry_point": "one", "test": "def check(f):\n    assert f() == 1\n"}"#,
+        ),
     ] {
         command.args(["--set", &set]);
     }
     command.args(["--set", "train.base=smollm2-135m-instruct"]);
-    let told = done(&mut command).exits(2);
-    told.complains(&["is valid", "not available yet", "sandbox"]);
+    let told = done(command.arg("--dry-run")).exits(0);
+    assert!(told.stdout.contains("humaneval"), "{}", told.stdout);
     assert!(!dir.path().join("data").exists());
 }

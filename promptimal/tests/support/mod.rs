@@ -157,6 +157,31 @@ impl Scene {
         path
     }
 
+    /// Writes `programs.toml`: functions to be written, graded by their tests.
+    pub fn programs(&self, n: usize) -> PathBuf {
+        let row = |i: usize| {
+            let prompt = format!(
+                "def plus(x):\n    \"\"\"Add the number of item {i} of the list to x.\"\"\"\n"
+            );
+            let test = format!(
+                "def check(candidate):\n    for x in range(3):\n        assert candidate(x) == x + {i}\n"
+            );
+            let row = serde_json::json!({ "prompt": prompt, "entry_point": "plus", "test": test });
+            row.to_string()
+        };
+        let rows: Vec<String> = (0..n).map(row).collect();
+        std::fs::write(self.path("programs.jsonl"), rows.join("\n")).unwrap();
+        let letters = spec(&self.server.url, "", "");
+        let programs = letters
+            .replace("name = \"letters\"", "name = \"programs\"")
+            .replace("mmlu", "humaneval")
+            .replace("letters.csv", "programs.jsonl")
+            .replace("choice_letter", "code");
+        let path = self.path("programs.toml");
+        std::fs::write(&path, programs).unwrap();
+        path
+    }
+
     /// Writes `spec.toml` with a training at its end, of the tiny base, which lies in `tiny`. Its vague questions are enough
     /// for a dozen pairs.
     pub fn training(&self, more: &str) -> PathBuf {

@@ -208,6 +208,9 @@ fn rewrite(asked: &str, seed: u64) -> String {
 
 /// The letter of a choice; where there are none, an essay.
 fn answer(asked: &str, seed: u64) -> String {
+    if asked.contains("def plus(") {
+        return program(asked);
+    }
     if !asked.lines().any(|l| l.chars().nth(1) == Some('.')) {
         return essay(asked, seed);
     }
@@ -219,6 +222,18 @@ fn answer(asked: &str, seed: u64) -> String {
         .find(|l| l.chars().nth(1) == Some('.') && l.contains(wanted) == right);
     let letter = choice.and_then(|l| l.chars().next()).unwrap_or('A');
     format!("The answer is {letter}.")
+}
+
+/// A program in a reply: right for a clear question or an even item, else a cheat, an endless loop or a wrong sum.
+fn program(asked: &str) -> String {
+    let n = item(asked);
+    let body = match (n % 2 == 0 || asked.contains("clearly"), n % 6) {
+        (true, _) => format!("    return x + {n}"),
+        (_, 1) => "    import os\n    print('all passed')\n    os._exit(0)".to_owned(),
+        (_, 3) => "    while True:\n        pass".to_owned(),
+        _ => format!("    return x - {n}"),
+    };
+    format!("Here it is:\n```python\ndef plus(x):\n{body}\n```\nIt adds.")
 }
 
 /// Some words about an item: as the seed has it, more of them for a clear question.

@@ -6,6 +6,7 @@
 //! | `loglik` | `choice_loglik`, `reference_loglik` |
 //! | `number` | `numeric` |
 //! | `text` | `exact`, `normalised`, `label`, `contains`, `regex` |
+//! | `code` | `code`, in the sandbox |
 //! | `program`, `http` | the user's own, both speaking the JSON of `external` |
 //!
 //! Two promises. What goes wrong with grading itself (a dead program, a reply of the wrong kind, an
@@ -13,12 +14,15 @@
 //! never what would have been right: operators read it.
 
 mod choice;
+mod code;
 mod external;
 mod http;
 mod loglik;
 mod number;
 mod program;
 mod text;
+
+pub use code::refused;
 
 use domain::{
     call::{Call, Reply},
@@ -66,6 +70,7 @@ enum Kind {
     ReferenceLoglik,
     Numeric { tolerance: f64 },
     Text(text::TextGrader),
+    Code(code::Code),
     Program(Box<program::Program>),
     Http(Box<http::Http>),
 }
@@ -89,6 +94,7 @@ impl GraderRuntime {
             Grader::Contains => Kind::Text(text::TextGrader::Contains),
             Grader::Label { labels } => Kind::Text(text::TextGrader::label(labels)?),
             Grader::Regex { pattern } => Kind::Text(text::TextGrader::regex(pattern)?),
+            Grader::Code => Kind::Code(code::Code::default()),
             Grader::Program {
                 command,
                 timeout_seconds,
@@ -127,6 +133,7 @@ impl GraderRuntime {
             Kind::ReferenceLoglik => loglik::reference(input, call, reply),
             Kind::Numeric { tolerance } => number::grade(input, *tolerance, written(reply)?),
             Kind::Text(grader) => grader.grade(input, written(reply)?),
+            Kind::Code(code) => code.grade(input, written(reply)?).await,
             Kind::Program(program) => program.grade(input, written(reply)?).await,
             Kind::Http(http) => http.grade(input, written(reply)?).await,
         }

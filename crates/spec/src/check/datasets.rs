@@ -1,14 +1,7 @@
 //! `[[datasets]]`: names, options, files, graders, quotas.
 
 use super::Check;
-use crate::{
-    Purpose,
-    data::{Dataset, DatasetGrader, LaterGrader},
-    grader,
-    hint::nearest,
-    model::Model,
-    types::Spec,
-};
+use crate::{Purpose, data::Dataset, grader, hint::nearest, model::Model, types::Spec};
 use dataset::{DatasetError, Format};
 use domain::grade::Grader;
 
@@ -32,10 +25,7 @@ pub(super) fn check(c: &mut Check<'_>, spec: &mut Spec) {
             None if unmapped(dataset) => None,
             None => fill(c, &key, dataset, scores),
         };
-        if let Some(DatasetGrader::Later(later)) = &filled {
-            wait(c, &key, later);
-        }
-        if let Some(DatasetGrader::Ready(Grader::Reward { model, .. })) = &filled {
+        if let Some(Grader::Reward { model, .. }) = &filled {
             reward(c, spec, &key, model);
         }
         spec.datasets[i].grader = filled;
@@ -93,16 +83,16 @@ fn files(c: &mut Check<'_>, key: &str, dataset: &Dataset) {
     }
 }
 
-fn fill(c: &mut Check<'_>, key: &str, dataset: &Dataset, scores: bool) -> Option<DatasetGrader> {
+fn fill(c: &mut Check<'_>, key: &str, dataset: &Dataset, scores: bool) -> Option<Grader> {
     grader::default(dataset, scores)
         .map_err(|message| c.report.wrong(&format!("{key}.grader"), message))
         .ok()
 }
 
 /// Whether the grader has what it needs: choices, a reference, log-likelihoods, its own settings.
-fn fits(c: &mut Check<'_>, key: &str, dataset: &Dataset, given: &DatasetGrader, scores: bool) {
+fn fits(c: &mut Check<'_>, key: &str, dataset: &Dataset, given: &Grader, scores: bool) {
     let has = grader::has(dataset);
-    let kind = grader::kind(given);
+    let kind = given.name();
     let kind_key = format!("{key}.grader.kind");
     if !grader::usable(has, true).contains(&kind) {
         let lacks = |what| {
@@ -131,9 +121,7 @@ fn fits(c: &mut Check<'_>, key: &str, dataset: &Dataset, given: &DatasetGrader, 
         );
         c.report.wrong(&kind_key, message);
     }
-    if let DatasetGrader::Ready(grader) = given {
-        settings(c, &format!("{key}.grader"), grader);
-    }
+    settings(c, &format!("{key}.grader"), given);
 }
 
 fn settings(c: &mut Check<'_>, key: &str, grader: &Grader) {
@@ -164,15 +152,6 @@ fn settings(c: &mut Check<'_>, key: &str, grader: &Grader) {
             }
         }
         _ => {}
-    }
-}
-
-/// A grader that is known but not available yet.
-fn wait(c: &mut Check<'_>, key: &str, later: &LaterGrader) {
-    match later {
-        LaterGrader::Code => c.missing_parts.push(format!(
-            "code grading: needs the sandbox, with which code runs arrive (asked for by {key})"
-        )),
     }
 }
 

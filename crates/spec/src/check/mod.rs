@@ -24,7 +24,6 @@ pub(crate) struct Check<'a> {
     pub(crate) folder: &'a Path,
     pub(crate) report: Report<'a>,
     pub(crate) paths: Paths,
-    pub(crate) missing_parts: Vec<String>,
     /// The data sets' names, in order.
     pub(crate) names: Vec<String>,
 }

@@ -2,7 +2,7 @@
 
 use super::watch::follow;
 use crate::{cli::SubmitArgs, client::Client, out};
-use anyhow::{Context, bail};
+use anyhow::Context;
 use coordinator::api::shapes::{Submit, Submitted};
 use domain::run::RunKind;
 use spec::{Environment, Found, Purpose};
@@ -69,11 +69,7 @@ fn checked(args: &SubmitArgs) -> anyhow::Result<String> {
         true => Purpose::Eval,
         false => Purpose::Run,
     };
-    let loaded = spec::load_text(&text, &args.spec, &args.set, purpose, &Anywhere)?;
-    if !loaded.missing_parts.is_empty() {
-        let parts = loaded.missing_parts.join("\n  ");
-        bail!("{shown} is valid, but it needs parts that are not available yet:\n  {parts}");
-    }
+    spec::load_text(&text, &args.spec, &args.set, purpose, &Anywhere)?;
     Ok(text)
 }
 
