@@ -31,9 +31,12 @@ fn logits(file: &Path, adapter: Option<PathBuf>) -> (Vec<u32>, Vec<Vec<f32>>) {
     (ids, rows)
 }
 
+/// The root of the mean square of the differences: the largest of a million is a matter of chance.
 fn apart(a: &[Vec<f32>], b: &[Vec<f32>]) -> f32 {
     let pairs = a.iter().flatten().zip(b.iter().flatten());
-    pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
+    let squares = pairs.map(|(a, b)| f64::from((a - b) * (a - b)));
+    let count = a.len() * a[0].len();
+    (squares.sum::<f64>() / count as f64).sqrt() as f32
 }
 
 #[test]
@@ -51,10 +54,10 @@ fn a_merged_file_says_what_base_and_adapter_say() {
     let (_, plain) = logits(&base, None);
     let (_, beside) = logits(&base, Some(dir.path().to_owned()));
     let (ids, merged) = logits(&out, None);
-    // The changed matrices, which the base has at 4 bits, are rounded to 8.
+    // The changed matrices, which the base has at 4 bits, are rounded to 8: a little of what the adapter changes.
     let (off, moved) = (apart(&merged, &beside), apart(&beside, &plain));
     println!("merged: {off:.1e} of {moved:.2}");
-    assert!(moved > 1.0 && off < 0.1 * moved, "{off} {moved}");
+    assert!(moved > 1.0 && off < 0.05 * moved, "{off} {moved}");
     by_llama(&out, &ids, &merged);
 }
 
