@@ -97,6 +97,12 @@ impl Adapter {
         })
     }
 
+    /// A and B of a place, where it has them.
+    pub(crate) fn pair(&self, place: Place) -> Option<[&Tensor; 2]> {
+        let pair = self.pairs.get(&place)?;
+        Some([pair.a.as_tensor(), pair.b.as_tensor()])
+    }
+
     /// What the adapter adds to a product with x of `[n, columns]` in f32, where the place has one; multiplied in `dtype`.
     pub(crate) fn forward(
         &self,

@@ -78,6 +78,13 @@ pub(crate) struct Ground {
     pub(crate) dtype: DType,
 }
 
+impl Ground {
+    /// f32 on the processor.
+    pub(crate) fn is_usual(&self) -> bool {
+        self.device.is_cpu() && self.dtype == DType::F32
+    }
+}
+
 /// A matrix `[rows, columns]`.
 #[derive(Clone)]
 pub(crate) struct Frozen {

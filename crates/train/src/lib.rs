@@ -17,6 +17,7 @@ mod checkpoint;
 mod error;
 mod folder;
 mod frozen;
+mod fused;
 mod given;
 mod gradient;
 mod memory;

@@ -91,21 +91,21 @@ fn bytes(keep: Keep, numbers: usize) -> u64 {
     (numbers as f64 * each) as u64
 }
 
-/// What the longest batch keeps.
+/// What the longest batch keeps, on the processor in f32.
 fn batch(c: &Config, tokens: usize, plan: &Plan, texts: &Texts) -> u64 {
     let all = texts.train.iter().chain(&texts.validation);
     let longest = all.map(|text| text.ids.len()).max().unwrap_or(0);
     let rows = plan.batch * longest;
     let (query, kv) = (c.heads.query_width(), c.heads.kv_width());
-    // Two norms and two sums; queries and keys before and after they are turned, all of them by head, the mixture; gates.
-    let numbers = 6 * c.width + 4 * query + 5 * kv + 4 * c.inner + 2 * c.heads.query * longest;
-    let layer = rows * numbers;
+    // As `fused` keeps it: input and middle; queries and their mixture; keys and values; gates on both sides.
+    let layer = rows * (2 * c.width + 2 * query + 2 * kv + 2 * c.inner);
     let kept = match plan.checkpointing {
         true => layer + c.layers * rows * c.width,
         false => c.layers * layer,
     };
-    // Gradients under way take about a layer more; logits are there 128 rows at a time.
-    (4 * (kept + layer + 2 * 128 * tokens)) as u64
+    // Gradients under way through one layer, its probabilities among them; logits are there 128 rows at a time.
+    let way = rows * (3 * c.inner + 4 * c.width + 2 * query + 3 * c.heads.query * longest);
+    (4 * (kept + way + 2 * 128 * tokens)) as u64
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use crate::{
     batch::Batch,
     error::Result,
     frozen::{Frozen, Ground, Keep},
+    fused,
     ops::{Dropout, Seen, Turns, causal_softmax, rms_norm, rotate, silu_mul},
 };
 use candle_core::{Device, Tensor};
@@ -16,17 +17,17 @@ use model::{
 };
 use std::{collections::BTreeMap, ops::Range, sync::Arc};
 
-struct Layer {
-    attention_norm: Arc<[f32]>,
-    feed_forward_norm: Arc<[f32]>,
-    matrices: BTreeMap<Target, Frozen>,
+pub(crate) struct Layer {
+    pub(crate) attention_norm: Arc<[f32]>,
+    pub(crate) feed_forward_norm: Arc<[f32]>,
+    pub(crate) matrices: BTreeMap<Target, Frozen>,
 }
 
 /// The base: nothing in it learns.
 pub struct Network {
     config: Config,
     embedding: Frozen,
-    layers: Vec<Layer>,
+    layers: Vec<Arc<Layer>>,
     norm: Arc<[f32]>,
     head: Frozen,
     ground: Ground,
@@ -37,9 +38,9 @@ pub(crate) struct Pass<'a> {
     pub(crate) adapter: &'a Adapter,
     /// The seed of everything dropped; `None` drops nothing.
     pub(crate) dropout: Option<u64>,
-    texts: usize,
-    tokens: usize,
-    turns: Turns,
+    pub(crate) texts: usize,
+    pub(crate) tokens: usize,
+    pub(crate) turns: Turns,
     seen: Seen,
 }
 
@@ -64,7 +65,7 @@ impl<'a> Pass<'a> {
     }
 
     /// Each adapted matrix drops by a mask of its own.
-    fn dropout(&self, layer: usize, target: Target) -> Option<Dropout> {
+    pub(crate) fn dropout(&self, layer: usize, target: Target) -> Option<Dropout> {
         let place = format!("{layer} {target}");
         self.dropout.map(|seed| Dropout {
             share: self.adapter.lora().dropout,
@@ -100,7 +101,9 @@ impl Network {
         };
         let layers = (0..config.layers).map(|i| Layer::load(base, &config, i, (keep, &ground)));
         Ok(Self {
-            layers: layers.collect::<Result<_>>()?,
+            layers: layers
+                .map(|layer| layer.map(Arc::new))
+                .collect::<Result<_>>()?,
             norm: vector(base, Part::Norm, config.width)?,
             embedding,
             head,
@@ -138,7 +141,10 @@ impl Network {
     pub(crate) fn run(&self, layers: Range<usize>, x: &Tensor, pass: &Pass) -> Result<Tensor> {
         let mut x = x.clone();
         for layer in layers {
-            x = self.layer(layer, &x, pass)?;
+            x = match self.ground.is_usual() {
+                true => fused::layer((&self.layers[layer], layer), &self.config, &x, pass)?,
+                false => self.layer(layer, &x, pass)?,
+            };
         }
         Ok(x)
     }
@@ -166,7 +172,8 @@ impl Network {
         Ok(self.head.forward(&hidden)?.detach())
     }
 
-    fn layer(&self, i: usize, x: &Tensor, pass: &Pass) -> candle_core::Result<Tensor> {
+    /// A layer as a graph of steps that candle has for every device and every kind of numbers.
+    pub(crate) fn layer(&self, i: usize, x: &Tensor, pass: &Pass) -> candle_core::Result<Tensor> {
         let layer = &self.layers[i];
         let eps = self.config.eps;
         let product = |target: Target, x: &Tensor| -> candle_core::Result<Tensor> {

@@ -1,6 +1,6 @@
 //! The feed-forward part's gate.
 
-use super::{map, numbers, plain, stored};
+use super::{exp, map, numbers, plain, stored};
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
 
@@ -18,24 +18,7 @@ pub(crate) fn silu_mul(gate: &Tensor, up: &Tensor) -> Result<Tensor> {
 }
 
 fn sigmoid(x: f32) -> f32 {
-    1.0 / (1.0 + (-x).exp())
-}
-
-/// `each` of three numbers at a time.
-fn zip3(a: &[f32], b: &[f32], c: &[f32], each: impl Fn(f32, f32, f32) -> f32 + Sync) -> Vec<f32> {
-    let mut out = vec![0f32; a.len()];
-    let chunks = a
-        .par_chunks(CHUNK)
-        .zip(b.par_chunks(CHUNK))
-        .zip(c.par_chunks(CHUNK));
-    out.par_chunks_mut(CHUNK)
-        .zip(chunks)
-        .for_each(|(out, ((a, b), c))| {
-            for (i, out) in out.iter_mut().enumerate() {
-                *out = each(a[i], b[i], c[i]);
-            }
-        });
-    out
+    1.0 / (1.0 + exp(-x))
 }
 
 impl CustomOp2 for SiluMul {
@@ -51,10 +34,15 @@ impl CustomOp2 for SiluMul {
         ups: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
         let (gate, up) = (numbers(gate, gates)?, numbers(up, ups)?);
-        Ok(stored(
-            zip3(gate, up, up, |g, u, _| g * sigmoid(g) * u),
-            gates,
-        ))
+        let mut out = vec![0f32; gate.len()];
+        let chunks = gate.par_chunks(CHUNK).zip(up.par_chunks(CHUNK));
+        let outs = out.par_chunks_mut(CHUNK);
+        outs.zip(chunks).for_each(|(out, (gate, up))| {
+            for ((out, g), u) in out.iter_mut().zip(gate).zip(up) {
+                *out = g * sigmoid(*g) * u;
+            }
+        });
+        Ok(stored(out, gates))
     }
 
     fn bwd(
@@ -64,16 +52,36 @@ impl CustomOp2 for SiluMul {
         _res: &Tensor,
         grad: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>)> {
-        let for_gate = |[gate, up, grad]: [&[f32]; 3]| {
-            zip3(gate, up, grad, |g, u, grad| {
-                let s = sigmoid(g);
-                grad * u * s * (1.0 + g * (1.0 - s))
-            })
-        };
-        let for_up = |[gate, up, grad]: [&[f32]; 3]| {
-            zip3(gate, up, grad, |g, _, grad| grad * g * sigmoid(g))
-        };
-        let inputs = [gate, up, grad];
-        Ok((Some(map(inputs, for_gate)?), Some(map(inputs, for_up)?)))
+        let (for_gate, for_up) = silu_mul_back(gate, up, grad)?;
+        Ok((Some(for_gate), Some(for_up)))
     }
+}
+
+/// The gradients of [`silu_mul`] for the gate and for what it lets through, on the processor.
+pub(crate) fn silu_mul_back(gate: &Tensor, up: &Tensor, grad: &Tensor) -> Result<(Tensor, Tensor)> {
+    let mut for_up = Vec::new();
+    let for_gate = map([gate, up, grad], |[gate, up, grad]| {
+        let mut for_gate = vec![0f32; gate.len()];
+        for_up = vec![0f32; gate.len()];
+        let outs = for_gate
+            .par_chunks_mut(CHUNK)
+            .zip(for_up.par_chunks_mut(CHUNK));
+        let chunks = gate
+            .par_chunks(CHUNK)
+            .zip(up.par_chunks(CHUNK))
+            .zip(grad.par_chunks(CHUNK));
+        outs.zip(chunks)
+            .for_each(|((for_gate, for_up), ((gate, up), grad))| {
+                let inputs = gate.iter().zip(up).zip(grad);
+                let outs = for_gate.iter_mut().zip(for_up);
+                for ((for_gate, for_up), ((g, u), grad)) in outs.zip(inputs) {
+                    let s = sigmoid(*g);
+                    *for_gate = grad * u * s * (1.0 + g * (1.0 - s));
+                    *for_up = grad * g * s;
+                }
+            });
+        for_gate
+    })?;
+    let for_up = Tensor::from_vec(for_up, up.shape(), up.device())?;
+    Ok((for_gate, for_up))
 }

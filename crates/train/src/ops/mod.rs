@@ -8,22 +8,26 @@
 //! On a device, where there is room, they are made of candle's plain ones ([`plain`]).
 
 mod dropout;
+mod exp;
 mod gate;
 mod norm;
 mod plain;
 mod rotate;
 mod softmax;
+mod sum;
 
 pub(crate) use dropout::{Dropout, drop_some};
-pub(crate) use gate::silu_mul;
-pub(crate) use norm::rms_norm;
+pub(crate) use exp::exp;
+pub(crate) use gate::{silu_mul, silu_mul_back};
+pub(crate) use norm::{rms_norm, rms_norm_back};
 pub(crate) use rotate::{Turns, rotate};
-pub(crate) use softmax::{Seen, causal_softmax};
+pub(crate) use softmax::{Seen, causal_softmax, causal_softmax_back};
+pub(crate) use sum::add_to;
 
 use candle_core::{CpuStorage, Layout, Result, Shape, Storage, Tensor, bail};
 
 /// The numbers of a storage, which must lie one after another.
-fn numbers<'s>(storage: &'s CpuStorage, layout: &Layout) -> Result<&'s [f32]> {
+pub(crate) fn numbers<'s>(storage: &'s CpuStorage, layout: &Layout) -> Result<&'s [f32]> {
     let CpuStorage::F32(all) = storage else {
         bail!("f32 is needed")
     };
@@ -34,7 +38,7 @@ fn numbers<'s>(storage: &'s CpuStorage, layout: &Layout) -> Result<&'s [f32]> {
 }
 
 /// Has `read` see the numbers of some tensors of one shape, and makes a tensor of that shape from what it gives.
-fn map<const N: usize>(
+pub(crate) fn map<const N: usize>(
     tensors: [&Tensor; N],
     read: impl FnOnce([&[f32]; N]) -> Vec<f32>,
 ) -> Result<Tensor> {
@@ -55,7 +59,7 @@ fn map<const N: usize>(
 }
 
 /// A result of the shape of its input.
-fn stored(out: Vec<f32>, layout: &Layout) -> (CpuStorage, Shape) {
+pub(crate) fn stored(out: Vec<f32>, layout: &Layout) -> (CpuStorage, Shape) {
     (CpuStorage::F32(out), layout.shape().clone())
 }
 

@@ -19,12 +19,10 @@ pub(crate) fn rms_norm(x: &Tensor, weight: &Arc<[f32]>, eps: f32) -> Result<Tens
     x.contiguous()?.apply_op1(RmsNorm { weight, eps })
 }
 
-impl RmsNorm {
-    /// 1 / sqrt(mean(x^2) + eps)
-    fn scale(&self, row: &[f32]) -> f32 {
-        let squares: f32 = row.iter().map(|x| x * x).sum();
-        1.0 / (squares / row.len() as f32 + self.eps).sqrt()
-    }
+/// 1 / sqrt(mean(x^2) + eps)
+fn scale(row: &[f32], eps: f32) -> f32 {
+    let squares: f32 = row.iter().map(|x| x * x).sum();
+    1.0 / (squares / row.len() as f32 + eps).sqrt()
 }
 
 impl CustomOp1 for RmsNorm {
@@ -40,7 +38,7 @@ impl CustomOp1 for RmsNorm {
             .par_chunks_exact_mut(width)
             .zip(x.par_chunks_exact(width));
         rows.for_each(|(out, x)| {
-            let scale = self.scale(x);
+            let scale = scale(x, self.eps);
             for ((out, x), w) in out.iter_mut().zip(x).zip(&*self.weight) {
                 *out = x * scale * w;
             }
@@ -49,22 +47,27 @@ impl CustomOp1 for RmsNorm {
     }
 
     fn bwd(&self, arg: &Tensor, _res: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
-        let width = self.weight.len();
-        let backward = |[x, grad]: [&[f32]; 2]| {
-            let mut out = vec![0f32; x.len()];
-            let inputs = x.par_chunks_exact(width).zip(grad.par_chunks_exact(width));
-            let rows = out.par_chunks_exact_mut(width).zip(inputs);
-            rows.for_each(|(out, (x, grad))| {
-                let scale = self.scale(x);
-                let weighed = x.iter().zip(grad).zip(&*self.weight);
-                let dot: f32 = weighed.map(|((x, g), w)| x * g * w).sum();
-                let shrink = dot * scale * scale * scale / width as f32;
-                for (i, out) in out.iter_mut().enumerate() {
-                    *out = grad[i] * self.weight[i] * scale - x[i] * shrink;
-                }
-            });
-            out
-        };
-        map([arg, grad], backward).map(Some)
+        rms_norm_back(arg, grad, &self.weight, self.eps).map(Some)
     }
+}
+
+/// The gradient of [`rms_norm`] at x, on the processor.
+pub(crate) fn rms_norm_back(x: &Tensor, grad: &Tensor, weight: &[f32], eps: f32) -> Result<Tensor> {
+    let width = weight.len();
+    let backward = |[x, grad]: [&[f32]; 2]| {
+        let mut out = vec![0f32; x.len()];
+        let inputs = x.par_chunks_exact(width).zip(grad.par_chunks_exact(width));
+        let rows = out.par_chunks_exact_mut(width).zip(inputs);
+        rows.for_each(|(out, (x, grad))| {
+            let scale = scale(x, eps);
+            let weighed = x.iter().zip(grad).zip(weight);
+            let dot: f32 = weighed.map(|((x, g), w)| x * g * w).sum();
+            let shrink = dot * scale * scale * scale / width as f32;
+            for (i, out) in out.iter_mut().enumerate() {
+                *out = grad[i] * weight[i] * scale - x[i] * shrink;
+            }
+        });
+        out
+    };
+    map([x, grad], backward)
 }

@@ -45,16 +45,22 @@ impl Turns {
         let mut out = x.to_vec();
         let rows = out.par_chunks_exact_mut(width).enumerate();
         rows.for_each(|(row, numbers)| {
-            let turns = &self.turns[row % self.positions * self.half..][..self.half];
             for head in numbers.chunks_exact_mut(2 * self.half) {
-                let (first, second) = head.split_at_mut(self.half);
-                for ((a, b), (cos, sin)) in first.iter_mut().zip(second).zip(turns) {
-                    let sin = if back { -sin } else { *sin };
-                    (*a, *b) = (*a * cos - *b * sin, *a * sin + *b * cos);
-                }
+                self.turn(row % self.positions, head, back);
             }
         });
         out
+    }
+
+    /// Rotates one head by a position, back where `back` says so.
+    pub(crate) fn turn(&self, position: usize, head: &mut [f32], back: bool) {
+        let turns = &self.turns[position * self.half..][..self.half];
+        let (first, second) = head.split_at_mut(self.half);
+        let way = if back { -1.0 } else { 1.0 };
+        for ((a, b), (cos, sin)) in first.iter_mut().zip(second).zip(turns) {
+            let sin = way * sin;
+            (*a, *b) = (*a * cos - *b * sin, *a * sin + *b * cos);
+        }
     }
 }
 

@@ -109,12 +109,10 @@ fn plain_steps_are_the_fused_ones() {
     let weight: std::sync::Arc<[f32]> = numbers_of(8, 9).into();
     let turns = Turns::new(&[1.0, 0.3], 3, &Device::Cpu).unwrap();
     let there = turns.on(&Device::Cpu).unwrap();
-    let scores = x.reshape((2, 8, 3)).unwrap();
-    let seen = Seen::new(8, 3, &Device::Cpu).unwrap();
-    let hidden = plain::hidden(8, 3, &Device::Cpu)
-        .unwrap()
-        .narrow(0, 0, 8)
-        .unwrap();
+    // A head's rows are whole texts.
+    let scores = Tensor::from_vec(numbers_of(36, 1), (2, 6, 3), &Device::Cpu).unwrap();
+    let seen = Seen::new(2, 3, &Device::Cpu).unwrap();
+    let hidden = plain::hidden(2, 3, &Device::Cpu).unwrap();
     for (fused, plain) in [
         (
             rms_norm(&x, &weight, 1e-5),
