@@ -3,7 +3,6 @@
 import atexit
 import os
 import sys
-import traceback
 import types
 
 CALLS, ANSWERS = 4, 5  # descriptors, where a program answers calls
@@ -44,9 +43,15 @@ def run(code, name):
 
 
 def show(error):
+    """Writes what ended a program as Python would, or its name alone where there is no memory for more."""
     trace = error.__traceback__
     error.__traceback__ = trace and trace.tb_next
-    traceback.print_exception(type(error), error, error.__traceback__, limit=-20)
+    try:
+        import traceback  # seldom needed, and dear to have in every fork
+
+        traceback.print_exception(type(error), error, error.__traceback__, limit=-20)
+    except BaseException:
+        os.write(2, type(error).__name__.encode() + b"\n")
 
 
 def answer_calls(code, entry_point, read=os.read, write=os.write, leave=os._exit):

@@ -6,7 +6,6 @@ import json
 import os
 import reprlib
 import sys
-import traceback
 import types
 
 ANSWERS, CALLS, REPORT = 4, 5, 6  # descriptors
@@ -210,7 +209,11 @@ def failure(source, candidate, error):
 
 def where(source, error):
     """The innermost statement of the tests that an exception went through."""
-    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == "<tests>"]
+    lines, trace = [], error.__traceback__
+    while trace:
+        if trace.tb_frame.f_code.co_filename == "<tests>":
+            lines.append(trace.tb_lineno)
+        trace = trace.tb_next
     if not lines:
         return ""
     line = source.splitlines()[lines[-1] - 1].strip()

@@ -6,7 +6,11 @@ import os
 import sys
 
 # Modules in C that are not loaded ahead: their shared objects must be known, or importing them fails.
-SELDOM = "_ctypes _sqlite3 _lzma _bz2 zlib _ssl _uuid _elementtree pyexpat unicodedata _zoneinfo audioop mmap select array cmath"
+SELDOM = (
+    "_asyncio _blake2 _bz2 _contextvars _csv _ctypes _decimal _elementtree _hashlib _heapq _lsprof _lzma _md5 _opcode"
+    " _pickle _posixshmem _queue _sha1 _sha256 _sha3 _sha512 _socket _sqlite3 _ssl _statistics _uuid _zoneinfo array"
+    " audioop binascii cmath fcntl grp mmap pyexpat resource select termios unicodedata zlib"
+)
 
 
 def load(names):

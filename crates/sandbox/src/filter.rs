@@ -35,7 +35,7 @@ fn program() -> Result<BpfProgram, seccompiler::BackendError> {
 
 /// Calls allowed whatever their arguments are.
 fn plain() -> Vec<i64> {
-    let mut calls = vec![
+    let calls = vec![
         // Descriptors it has, and files that Landlock lets it open.
         libc::SYS_read,
         libc::SYS_write,
@@ -62,6 +62,7 @@ fn plain() -> Vec<i64> {
         libc::SYS_getcwd,
         libc::SYS_getdents64,
         libc::SYS_unlinkat,
+        libc::SYS_renameat,
         libc::SYS_renameat2,
         // Names and sizes: Landlock does not hide them.
         libc::SYS_fstat,
@@ -110,23 +111,27 @@ fn plain() -> Vec<i64> {
         libc::SYS_gettimeofday,
         libc::SYS_sched_yield,
     ];
+    // What older processors have besides.
     #[cfg(target_arch = "x86_64")]
-    calls.extend([
-        libc::SYS_stat,
-        libc::SYS_lstat,
-        libc::SYS_access,
-        libc::SYS_dup2,
-        libc::SYS_pipe,
-        libc::SYS_poll,
-        libc::SYS_select,
-        libc::SYS_epoll_wait,
-        libc::SYS_unlink,
-        libc::SYS_rename,
-        libc::SYS_renameat,
-        libc::SYS_getrlimit,
-        libc::SYS_alarm,
-        libc::SYS_time,
-    ]);
+    let calls = [
+        calls,
+        vec![
+            libc::SYS_stat,
+            libc::SYS_lstat,
+            libc::SYS_access,
+            libc::SYS_dup2,
+            libc::SYS_pipe,
+            libc::SYS_poll,
+            libc::SYS_select,
+            libc::SYS_epoll_wait,
+            libc::SYS_unlink,
+            libc::SYS_rename,
+            libc::SYS_getrlimit,
+            libc::SYS_alarm,
+            libc::SYS_time,
+        ],
+    ]
+    .concat();
     calls
 }
 

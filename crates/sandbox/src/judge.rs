@@ -243,8 +243,10 @@ fn read(mut report: File) -> Result<Option<Report>, Error> {
 
 /// The tests' side ended without a word. What a candidate gave may have done it; a machine without memory, too.
 fn unreported(endings: &Endings, limits: &Limits) -> Result<Failure, Error> {
+    if spent(&endings.checker, limits) {
+        return Ok(beyond(Limit::Cpu));
+    }
     match endings.checker.status.signal() {
-        Some(libc::SIGKILL) if spent(&endings.checker, limits) => Ok(beyond(Limit::Cpu)),
         Some(libc::SIGKILL) | None => Err(Error::Lost(format!(
             "the tests' side ended early, {}",
             endings.checker.status

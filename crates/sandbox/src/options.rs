@@ -39,7 +39,7 @@ impl Default for Options {
 pub struct Limits {
     /// From its start to its end.
     pub wall: Duration,
-    /// Of one processor; whole seconds, rounded up.
+    /// Of one processor; whole seconds, rounded up, as the kernel counts its ticks. Who ignores the signal has one more.
     pub cpu: Duration,
     /// Addresses, in bytes: an interpreter takes some 60 MiB of them.
     pub memory: u64,

@@ -161,17 +161,21 @@ pub(crate) fn ended(
     match (ending.status.code(), ending.status.signal()) {
         (Some(1), _) if errors.names("MemoryError") => Ended::Killed(Limit::Memory),
         (Some(code), _) => Ended::Exited(code),
-        (None, Some(libc::SIGKILL)) if spent(ending, limits) => Ended::Killed(Limit::Cpu),
+        (None, Some(_)) if spent(ending, limits) => Ended::Killed(Limit::Cpu),
         // Nobody else may signal it: the system does, for want of memory.
         (None, Some(libc::SIGKILL)) => Ended::Killed(Limit::Memory),
         (None, signal) => Ended::Crashed(signal.unwrap_or_default()),
     }
 }
 
-/// Whether a child has used up its time on a processor: what the kernel counts in ticks for the limit is not quite what
-/// it tells in the end.
+/// Whether a child was ended for its time on a processor: by the signal that says so, or, where it did not heed that, by
+/// the one that also stands for want of memory. The kernel counts ticks for the limit, and tells less on a busy machine.
 pub(crate) fn spent(ending: &Ending, limits: &Limits) -> bool {
-    ending.cpu >= limits.cpu * 3 / 4
+    match ending.status.signal() {
+        Some(libc::SIGXCPU) => true,
+        Some(libc::SIGKILL) => ending.cpu >= limits.cpu / 2,
+        _ => false,
+    }
 }
 
 /// A slot that does not answer.

@@ -4,7 +4,7 @@ use crate::{
     error::Unsupported,
     filter,
     options::Options,
-    python::{CANDIDATE, CHECKER, Python},
+    python::{CANDIDATE, CHECKER, FOR_CANDIDATES, FOR_TESTS, Python},
     rules,
     scratch::Scratch,
     zygote::{Start, Zygote},
@@ -47,7 +47,7 @@ impl Slot {
     pub(crate) fn new(plan: &Plan, index: usize) -> Result<Self, Unsupported> {
         let uid = user(plan, index, 0);
         let scratch = Scratch::new(plan.options.scratch.as_deref(), uid)?;
-        let candidates = start(plan, CANDIDATE, uid, Some(scratch.path()))?;
+        let candidates = start(plan, (CANDIDATE, FOR_CANDIDATES), uid, Some(scratch.path()))?;
         Ok(Self {
             index,
             scratch,
@@ -60,7 +60,7 @@ impl Slot {
     pub(crate) fn sides(&mut self, plan: &Plan) -> Result<(&mut Zygote, &mut Zygote), Unsupported> {
         let checker = match self.checker.take() {
             Some(checker) => checker,
-            None => start(plan, CHECKER, user(plan, self.index, 1), None)?,
+            None => start(plan, (CHECKER, FOR_TESTS), user(plan, self.index, 1), None)?,
         };
         Ok((&mut self.candidates, self.checker.insert(checker)))
     }
@@ -77,13 +77,14 @@ fn user(plan: &Plan, index: usize, side: u32) -> Option<u32> {
 
 fn start(
     plan: &Plan,
-    script: &str,
+    (script, modules): (&str, &[&str]),
     uid: Option<u32>,
     scratch: Option<&Path>,
 ) -> Result<Zygote, Unsupported> {
     Zygote::start(Start {
         python: &plan.python,
         script,
+        modules,
         filter: &plan.filter,
         rules: rules::ruleset(&plan.python, scratch)?,
         uid,

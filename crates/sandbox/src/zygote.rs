@@ -2,7 +2,7 @@
 
 use crate::{
     error::Unsupported,
-    python::{AHEAD, FLAGS, Python},
+    python::{FLAGS, Python},
     sys::{self, Confine},
 };
 use rustix::{
@@ -50,6 +50,8 @@ pub(crate) struct Ending {
 pub(crate) struct Start<'a> {
     pub(crate) python: &'a Python,
     pub(crate) script: &'a str,
+    /// Modules to load ahead.
+    pub(crate) modules: &'a [&'a str],
     pub(crate) filter: &'a [u8],
     pub(crate) rules: OwnedFd,
     pub(crate) uid: Option<u32>,
@@ -207,7 +209,7 @@ fn halves(bytes: [u8; 16]) -> [[u8; 8]; 2] {
 }
 
 fn script(start: &Start) -> String {
-    let modules = serde_json::to_string(AHEAD).unwrap_or_default();
+    let modules = serde_json::to_string(start.modules).unwrap_or_default();
     let filter: String = start.filter.iter().map(|b| format!("{b:02x}")).collect();
     format!(
         "{}\nforever({modules}, bytes.fromhex(\"{filter}\"))\n",
