@@ -17,8 +17,6 @@ use cargo_metadata::{DependencyKind, MetadataCommand};
 const ARROWS: &[(&str, &[&str])] = &[
     // Tests of faults: it knows nothing, and does nothing in a release.
     ("sabotage", &[]),
-    // It knows programs and tests, and nothing of runs.
-    ("sandbox", &[]),
     ("domain", &[]),
     ("wire", &["domain"]),
     // A spec says how a data set is to be read, in the readers' own types.
