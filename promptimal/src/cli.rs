@@ -67,6 +67,11 @@ pub enum Command {
     Prune(PruneArgs),
     /// List or fetch local models.
     Models(ModelsArgs),
+    /// List or fetch public data sets that are known by name.
+    ///
+    ///   promptimal run examples/reference.toml --set datasets.humaneval.path=$(promptimal data fetch humaneval)
+    #[command(verbatim_doc_comment)]
+    Data(DataArgs),
     /// Score a file of questions with answers by a reward model. `docs/reward.md` says how to read the numbers.
     Score(ScoreArgs),
     /// Train a small reward model.
@@ -449,6 +454,26 @@ pub enum ModelsCommand {
     /// List the models that can be fetched by name.
     List(Json),
     /// Fetch a model into the cache.
+    Fetch {
+        /// Its name.
+        name: String,
+    },
+}
+
+/// Arguments of `data`.
+#[derive(Debug, Args)]
+pub struct DataArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: DataCommand,
+}
+
+/// What to do with data sets.
+#[derive(Debug, Subcommand)]
+pub enum DataCommand {
+    /// List the data sets that can be fetched by name.
+    List(Json),
+    /// Fetch a data set into the cache, and print where it is.
     Fetch {
         /// Its name.
         name: String,

