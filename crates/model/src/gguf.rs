@@ -4,7 +4,7 @@ use crate::error::{Error, Result};
 use candle_core::{
     Device,
     quantized::{
-        QTensor,
+        GgmlDType, QTensor,
         gguf_file::{Content, Value},
     },
 };
@@ -66,6 +66,13 @@ impl Gguf {
     /// Whether there is a tensor of this name.
     pub(crate) fn has(&self, name: &str) -> bool {
         self.header.content.tensor_infos.contains_key(name)
+    }
+
+    /// The types of all tensors that are not vectors.
+    pub(crate) fn matrix_types(&self) -> impl Iterator<Item = GgmlDType> {
+        let tensors = self.header.content.tensor_infos.values();
+        let matrices = tensors.filter(|t| t.shape.rank() > 1);
+        matrices.map(|t| t.ggml_dtype)
     }
 
     /// How many numbers all tensors hold.
