@@ -74,7 +74,7 @@ pub struct Description {
 }
 
 /// Changes whenever the same model could give other bits.
-const ENGINE: &str = concat!("promptimal-model/", env!("CARGO_PKG_VERSION"), "+1");
+const ENGINE: &str = concat!("promptimal-model/", env!("CARGO_PKG_VERSION"), "+2");
 
 /// A model that answers blocks of jobs. One block at a time: give it a thread of its own.
 pub struct Engine {
@@ -104,7 +104,9 @@ impl Engine {
     }
 
     fn assemble(mut base: Base, options: Options) -> Result<Self> {
-        let precision = options.precision.resolve(base.elements);
+        let precision = options
+            .precision
+            .resolve(base.elements, base.weights.are_quants());
         let context = base.config.context;
         let sha256 = sha256_files(&base.files)?;
         let adapter = options.adapter.as_deref();
@@ -164,7 +166,8 @@ impl Engine {
         if self.stop.load(Ordering::Relaxed) {
             return Err(Error::job("the model was told to stop"));
         }
-        self.network.forward(segments)
+        // On a thread of the pool: from any other each product would wait for one to be woken.
+        rayon::scope(|_| self.network.forward(segments))
     }
 
     /// The tokens of a conversation up to where the reply starts.

@@ -4,7 +4,7 @@ use crate::error::{Error, Result};
 use candle_core::{
     Device,
     quantized::{
-        QTensor,
+        GgmlDType, QTensor,
         gguf_file::{self, Content, Value},
     },
 };
@@ -96,6 +96,13 @@ impl Gguf {
         let tensors: Vec<(&str, &QTensor)> =
             names.iter().map(String::as_str).zip(&tensors).collect();
         Ok(gguf_file::write(out, &metadata, &tensors)?)
+    }
+
+    /// The types of all tensors that are not vectors.
+    pub(crate) fn matrix_types(&self) -> impl Iterator<Item = GgmlDType> {
+        let tensors = self.header.content.tensor_infos.values();
+        let matrices = tensors.filter(|t| t.shape.rank() > 1);
+        matrices.map(|t| t.ggml_dtype)
     }
 
     /// How many numbers all tensors hold.

@@ -9,8 +9,9 @@
 //! ```
 //!
 //! An [`Engine`] computes one block, or one step of a running batch, at a time. The same block gives the
-//! same bits whatever else the machine does and however many threads it has. With weights in f32 a text
-//! gets the same bits in any company; for weights in blocks candle's kernels promise no such thing.
+//! same bits whatever else the machine does and however many threads it has. With weights in f32
+//! or in blocks of whole numbers a text gets the same bits in any company; for other blocks candle's kernels promise no
+//! such thing.
 
 mod attention;
 pub mod base;
@@ -33,6 +34,7 @@ mod loglik;
 pub mod lora;
 mod packed;
 pub mod place;
+mod quants;
 mod safetensors;
 mod sample;
 mod sentencepiece;

@@ -4,6 +4,7 @@ use crate::{
     error::{Error, Result},
     lora::{self, Factors},
     packed::Packed,
+    quants::{self, Quants},
     weights::Weight,
 };
 use candle_core::{
@@ -13,18 +14,22 @@ use candle_core::{
 use std::{fmt, ops::Range, str::FromStr};
 
 /// How weights are kept in memory.
+///
+/// Blocks of whole numbers (Q4_0, Q4_1, Q5_0, Q5_1, Q8_0) take a byte a number and a scale, and are the quickest for all
+/// that is read or written: products with them are our own. They stay what they are in the file, number for number.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Precision {
-    /// [`Precision::F32`] for models of at most 2 GiB in f32, else [`Precision::Mixed`].
+    /// [`Precision::Native`] where the file has nothing but blocks of whole numbers, else [`Precision::F32`] for models of
+    /// at most 2 GiB in f32, else [`Precision::Mixed`].
     #[default]
     Auto,
-    /// Plain numbers: the quickest for reading and for writing several texts at once.
+    /// Plain numbers.
     F32,
     /// All matrices in 8-bit blocks: a quarter of the memory.
     Q8_0,
-    /// As the file has them. Q4_1, Q5_0 and Q5_1 are very slow on x86: candle has no kernels for them.
+    /// As the file has them.
     Native,
-    /// As the file has them, but the slow types in 8-bit blocks.
+    /// As the file has them, but plain numbers in 8-bit blocks.
     Mixed,
 }
 
@@ -68,9 +73,11 @@ impl FromStr for Precision {
 const F32_LIMIT: usize = 2 << 30;
 
 impl Precision {
-    /// What [`Precision::Auto`] means for a model of `elements` numbers.
-    pub(crate) fn resolve(self, elements: usize) -> Self {
+    /// What [`Precision::Auto`] means for a model of `elements` numbers, of which the matrices are all `quants` or not:
+    /// blocks of whole numbers.
+    pub(crate) fn resolve(self, elements: usize, quants: bool) -> Self {
         match self {
+            Self::Auto if quants => Self::Native,
             Self::Auto if elements.saturating_mul(4) <= F32_LIMIT => Self::F32,
             Self::Auto => Self::Mixed,
             other => other,
@@ -79,13 +86,12 @@ impl Precision {
 
     /// The block type that a matrix of type `found` with rows of `columns` is kept in; `None` is f32.
     fn block_type(self, found: GgmlDType, columns: usize) -> Option<GgmlDType> {
-        use GgmlDType::{BF16, F16, F32, Q4_1, Q5_0, Q5_1, Q8_0};
-        let slow = matches!(found, Q4_1 | Q5_0 | Q5_1);
+        use GgmlDType::{BF16, F16, F32, Q8_0};
         let plain = matches!(found, F32 | F16 | BF16);
         let wanted = match self {
             Self::Auto | Self::F32 => None,
             Self::Q8_0 => Some(Q8_0),
-            Self::Mixed if slow || plain => Some(Q8_0),
+            Self::Mixed if plain => Some(Q8_0),
             Self::Native if plain => None,
             Self::Native | Self::Mixed => Some(found),
         };
@@ -104,30 +110,77 @@ pub(crate) struct Linear {
 
 enum Matrix {
     Dense(Packed),
+    /// Blocks of whole numbers.
+    Quants(Quants),
+    /// Other blocks, by candle's kernels.
     Blocks(QMatMul),
+}
+
+/// Matrices that follow each other and are kept alike are one matrix: one product instead of several.
+#[derive(Default)]
+struct Gathered {
+    parts: Vec<Matrix>,
+    dense: Vec<f32>,
+    blocks: Vec<quants::Block>,
+    columns: usize,
+}
+
+impl Gathered {
+    fn push(&mut self, weight: Weight) -> candle_core::Result<()> {
+        match weight {
+            Weight::Dense(tensor) => {
+                self.end_blocks();
+                self.dense.extend(take(tensor)?);
+            }
+            Weight::Blocks(tensor) if quants::is_read(tensor.dtype()) => {
+                self.end_dense();
+                self.blocks.extend(quants::read(&tensor)?);
+            }
+            Weight::Blocks(tensor) => {
+                self.end_dense();
+                self.end_blocks();
+                self.parts
+                    .push(Matrix::Blocks(QMatMul::from_qtensor(tensor)?));
+            }
+        }
+        Ok(())
+    }
+
+    fn end_dense(&mut self) {
+        let dense = std::mem::take(&mut self.dense);
+        if !dense.is_empty() {
+            self.parts
+                .push(Matrix::Dense(Packed::new(&dense, self.columns)));
+        }
+    }
+
+    fn end_blocks(&mut self) {
+        let blocks = std::mem::take(&mut self.blocks);
+        if !blocks.is_empty() {
+            self.parts
+                .push(Matrix::Quants(Quants::new(&blocks, self.columns)));
+        }
+    }
+
+    fn end(mut self) -> Vec<Matrix> {
+        self.end_dense();
+        self.end_blocks();
+        self.parts
+    }
 }
 
 impl Linear {
     /// Prepares weights of `[rows, columns]` each, all with the same columns.
     pub(crate) fn new(weights: Vec<Weight>, precision: Precision) -> candle_core::Result<Self> {
-        let (mut parts, mut rows, mut columns) = (Vec::new(), 0, 0);
-        // Plain matrices that follow each other are one matrix: one product instead of several.
-        let mut plain = Vec::new();
+        let (mut gathered, mut rows) = (Gathered::default(), 0);
         for weight in weights {
             let (r, c) = weight.dims2()?;
-            (rows, columns) = (rows + r, c);
-            match weight.into_blocks(precision)? {
-                Weight::Dense(tensor) => plain.extend(take(tensor)?),
-                Weight::Blocks(blocks) => {
-                    parts.extend(pack(&mut plain, columns));
-                    parts.push(Matrix::Blocks(QMatMul::from_qtensor(blocks)?));
-                }
-            }
+            (rows, gathered.columns) = (rows + r, c);
+            gathered.push(weight.into_blocks(precision)?)?;
         }
-        parts.extend(pack(&mut plain, columns));
         Ok(Self {
-            parts,
-            columns,
+            columns: gathered.columns,
+            parts: gathered.end(),
             rows,
             factors: Vec::new(),
         })
@@ -152,8 +205,10 @@ impl Linear {
     }
 
     fn frozen(&self, x: Vec<f32>) -> candle_core::Result<Vec<f32>> {
-        if let [Matrix::Dense(packed)] = self.parts.as_slice() {
-            return Ok(packed.product(&x));
+        match self.parts.as_slice() {
+            [Matrix::Dense(packed)] => return Ok(packed.product(&x)),
+            [Matrix::Quants(quants)] => return Ok(quants.product(&x)),
+            _ => {}
         }
         let n = x.len() / self.columns;
         let x = Tensor::from_vec(x, (n, self.columns), &Device::Cpu)?;
@@ -165,27 +220,28 @@ impl Linear {
         take(Tensor::cat(&outputs, 1)?)
     }
 
+    /// The bytes of its blocks of whole numbers.
+    pub(crate) fn bytes(&mut self) -> impl Iterator<Item = &mut quants::Bytes> {
+        self.parts.iter_mut().filter_map(|part| match part {
+            Matrix::Quants(quants) => Some(&mut quants.bytes),
+            _ => None,
+        })
+    }
+
     /// Width of the output.
     pub(crate) fn rows(&self) -> usize {
         self.rows
     }
 }
 
-/// Takes the rows gathered so far as one matrix.
-fn pack(plain: &mut Vec<f32>, columns: usize) -> Option<Matrix> {
-    let rows = std::mem::take(plain);
-    (!rows.is_empty()).then(|| Matrix::Dense(Packed::new(&rows, columns)))
-}
-
 impl Matrix {
     fn forward(&self, x: &Tensor) -> candle_core::Result<Tensor> {
-        match self {
-            Self::Dense(packed) => {
-                let out = packed.product(&take(x.clone())?);
-                Tensor::from_vec(out, (x.dim(0)?, packed.rows()), &Device::Cpu)
-            }
-            Self::Blocks(blocks) => blocks.forward(x),
-        }
+        let (out, rows) = match self {
+            Self::Dense(packed) => (packed.product(&take(x.clone())?), packed.rows()),
+            Self::Quants(quants) => (quants.product(&take(x.clone())?), quants.rows()),
+            Self::Blocks(blocks) => return blocks.forward(x),
+        };
+        Tensor::from_vec(out, (x.dim(0)?, rows), &Device::Cpu)
     }
 }
 

@@ -11,6 +11,7 @@ use crate::{
     kernels::{RowKernel, add, rms_norm, rows, silu_mul},
     linear::{Embedding, Linear, Precision},
     lora::{Adapter, Factors, Target},
+    quants,
     weights::{LayerPart, Part, Weights},
 };
 use std::ops::Range;
@@ -63,10 +64,12 @@ impl Llama {
         let head = weights.part(head, &table)?;
         let how = (precision, adapter);
         let layers = (0..config.layers).map(|i| Layer::load(&config, weights, i, how));
-        let layers = layers.collect::<Result<_>>()?;
+        let mut layers = layers.collect::<Result<Vec<_>>>()?;
         let norm = weights.vector(Part::Norm, config.width)?;
         let embedding = Embedding::new(embedding, precision).map_err(prepare)?;
-        let head = Linear::new(vec![head], precision).map_err(prepare)?;
+        let mut head = Linear::new(vec![head], precision).map_err(prepare)?;
+        let linears = layers.iter_mut().flat_map(Layer::linears);
+        quants::together(linears.chain([&mut head]).flat_map(Linear::bytes).collect());
         Ok(Self {
             config,
             embedding,
@@ -203,6 +206,19 @@ impl Layer {
             attention_norm: weights.vector(Part::Layer(i, AttentionNorm), c.width)?,
             feed_forward_norm: weights.vector(Part::Layer(i, FeedForwardNorm), c.width)?,
         })
+    }
+}
+
+impl Layer {
+    fn linears(&mut self) -> [&mut Linear; 4] {
+        let Self {
+            qkv,
+            attention_out,
+            gate_up,
+            down,
+            ..
+        } = self;
+        [qkv, attention_out, gate_up, down]
     }
 }
 

@@ -15,7 +15,7 @@ use std::sync::LazyLock;
 /// Rows of the matrix (columns of the result) that lie together.
 pub(crate) const PANEL: usize = 32;
 /// Numbers of rows of `x` that the inner loop is compiled for; others are filled up to the next.
-const HEIGHTS: [usize; 7] = [1, 2, 3, 4, 6, 8, 12];
+pub(crate) const HEIGHTS: [usize; 7] = [1, 2, 3, 4, 6, 8, 12];
 
 /// The tallest tile whose sums fit the registers: 16 vectors of 8 lanes, else 32 vectors.
 pub(crate) static TALLEST: LazyLock<usize> = LazyLock::new(|| ARCH.dispatch(Tallest));
@@ -89,7 +89,7 @@ pub(crate) struct Room {
 }
 
 /// Leaves rows as they are.
-struct Nothing;
+pub(crate) struct Nothing;
 
 impl RowKernel for Nothing {
     #[inline(always)]
@@ -156,19 +156,7 @@ impl Packed {
             .with_min_len(few)
             .for_each(|(out, panel)| ARCH.dispatch(PanelProduct { panel, tiles, out }));
         out.resize(n * self.rows, 0.0);
-        let per_task = (32_768 / self.rows).max(1);
-        let tasks = out.par_chunks_mut(per_task * self.rows).enumerate();
-        let by_panel = &room.by_panel[..];
-        tasks.for_each(|(task, out)| {
-            dispatch(Gather {
-                by_panel,
-                n,
-                first: task * per_task,
-                width: self.rows,
-                out,
-                then,
-            });
-        });
+        gather(&room.by_panel, n, (out, self.rows), then);
     }
 
     /// The matrix as it lies in memory, `[panels, columns, PANEL]`; rows past the last are zero.
@@ -180,6 +168,28 @@ impl Packed {
     pub(crate) fn rows(&self) -> usize {
         self.rows
     }
+}
+
+/// Puts the panels' parts (`[panels, n, PANEL]`) of `n` rows of `width` numbers together in `out`; each row goes through
+/// `then` while it is at hand.
+pub(crate) fn gather(
+    by_panel: &[f32],
+    n: usize,
+    (out, width): (&mut [f32], usize),
+    then: &impl RowKernel,
+) {
+    let per_task = (32_768 / width).max(1);
+    let tasks = out.par_chunks_mut(per_task * width).enumerate();
+    tasks.for_each(|(task, out)| {
+        dispatch(Gather {
+            by_panel,
+            n,
+            first: task * per_task,
+            width,
+            out,
+            then,
+        });
+    });
 }
 
 /// Some rows of the result, from the panels' parts of them.

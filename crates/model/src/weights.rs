@@ -3,6 +3,7 @@
 use crate::{
     error::{Error, Result},
     gguf::Gguf,
+    quants,
     safetensors::Directory,
 };
 use candle_core::{Device, Tensor, quantized::QTensor};
@@ -170,6 +171,14 @@ impl Weights {
         match self {
             Self::Gguf(gguf) => gguf.has(&Part::Head.gguf()),
             Self::Safetensors(dir) => dir.has(&Part::Head.hf()),
+        }
+    }
+
+    /// Whether all matrices are blocks of whole numbers.
+    pub(crate) fn are_quants(&self) -> bool {
+        match self {
+            Self::Gguf(gguf) => gguf.matrix_types().all(quants::is_read),
+            Self::Safetensors(_) => false,
         }
     }
 

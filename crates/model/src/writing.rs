@@ -1,7 +1,7 @@
 //! Texts in the making. Any number stand side by side, each of any length, and each may join or leave between two steps.
 //!
-//! A step reads what is pending in each text and writes at most one token in each. With weights in f32 a text gets the
-//! same bits in any company: a row of a product depends on its own row of x alone.
+//! A step reads what is pending in each text and writes at most one token in each. With weights in f32 or in blocks of
+//! whole numbers a text gets the same bits in any company: a row of a product depends on its own row of x alone.
 
 mod step;
 

@@ -8,8 +8,8 @@
 
 mod common;
 
-use common::{fixture_path, with_real};
-use model::{Draft, Engine, Error, Finish, Options, Turn, Writing};
+use common::{fixture_path, real, with_real};
+use model::{Draft, Engine, Error, Finish, Options, Precision, Turn, Writing};
 
 fn tiny(read_tokens: usize) -> Engine {
     let options = Options {
@@ -99,6 +99,15 @@ fn a_text_is_the_same_in_any_company() {
         check_company(&tiny(read_tokens));
     }
     with_real(|engine| check_company(engine));
+}
+
+#[test]
+fn a_text_is_the_same_in_any_company_in_blocks_of_whole_numbers_too() {
+    let Some(engine) = real(Options::default()) else {
+        return;
+    };
+    assert_eq!(engine.description().precision, Precision::Native);
+    check_company(&engine);
 }
 
 #[test]

@@ -20,7 +20,7 @@ pub struct RewriterArgs {
     /// The words to ask in, inst or chat: those that it was trained with, unless told.
     #[arg(long)]
     pub template: Option<Template>,
-    /// How weights are kept: auto, f32 (quickest), q8_0, native or mixed (smallest).
+    /// How weights are kept: auto, f32, q8_0, native or mixed.
     #[arg(long, default_value_t = Precision::Auto)]
     pub precision: Precision,
 }
@@ -108,7 +108,7 @@ pub struct ServeArgs {
     /// The largest body of a request.
     #[arg(long, value_name = "BYTES", default_value = "1048576")]
     pub max_body: NonZeroUsize,
-    /// How weights are kept: auto, f32 (quickest), q8_0, native or mixed (smallest).
+    /// How weights are kept: auto, f32, q8_0, native or mixed.
     #[arg(long, default_value_t = Precision::Auto)]
     pub precision: Precision,
 }
