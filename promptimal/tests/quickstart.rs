@@ -63,8 +63,14 @@ fn the_quickstart_ends_and_a_killed_one_ends_the_same() {
     for dataset in result["datasets"].as_array().unwrap() {
         assert_eq!(dataset["targets"], 1);
         let mean = dataset["baseline"]["mean"].as_f64().unwrap();
+        // Of three functions it may write none.
+        let least = if dataset["dataset"] == "programs" {
+            0.0
+        } else {
+            f64::MIN_POSITIVE
+        };
         assert!(
-            mean > 0.0 && mean < 1.0,
+            mean >= least && mean < 1.0,
             "a small model knows something: {dataset}"
         );
     }
