@@ -111,7 +111,7 @@ fn one(sandbox: &Sandbox, i: usize) {
 
 fn ends(sandbox: &Sandbox, code: &str, wanted: &[Ended]) {
     let limits = Limits {
-        wall: Duration::from_secs(if code.contains("sleep") { 1 } else { 30 }),
+        wall: Duration::from_secs(if code.contains("sleep") { 1 } else { 120 }),
         ..options().limits
     };
     let verdict = sandbox
