@@ -61,7 +61,7 @@ def rehearse():
 
 def aside():
     """The control socket comes as descriptor 0; low numbers are taken, so that none is given to what comes later."""
-    control = _socket.socket(fileno=fcntl.fcntl(0, fcntl.F_DUPFD_CLOEXEC, 200))
+    control = _socket.socket(fileno=fcntl.fcntl(0, fcntl.F_DUPFD_CLOEXEC, 40))
     null = os.open("/dev/null", os.O_RDWR)
     for fd in (0, *range(3, FIRST_FREE)):
         if fd != null:
