@@ -1,7 +1,7 @@
 """The warm interpreter of a slot: it forks one child for each program, and never sees a program itself.
 
 It is confined already when it starts: files, user, privileges. Each child takes its limits and its filter of system
-calls before it reads a word of what it runs. Over the socket come a byte and the child's descriptors; what goes back is
+calls before any of what it runs is compiled. Over the socket come a byte and the child's descriptors; what goes back is
 how the child ended. Another byte has the child killed, and the end of the socket ends everything.
 """
 
@@ -61,7 +61,7 @@ def rehearse():
 
 def aside():
     """The control socket comes as descriptor 0; low numbers are taken, so that none is given to what comes later."""
-    control = _socket.socket(fileno=fcntl.fcntl(0, fcntl.F_DUPFD_CLOEXEC, 200))
+    control = _socket.socket(fileno=fcntl.fcntl(0, fcntl.F_DUPFD_CLOEXEC, 40))
     null = os.open("/dev/null", os.O_RDWR)
     for fd in (0, *range(3, FIRST_FREE)):
         if fd != null:
@@ -118,11 +118,13 @@ def child(parent, program, fds):
             os.dup2(fd, number)
         os.closerange(len(fds) + 1, 256)
         job = _json.loads(os.pread(3, os.fstat(3).st_size, 0))
-        os.close(3)
         limit(job["limits"])
         os.environ.clear()
         if LIBC.prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, ctypes.byref(program), 0, 0) != 0:
             os._exit(71)
+        # An empty job says that it began confined: no status could, which a program may choose.
+        os.ftruncate(3, 0)
+        os.close(3)
     except BaseException:
         os._exit(72)
     serve(job)

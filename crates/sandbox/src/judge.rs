@@ -3,7 +3,10 @@
 use crate::{
     error::Error,
     options::Limits,
-    run::{Ended, Limit, Streams, Times, Written, ended, goes_too_far, lost, put_down, spent},
+    run::{
+        Ended, LOOK, Limit, Streams, Times, Written, begun, ended, goes_too_far, lost, put_down,
+        spent,
+    },
     slot::{Plan, Slot},
     zygote::{Ending, holding, memory, wait},
 };
@@ -12,10 +15,8 @@ use std::{
     fs::File,
     io::{Read, Seek},
     os::{fd::AsFd, unix::process::ExitStatusExt},
-    time::{Duration, Instant},
+    time::Instant,
 };
-
-const LOOK: Duration = Duration::from_millis(20);
 
 /// A problem in HumanEval's layout.
 #[derive(Clone, Debug, Deserialize)]
@@ -76,6 +77,12 @@ struct Report {
     text: String,
 }
 
+/// What each side was given: empty once it has begun.
+struct Jobs {
+    asked: File,
+    known: File,
+}
+
 /// How both sides ended.
 struct Endings {
     candidate: Ending,
@@ -94,10 +101,10 @@ pub(crate) fn judge(
     let started = Instant::now();
     let streams = Streams::new()?;
     let report = memory("report")?;
-    begin(plan, slot, (problem, code), (&streams, &report))?;
+    let jobs = begin(plan, slot, (problem, code), (&streams, &report))?;
     let endings = over(plan, slot, started + limits.wall)?;
     let (_, errors) = streams.read(limits.output)?;
-    let failure = settle(plan, problem, &endings, (report, errors))?;
+    let failure = settle((plan, problem), &endings, &jobs, (report, errors))?;
     Ok(Judged {
         passed: failure.is_none(),
         failure,
@@ -114,7 +121,7 @@ fn begin(
     slot: &mut Slot,
     (problem, code): (&Problem, &str),
     (streams, report): (&Streams, &File),
-) -> Result<(), Error> {
+) -> Result<Jobs, Error> {
     let limits = plan.options.limits;
     let (calls_read, calls_write) = std::io::pipe()?;
     let (answers_read, answers_write) = std::io::pipe()?;
@@ -154,7 +161,8 @@ fn begin(
             calls_write.as_fd(),
             report.as_fd(),
         ])
-        .map_err(lost)
+        .map_err(lost)?;
+    Ok(Jobs { asked, known })
 }
 
 /// Waits until the tests have ended, and ends the candidate then; ends both where the candidate goes too far.
@@ -195,13 +203,15 @@ fn over(plan: &Plan, slot: &mut Slot, deadline: Instant) -> Result<Endings, Erro
 
 /// What report and endings mean; nothing where the answer passed.
 fn settle(
-    plan: &Plan,
-    problem: &Problem,
+    (plan, problem): (&Plan, &Problem),
     endings: &Endings,
+    jobs: &Jobs,
     (report, errors): (File, Written),
 ) -> Result<Option<Failure>, Error> {
     let limits = plan.options.limits;
+    begun(&jobs.known, &endings.checker)?;
     if let Some(limit) = endings.hit {
+        begun(&jobs.asked, &endings.candidate)?;
         return Ok(Some(beyond(limit)));
     }
     let Some(report) = read(report)? else {
@@ -221,12 +231,11 @@ fn settle(
         "syntax" => failed(Why::Syntax),
         "undefined" => failed(Why::Undefined),
         "odd" => failed(Why::Odd),
-        "gone" => Ok(Some(left(ended(
-            &endings.candidate,
-            None,
-            &limits,
-            &errors,
-        )))),
+        "gone" => {
+            begun(&jobs.asked, &endings.candidate)?;
+            let ended = ended(&endings.candidate, None, &limits, &errors);
+            Ok(Some(left(ended)))
+        }
         _ => Err(Error::Tests {
             entry_point: problem.entry_point.clone(),
             why: report.text,

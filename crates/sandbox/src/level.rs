@@ -99,7 +99,6 @@ pub(crate) fn prove(pool: &Pool) -> Result<(), Unsupported> {
     })?;
     match verdict.ended {
         Ended::Exited(0) if verdict.stdout.text.trim() == "contained" => Ok(()),
-        Ended::Exited(71) => Err(Unsupported::Filter("prctl refuses it".to_owned())),
         ended => {
             let said = [verdict.stdout.text.trim(), verdict.stderr.last_line()].join(" ");
             Err(Unsupported::Leaks(format!("{said} ({ended:?})")))

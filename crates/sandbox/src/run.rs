@@ -1,7 +1,7 @@
 //! One program, from its start to its end.
 
 use crate::{
-    error::Error,
+    error::{Error, Unsupported},
     options::Limits,
     slot::{Plan, Slot},
     zygote::{Ending, Zygote, holding, memory, wait},
@@ -14,7 +14,10 @@ use std::{
 };
 
 /// How often the scratch folder of a running program is looked at.
-const LOOK: Duration = Duration::from_millis(20);
+pub(crate) const LOOK: Duration = Duration::from_millis(20);
+
+/// The status of a child that could not take its filter.
+const UNFILTERED: i32 = 71;
 
 /// A Python program, whole.
 #[derive(Clone, Debug)]
@@ -108,6 +111,7 @@ pub(crate) fn run(plan: &Plan, slot: &mut Slot, program: &Program) -> Result<Ver
     slot.candidates.fork(&descriptors).map_err(lost)?;
     let hit = over(slot, &limits, started)?;
     let ending = slot.candidates.ending().map_err(lost)?;
+    begun(&job, &ending)?;
     let (stdout, stderr) = streams.read(limits.output)?;
     Ok(Verdict {
         ended: ended(&ending, hit, &limits, &stderr),
@@ -176,6 +180,21 @@ pub(crate) fn spent(ending: &Ending, limits: &Limits) -> bool {
         Some(libc::SIGKILL) => ending.cpu >= limits.cpu / 2,
         _ => false,
     }
+}
+
+/// A child empties its job once it is confined. One that did not ran nothing, whatever its end looks like.
+pub(crate) fn begun(job: &File, ending: &Ending) -> Result<(), Error> {
+    if job.metadata()?.len() == 0 {
+        return Ok(());
+    }
+    if ending.status.code() == Some(UNFILTERED) {
+        let why = "prctl refuses it".to_owned();
+        return Err(Unsupported::Filter(why).into());
+    }
+    Err(Error::Lost(format!(
+        "a child did not begin, {}",
+        ending.status
+    )))
 }
 
 /// A slot that does not answer.

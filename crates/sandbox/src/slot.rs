@@ -36,10 +36,11 @@ impl Plan {
 pub(crate) struct Slot {
     /// Its place among the slots, which its users follow from.
     pub(crate) index: usize,
-    pub(crate) scratch: Scratch,
     pub(crate) candidates: Zygote,
     /// Holds tests. Made when the first answer is judged.
     checker: Option<Zygote>,
+    /// Removed after those who could write there are gone.
+    pub(crate) scratch: Scratch,
 }
 
 impl Slot {
@@ -50,9 +51,9 @@ impl Slot {
         let candidates = start(plan, (CANDIDATE, FOR_CANDIDATES), uid, Some(scratch.path()))?;
         Ok(Self {
             index,
-            scratch,
             candidates,
             checker: None,
+            scratch,
         })
     }
 

@@ -63,8 +63,8 @@ pub(crate) fn spawn(command: &mut Command, confine: Confine) -> io::Result<Child
     command.spawn()
 }
 
-/// How many descriptors a zygote may have; its programs may have fewer.
-const DESCRIPTORS: u64 = 256;
+/// How many descriptors a zygote may have, fewer than any system gives; its programs may have half as many.
+const DESCRIPTORS: u64 = 64;
 
 /// Drops to a user for good.
 ///

@@ -22,12 +22,7 @@ fn nothing_is_left_behind() {
 
 /// Programs of every kind, from more threads than there are slots.
 fn mixed_runs() {
-    let folder = tempfile::tempdir().unwrap();
-    fs::set_permissions(
-        folder.path(),
-        std::os::unix::fs::PermissionsExt::from_mode(0o711),
-    )
-    .unwrap();
+    let folder = scratch();
     let (before, open) = (descendants(std::process::id()).len(), descriptors());
     let mut options = options();
     options.scratch = Some(folder.path().to_owned());
@@ -50,6 +45,14 @@ fn mixed_runs() {
     assert_eq!(descriptors(), open);
     assert_eq!(descendants(std::process::id()).len(), before);
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+/// A folder that slots' users may pass through.
+fn scratch() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o711);
+    fs::set_permissions(folder.path(), mode).unwrap();
+    folder
 }
 
 fn runs(sandbox: &Sandbox, programs: usize) {
@@ -111,7 +114,7 @@ fn one(sandbox: &Sandbox, i: usize) {
 
 fn ends(sandbox: &Sandbox, code: &str, wanted: &[Ended]) {
     let limits = Limits {
-        wall: Duration::from_secs(if code.contains("sleep") { 1 } else { 30 }),
+        wall: Duration::from_secs(if code.contains("sleep") { 1 } else { 120 }),
         ..options().limits
     };
     let verdict = sandbox
@@ -141,9 +144,12 @@ fn lost_slots_are_replaced() {
 
 /// Whoever runs programs may be killed while they run.
 fn a_killed_host_leaves_no_process() {
+    // Its scratch folders stay, empty; here they go with ours.
+    let folder = scratch();
     let mut host = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "nothing_is_left_behind", "--nocapture"])
         .env(CHILD, "1")
+        .env("TMPDIR", folder.path())
         .spawn()
         .unwrap();
     // A zygote and the program that it forked.

@@ -4,7 +4,7 @@
 mod common;
 
 use common::options;
-use sandbox::{Limits, Options, Program, Sandbox, Unsupported, Users};
+use sandbox::{Ended, Error, Limits, Options, Program, Sandbox, Unsupported, Users};
 use seccompiler::{
     SeccompAction, SeccompCmpArgLen as Len, SeccompCmpOp as Op, SeccompCondition, SeccompFilter,
     SeccompRule,
@@ -44,7 +44,9 @@ fn child() {
         }
         _ => None,
     };
-    let python = (lack == "python").then(|| "/nowhere/python3".into());
+    let python = (lack == "python")
+        .then(|| "/nowhere/python3".into())
+        .or(options().python);
     if let Some((call, rules)) = filter {
         refuse(call, rules);
     }
@@ -141,4 +143,25 @@ fn limits_of_one_program_are_its_own() {
     assert_eq!(verdict.unwrap().stdout.text, "209715200 3\n");
     let verdict = sandbox.run(&Program::new(code)).unwrap();
     assert_eq!(verdict.stdout.text, "536870912 2\n");
+}
+
+/// What a program makes its end look like is its own affair; a child that never began is nobody's answer.
+#[test]
+fn only_what_began_has_an_end() {
+    let sandbox = Sandbox::open(options()).unwrap();
+    for status in [70, 71, 72, 99] {
+        let verdict = sandbox.run(&Program::new(format!("import os\nos._exit({status})")));
+        assert_eq!(verdict.unwrap().ended, Ended::Exited(status));
+    }
+    let limits = Limits {
+        // No process may have that many: setting it fails.
+        file: u64::MAX,
+        ..options().limits
+    };
+    let impossible = sandbox.run(&Program {
+        code: "print('hello')".to_owned(),
+        limits: Some(limits),
+    });
+    assert!(matches!(impossible, Err(Error::Lost(_))), "{impossible:?}");
+    assert!(sandbox.run(&Program::new("print('hello')")).is_ok());
 }

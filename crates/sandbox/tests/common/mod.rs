@@ -84,9 +84,11 @@ pub fn options() -> Options {
         slots: 2,
         limits: Limits {
             cpu: Duration::from_secs(2),
-            wall: Duration::from_secs(if full() { 30 } else { 15 }),
+            // Where other tests run beside, two seconds of a processor may take long.
+            wall: Duration::from_secs(120),
             ..Limits::default()
         },
+        python: std::env::var_os("PROMPTIMAL_TEST_PYTHON").map(PathBuf::from),
         ..Options::default()
     }
 }

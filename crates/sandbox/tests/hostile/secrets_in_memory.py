@@ -10,7 +10,7 @@ def held(thing):
 def tells(thing):
     return isinstance(thing, (str, bytes)) and thing is not needle and (needle if isinstance(thing, str) else needle.encode()) in thing
 
-frame, things = sys._getframe(), gc.get_objects() + [os.environ, os.environb, sys.argv, sys.orig_argv]
+frame, things = sys._getframe(), gc.get_objects() + [os.environ, os.environb, sys.argv, getattr(sys, "orig_argv", [])]
 while frame:
     things += [frame.f_locals, frame.f_globals, frame.f_code.co_consts]
     frame = frame.f_back
