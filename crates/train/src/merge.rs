@@ -23,7 +23,7 @@ const WEIGHTS: &str = "model.safetensors";
 /// layout to such a folder.
 ///
 /// In a folder, each matrix stays in the type of numbers that the base has it in, and all else is copied. In a GGUF file,
-/// changed matrices of fewer than 8 bits a number become Q8_0.
+/// changed matrices in blocks become F16.
 ///
 /// # Errors
 /// When a matrix is missing or of another shape, or `out` can not be written.

@@ -54,10 +54,10 @@ fn a_merged_file_says_what_base_and_adapter_say() {
     let (_, plain) = logits(&base, None);
     let (_, beside) = logits(&base, Some(dir.path().to_owned()));
     let (ids, merged) = logits(&out, None);
-    // The changed matrices, which the base has at 4 bits, are rounded to 8: a little of what the adapter changes.
+    // The changed matrices, which the base has at 4 bits, are in 16.
     let (off, moved) = (apart(&merged, &beside), apart(&beside, &plain));
     println!("merged: {off:.1e} of {moved:.2}");
-    assert!(moved > 1.0 && off < 0.05 * moved, "{off} {moved}");
+    assert!(moved > 1.0 && off < 0.01 * moved, "{off} {moved}");
     by_llama(&out, &ids, &merged);
 }
 
