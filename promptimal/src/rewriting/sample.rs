@@ -19,7 +19,7 @@ pub const GREEDY: How = How {
     temperature: 0.0,
     top_p: 1.0,
     candidates: 1,
-    max_tokens: 80,
+    max_tokens: 160,
     seed: 1,
 };
 
