@@ -106,7 +106,7 @@ impl Frozen {
                 Kept::Plain(half()?)
             }
             Keep::Q8_0 => Kept::Blocks(blocks(&dense, device)?),
-            Keep::Nf4 => Kept::Nf4(Nf4::new(&dense)?.to_device(device)?),
+            Keep::Nf4 => Kept::Nf4(Nf4::new(&dense)?.moved_to(device)?),
         };
         Ok(Self {
             kept: Arc::new(kept),

@@ -90,7 +90,7 @@ impl Nf4 {
     }
 
     /// Moves it to a device.
-    pub(crate) fn to_device(mut self, device: &Device) -> Result<Self> {
+    pub(crate) fn moved_to(mut self, device: &Device) -> Result<Self> {
         if !device.is_cpu() {
             self.there = Some(self.on(device)?);
             (self.levels, self.scales, self.steps) = (Vec::new(), Vec::new(), Vec::new());

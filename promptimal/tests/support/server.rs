@@ -227,7 +227,7 @@ fn answer(asked: &str, seed: u64) -> String {
 /// A program in a reply: right for a clear question or an even item, else a cheat, an endless loop or a wrong sum.
 fn program(asked: &str) -> String {
     let n = item(asked);
-    let body = match (n % 2 == 0 || asked.contains("clearly"), n % 6) {
+    let body = match (n.is_multiple_of(2) || asked.contains("clearly"), n % 6) {
         (true, _) => format!("    return x + {n}"),
         (_, 1) => "    import os\n    print('all passed')\n    os._exit(0)".to_owned(),
         (_, 3) => "    while True:\n        pass".to_owned(),
