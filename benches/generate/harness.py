@@ -22,8 +22,9 @@ import report
 import texts
 
 HERE = pathlib.Path(__file__).resolve().parent
-DOCS = HERE.parents[1] / "docs" / "benchmarks.md"
-BEGIN, END = "<!-- generate: written by benches/generate/run -->", "<!-- generate: end -->"
+sys.path.insert(0, str(HERE.parent))
+from tables import put
+
 # How much of the machine others may use while the wall's time is taken.
 QUIET = 0.15
 
@@ -139,9 +140,7 @@ def main():
     written = report.report(runs, lengths, options, agreement, best, tried)
     print(written)
     if not options.print and not options.quick:
-        text = DOCS.read_text()
-        before, rest = text.split(BEGIN)
-        DOCS.write_text(f"{before}{BEGIN}\n\n{written}\n\n{END}{rest.split(END)[1]}")
+        put("generate", written)
 
 
 def rounds(how, options, settings):

@@ -15,8 +15,9 @@ import subprocess
 import sys
 
 HERE = pathlib.Path(__file__).resolve().parent
-DOCS = HERE.parents[1] / "docs" / "benchmarks.md"
-BEGIN, END = "<!-- reward: written by benches/reward/run -->", "<!-- reward: end -->"
+sys.path.insert(0, str(HERE.parent))
+from tables import busy, processor, put
+
 NAMES = {"ours": "promptimal", "torch": "PyTorch", "ort": "ONNX Runtime"}
 
 
@@ -43,16 +44,15 @@ def table(runs, options):
     batches = json.loads((options.folder / "batches.json").read_text())
     texts = sum(map(len, batches))
     tokens = sum(len(text) for batch in batches for text in batch)
-    cpu = next((l.split(":")[1].strip() for l in open("/proc/cpuinfo") if l.startswith("model name")), "unknown")
     size = (options.folder / "model.safetensors").stat().st_size / 2**20
     load = [run["load"] for results in runs.values() for run in results]
     rate = {engine: texts / statistics.median(r["seconds"][0] for r in results) for engine, results in runs.items()}
     spread = lambda results: f"{texts / max(r['seconds'][0] for r in results):.2f} to {texts / min(r['seconds'][0] for r in results):.2f}"
     lines = [
-        f"{datetime.date.today()}: {len(os.sched_getaffinity(0))} cores ({cpu}), Linux {platform.release().split('-')[0]}, "
+        f"{datetime.date.today()}: {len(os.sched_getaffinity(0))} cores ({processor()}), Linux {platform.release().split('-')[0]}, "
         f"Python {platform.python_version()}, {versions()}; {texts} texts of {tokens:,} tokens, medians of "
         f"{min(map(len, runs.values()))} runs, load average {min(load):.1f} to {max(load):.1f}. The file of weights has "
-        f"{size:,.0f} MiB.{busy(load)}",
+        f"{size:,.0f} MiB.{busy(load, 'engines')}",
         "",
         "| engine | sequences/s | lowest to highest | of ONNX Runtime | of PyTorch | load, s | peak MiB | of the file |",
         "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
@@ -65,15 +65,6 @@ def table(runs, options):
             f"| {NAMES[engine]} | {rate[engine]:.2f} | {spread(results)} | {of('ort')} | {of('torch')} | {seconds:.1f} | {peak:,.0f} | {peak / size:.2f} |"
         )
     return "\n".join(lines)
-
-
-def busy(load):
-    if statistics.median(load) <= len(os.sched_getaffinity(0)) + 1:
-        return ""
-    return (
-        " **The machine was busy with other work meanwhile: ratios of engines that took turns hold roughly, absolute"
-        " rates are too low.**"
-    )
 
 
 def versions():
@@ -109,9 +100,7 @@ def main():
     written = table(runs, options)
     print(written)
     if not options.print:
-        text = DOCS.read_text()
-        before, rest = text.split(BEGIN)
-        DOCS.write_text(f"{before}{BEGIN}\n\n{written}\n\n{END}{rest.split(END)[1]}")
+        put("reward", written)
 
 
 if __name__ == "__main__":

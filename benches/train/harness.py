@@ -16,8 +16,9 @@ import subprocess
 import sys
 
 HERE = pathlib.Path(__file__).resolve().parent
-DOCS = HERE.parents[1] / "docs" / "benchmarks.md"
-BEGIN, END = "<!-- train: written by benches/train/run -->", "<!-- train: end -->"
+sys.path.insert(0, str(HERE.parent))
+from tables import busy, processor, put
+
 NAMES = {
     ("ours",): "promptimal",
     ("peer",): "PyTorch + PEFT",
@@ -84,7 +85,7 @@ def table(runs, options, setting):
         f"{platform.release().split('-')[0]}, Python {platform.python_version()}, {versions()}; medians of {options.rounds} "
         f"rounds of {options.steps} steps, load average {min(load):.1f} to {max(load):.1f}. Losses went from {losses[0]:.4f} "
         f"to {losses[-1]:.4f} and were at most {worst:.0e} apart. PyTorch ran with its attention \"{setting[0]}\" and threads "
-        f"that wait {setting[1]}ly, the quickest of four settings.{busy(load)}",
+        f"that wait {setting[1]}ly, the quickest of four settings.{busy(load, 'engines')}",
         "",
         "| engine | tokens/s | lowest to highest | of PyTorch, round by round | peak MiB | of PyTorch |",
         "| --- | ---: | ---: | ---: | ---: | ---: |",
@@ -96,19 +97,6 @@ def table(runs, options, setting):
             f"{ratio:.2f} | {peak[who]:,.0f} | {peak[who] / peak[PEER]:.2f} |"
         )
     return "\n".join(lines)
-
-
-def busy(load):
-    if statistics.median(load) <= len(os.sched_getaffinity(0)) + 1:
-        return ""
-    return (
-        " **The machine was busy with other work meanwhile: ratios of engines that took turns hold roughly, absolute"
-        " rates are too low.**"
-    )
-
-
-def processor():
-    return next((l.split(":")[1].strip() for l in open("/proc/cpuinfo") if l.startswith("model name")), "unknown")
 
 
 def versions():
@@ -143,9 +131,7 @@ def main():
     written = table(runs, options, setting)
     print(written)
     if not options.print and not options.quick:
-        text = DOCS.read_text()
-        before, rest = text.split(BEGIN)
-        DOCS.write_text(f"{before}{BEGIN}\n\n{written}\n\n{END}{rest.split(END)[1]}")
+        put("train", written)
 
 
 if __name__ == "__main__":

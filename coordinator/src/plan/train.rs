@@ -37,14 +37,16 @@ pub async fn plan(planner: &Planner<'_>, place: Place, now: i64) -> Result<(), C
 pub fn too_few(tuning: &Tuning, pairs: usize) -> Option<String> {
     // Without any there is nothing to learn, whatever the spec says.
     let wanted = tuning.min_pairs.max(1);
+    let all = match tuning.all_improved() {
+        true => "",
+        false => {
+            ", or learn from all that did better, by chance or not (train.pairs = \"improved\")"
+        }
+    };
     (pairs < wanted).then(|| {
         format!(
             "{pairs} pairs were found and train.min_pairs is {wanted}: search on more questions (search.hardest), or \
-             ask for fewer pairs{}",
-            match tuning.all_improved() {
-                true => "",
-                false => ", or learn from all that did better, by chance or not (train.pairs = \"improved\")",
-            }
+             ask for fewer pairs{all}"
         )
     })
 }

@@ -22,17 +22,21 @@ pub struct Losses {
 impl From<Trained> for Losses {
     fn from(trained: Trained) -> Self {
         let validation = trained.validation_losses.into_iter();
-        Self {
-            title: format!("Loss of the rewriter for {}", trained.base),
-            steps: trained.losses,
-            validation: validation
-                .map(|(step, loss)| (step as usize, loss))
-                .collect(),
-        }
+        let validation = validation.map(|(step, loss)| (step as usize, loss));
+        Self::of(&trained.base, trained.losses, validation.collect())
     }
 }
 
 impl Losses {
+    /// Those of the training of a rewriter on this base.
+    pub fn of(base: &str, steps: Vec<f64>, validation: Vec<(usize, f64)>) -> Self {
+        Self {
+            title: format!("Loss of the rewriter for {base}"),
+            steps,
+            validation,
+        }
+    }
+
     /// The picture.
     ///
     /// # Errors

@@ -47,15 +47,11 @@ pub fn template(asked: Option<Template>, trained: Option<&Training>) -> Template
 impl Training {
     /// How the losses fell.
     pub fn losses(&self) -> Losses {
-        let history = self.history.as_ref();
-        let told = history.map(|h| (h.losses.clone(), h.validation.clone()));
-        let (steps, validation) =
-            told.unwrap_or_else(|| (self.losses.clone(), self.validation_losses.clone()));
-        Losses {
-            title: format!("Loss of the rewriter for {}", self.base),
-            steps,
-            validation,
-        }
+        let (steps, validation) = match self.history.clone() {
+            Some(History { losses, validation }) => (losses, validation),
+            None => (self.losses.clone(), self.validation_losses.clone()),
+        };
+        Losses::of(&self.base, steps, validation)
     }
 
     /// The base that it names, by what it is or by where it was; `rewriter` is named where it is not found.

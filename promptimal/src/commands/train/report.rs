@@ -30,11 +30,8 @@ pub struct Report {
 impl Report {
     /// How the losses fell.
     pub fn losses(&self) -> Losses {
-        Losses {
-            title: format!("Loss of the rewriter for {}", self.base),
-            steps: self.history.losses.clone(),
-            validation: self.history.validation.clone(),
-        }
+        let History { losses, validation } = self.history.clone();
+        Losses::of(&self.base, losses, validation)
     }
 }
 
