@@ -1,0 +1,10 @@
+//! The search for one instruction for a whole data set: `instruct` mode.
+//!
+//! Everything is a pure function of a [`pool::Pool`] (what was made and how it did) and a seed, so that the same rows
+//! give the same plan on any machine. Nothing here asks a model, reads a clock or awaits.
+//!
+//! | module | what |
+//! | --- | --- |
+//! | [`pool`] | what is known: members, the examples they were tried on, how they did |
+
+pub mod pool;
