@@ -30,6 +30,10 @@ pub struct PromptDoc {
     /// Answered examples, shown as earlier turns of the conversation. The instruction stands before the first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub shots: Vec<Shot>,
+    /// `instruct` mode: how the search changes what it makes of this prompt (a mutation prompt, as Promptbreeder's units
+    /// carry one). No target sees it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mutation: Option<String>,
     /// `rewrite` mode: the words that stand in for the example's own input. Choices, context and format
     /// stay outside.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -71,6 +75,7 @@ impl Default for PromptDoc {
             user: input_only(),
             instruction: None,
             shots: Vec::new(),
+            mutation: None,
             question: None,
         }
     }
@@ -90,9 +95,18 @@ impl PromptDoc {
         self.shots.iter().any(|shot| shot.example == example)
     }
 
-    /// The hash by which equal documents are found.
+    /// The words that a search changes: of the question, or of the instruction. `None` in what is shown as it is.
+    pub fn words(&self) -> Option<&str> {
+        self.question.as_deref().or(self.instruction.as_deref())
+    }
+
+    /// The hash by which documents are found that show a target the same.
     pub fn fingerprint(&self) -> Hash {
-        let text = serde_json::to_vec(self).unwrap_or_default();
+        let shown = Self {
+            mutation: None,
+            ..self.clone()
+        };
+        let text = serde_json::to_vec(&shown).unwrap_or_default();
         Hash::of([text])
     }
 }

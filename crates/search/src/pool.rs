@@ -91,6 +91,18 @@ impl Member {
         (n > 0).then(|| self.trials.iter().map(|t| t.value).sum::<f64>() / n as f64)
     }
 
+    /// How long the prompt is without the example, in tokens of about four bytes: instruction, system text and
+    /// demonstrations.
+    pub fn tokens(&self) -> f64 {
+        let doc = &self.doc;
+        let own = [&doc.system, &doc.instruction];
+        let own: usize = own.into_iter().flatten().map(String::len).sum();
+        let shot = |s: &Shot| {
+            s.input.len() + s.output.len() + s.choices.iter().map(String::len).sum::<usize>()
+        };
+        (own + doc.shots.iter().map(shot).sum::<usize>()) as f64 / 4.0
+    }
+
     /// How it did on an example.
     pub fn on(&self, example: usize) -> Option<&Trial> {
         self.trials.iter().find(|t| t.example == example)

@@ -87,7 +87,7 @@ fn the_full_example_loads_as_it_is() {
 
 #[test]
 fn literal_defaults_are_those_of_the_types() {
-    let more = "[models.h]\nkind = \"http\"\nmodel = \"m\"\nbase_url = \"http://localhost\"\n[models.r]\nkind = \"reward\"\nmodel = \"owner/name\"\n[train]\nbase = \"smollm2-135m-instruct\"\n";
+    let more = "[models.h]\nkind = \"http\"\nmodel = \"m\"\nbase_url = \"http://localhost\"\n[models.r]\nkind = \"reward\"\nmodel = \"owner/name\"\n[train]\nbase = \"smollm2-135m-instruct\"\n[instruct]\n[[instruct.start]]\ninstruction = \"Is it good?\"\n";
     let loaded = load(&format!("{SMALL}{more}"), &World::rich()).unwrap();
     let mut json: Value = serde_json::from_str(&loaded.spec.canonical_json()).unwrap();
     // The unchanged prompt has a name of its own; what is asked here is the default of `user`.
