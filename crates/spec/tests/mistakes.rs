@@ -280,7 +280,11 @@ fn limits_the_wrong_way_round() {
 
 /// The small spec with one instruction to be found, and more.
 fn instruct(more: &str) -> String {
-    let searched = SMALL.replacen("name = \"small\"", "name = \"small\"\nmode = \"instruct\"", 1);
+    let searched = SMALL.replacen(
+        "name = \"small\"",
+        "name = \"small\"\nmode = \"instruct\"",
+        1,
+    );
     format!("{searched}{more}")
 }
 
