@@ -24,7 +24,6 @@ use runtime::{heart::Heart, shutdown::Shutdown};
 use std::{
     collections::BTreeSet,
     sync::{Arc, Mutex},
-    time::Duration,
 };
 use store::{Results, Runs, Tasks};
 use store_sqlite::SqliteStore;

@@ -15,9 +15,10 @@ use domain::{
 use search::{
     bandit::Arms,
     guard::judge,
-    operator::{self, Draft, Operator, Refused, Write},
+    operator::{self, Draft, Operator, Write},
     pareto,
     pool::Pool,
+    refused::Refused,
 };
 use std::collections::HashMap;
 
