@@ -1,7 +1,7 @@
 //! Ways to make a candidate for the whole data set.
 //!
 //! [`draft`] is the first half: what a proposer is asked, or the prompt itself where no proposer is needed.
-//! [`read`] is the second: the prompt that the proposer's reply holds. The guards say of either kind
+//! [`read`] is the second: the prompt that the proposer's reply holds. [`crate::guard::judge`] says of either kind
 //! whether it may be tried.
 //!
 //! Instructions, inputs, answers and feedback are untrusted. They stand between tags and are defused, as in rewrite mode
