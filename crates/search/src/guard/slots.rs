@@ -22,7 +22,8 @@ pub fn judge(doc: &PromptDoc, text: &str, pool: &Pool, given: &Given) -> Result<
 }
 
 /// `{input}` and its like, whole or broken, and places left open for somebody: `{text}`, `[insert the review here]`,
-/// `<your text>`. A brace that belongs to a word (`\boxed{answer}`) or holds more than a few words is none.
+/// `<your text>`. A brace that belongs to a word (`\boxed{answer}`) or holds more than a few words is none, and neither is
+/// a place for what the model writes (`Answer: [your answer]`).
 fn found(text: &str) -> impl Iterator<Item = &str> {
     #[allow(clippy::unwrap_used, reason = "a constant, read by every test")]
     static SLOT: LazyLock<Regex> = LazyLock::new(|| {
@@ -35,9 +36,18 @@ fn found(text: &str) -> impl Iterator<Item = &str> {
         ))
         .unwrap()
     });
+    #[allow(clippy::unwrap_used, reason = "a constant, read by every test")]
+    static OUTPUT: LazyLock<Regex> = LazyLock::new(|| {
+        Regex::new(concat!(
+            r"(?i)\b(?:answer|label|category|class|letter|number|result|output|reply|response|reason(?:ing)?",
+            r"|explanation|word)s?\b"
+        ))
+        .unwrap()
+    });
     SLOT.captures_iter(text)
         .filter_map(|c| c.get(1).or(c.get(0)))
         .map(|m| m.as_str())
+        .filter(|slot| !OUTPUT.is_match(slot))
 }
 
 #[cfg(test)]
@@ -58,6 +68,7 @@ mod tests {
         );
         for fine in [
             r"End with \boxed{answer}.",
+            "Write: Answer: [your answer], {label} or <your final answer>.",
             r#"Write {"label": "…"} as JSON."#,
             "Sort the set {3, 1, 2}.",
             "Use the input [as given] and a < b.",
