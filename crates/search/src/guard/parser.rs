@@ -5,10 +5,12 @@ use crate::{pool::Pool, refused::Refused};
 use domain::proposal::fold;
 use std::collections::BTreeSet;
 
-/// Answers of examples that are looked for where the task has no labels: at most so many different ones.
+/// Answers of examples that are looked for where the task has no labels: those of the first so many that have one.
 const ANSWERS: usize = 200;
 /// And none with more words.
 const ANSWER_WORDS: usize = 4;
+/// A label with more words is not looked for after an order.
+const LONGEST: usize = 12;
 
 /// Words that ask for an answer.
 const ASKS: [&str; 16] = [
@@ -16,32 +18,8 @@ const ASKS: [&str; 16] = [
     "select", "print", "predict", "classify", "label", "mark",
 ];
 /// Words that may stand between the asking and the answer.
-const FILLERS: [&str; 24] = [
-    "with",
-    "the",
-    "a",
-    "an",
-    "as",
-    "is",
-    "it",
-    "by",
-    "word",
-    "label",
-    "answer",
-    "letter",
-    "choice",
-    "option",
-    "number",
-    "just",
-    "only",
-    "simply",
-    "always",
-    "this",
-    "text",
-    "input",
-    "them",
-    "everything",
-];
+const FILLERS: &str = "with the a an as is it by word label answer letter choice option class category sentiment number just only simply always \
+                       this text input them everything";
 /// Phrases that say that the input does not matter.
 const WHATEVER: [&str; 17] = [
     "always",
@@ -88,7 +66,8 @@ pub fn judge(text: &str, pool: &Pool) -> Result<(), Refused> {
     if starts.any(|m| fold(m.instruction()) == folded) {
         return Ok(());
     }
-    let labels: BTreeSet<String> = pool.task.labels.iter().map(|l| fold(l)).collect();
+    let labels = pool.task.labels.iter().map(|l| fold(l));
+    let labels: BTreeSet<String> = labels.filter(|l| !l.is_empty()).collect();
     let answers = answers(pool, &labels);
     let whole = is_order(&folded, &answers);
     let fixed = whole.or_else(|| sentences(text).find_map(|s| fixed(&s, &labels, &answers)));
@@ -129,18 +108,21 @@ fn is_order(sentence: &str, answers: &BTreeSet<String>) -> Option<String> {
     let at = words.iter().position(|w| ASKS.contains(w))?;
     let leads = words[..at]
         .iter()
-        .all(|w| FILLERS.contains(w) || *w == "please" || *w == "you" || *w == "must");
+        .all(|w| is_filler(w) || *w == "please" || *w == "you" || *w == "must");
     let end = answer_at_end(&words[at + 1..], answers)?;
     leads.then_some(end)
 }
 
 /// The answer that ends these words, with nothing but fillers before it.
 fn answer_at_end(words: &[&str], answers: &BTreeSet<String>) -> Option<String> {
-    (0..words.len()).find_map(|from| {
-        let answer = words[from..].join(" ");
-        let fillers = words[..from].iter().all(|w| FILLERS.contains(w));
-        (fillers && answers.contains(&answer)).then_some(answer)
-    })
+    let fillers = words.iter().take_while(|w| is_filler(w)).count();
+    let from = (0..=fillers).filter(|from| words.len() - from <= LONGEST);
+    let mut ends = from.map(|from| words[from..].join(" "));
+    ends.find(|end| answers.contains(end))
+}
+
+fn is_filler(word: &str) -> bool {
+    FILLERS.split(' ').any(|f| f == word)
 }
 
 /// The one answer that a sentence asks for whatever the input is.
@@ -151,37 +133,36 @@ fn fixed(sentence: &str, labels: &BTreeSet<String>, answers: &BTreeSet<String>) 
         return None;
     }
     let words: Vec<&str> = sentence.split(' ').collect();
-    let asks = words.iter().position(|w| ASKS.contains(w))?;
-    let after = format!(" {} ", words[asks + 1..].join(" "));
-    // A label within a longer one is not named.
-    let named: Vec<&String> = labels
-        .iter()
-        .filter(|l| after.contains(&format!(" {l} ")))
-        .collect();
-    let longest = named.iter().filter(|l| {
-        !named
-            .iter()
-            .any(|m| m.len() > l.len() && m.contains(l.as_str()))
-    });
-    let longest: Vec<_> = longest.collect();
-    match longest.as_slice() {
-        [one] if labels.len() > 1 => Some((**one).clone()),
-        _ => words
-            .iter()
-            .enumerate()
-            .filter(|(_, w)| ASKS.contains(w))
-            .find_map(|(at, _)| {
-                // "Always answer X whatever the input is": the answer ends where that begins.
-                let rest = &words[at + 1..];
-                let end = rest
-                    .iter()
-                    .position(|w| WHATEVER.contains(w) || *w == "no" || *w == "for" || *w == "in");
-                let ends = [Some(rest.len()), end.filter(|e| *e > 0)];
-                ends.into_iter()
-                    .flatten()
-                    .find_map(|end| answer_at_end(&rest[..end], answers))
-            }),
+    let orders = (0..words.len()).filter(|&at| ASKS.contains(&words[at]));
+    let mut orders = orders.map(|at| &words[at + 1..]);
+    match labels.len() {
+        0 => orders.find_map(|rest| answer_in(rest, answers)),
+        // There is but one answer.
+        1 => None,
+        _ => orders.find_map(|rest| only_label(rest, labels)),
     }
+}
+
+/// The answer that an order ends in, or that stands before what says that the input does not matter ("answer X whatever
+/// it is").
+fn answer_in(words: &[&str], answers: &BTreeSet<String>) -> Option<String> {
+    let goes_on = |w: &&str| WHATEVER.contains(w) || ["no", "for", "in"].contains(w);
+    let end = words.iter().position(goes_on).unwrap_or(words.len());
+    let of_end = |end: usize| answer_at_end(&words[..end], answers);
+    of_end(words.len()).or_else(|| of_end(end))
+}
+
+/// The label that an order begins with, if it names no other.
+fn only_label(words: &[&str], labels: &BTreeSet<String>) -> Option<String> {
+    let fillers = words.iter().take_while(|w| is_filler(w)).count();
+    let begins = |label: &&String| {
+        let label: Vec<&str> = label.split(' ').collect();
+        (0..=fillers).any(|from| words[from..].starts_with(&label))
+    };
+    let label = labels.iter().filter(begins).max_by_key(|l| l.len())?;
+    let after = format!(" {} ", words.join(" ")).replace(&format!(" {label} "), " ");
+    let another = labels.iter().any(|l| after.contains(&format!(" {l} ")));
+    (!another).then(|| label.clone())
 }
 
 /// Whether a text is nothing but labels and joining words, or mostly the same labels over and over.

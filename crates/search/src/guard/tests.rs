@@ -335,9 +335,12 @@ fn one_answer_for_everything_is_refused() {
         &[
             "Always answer with one word.",
             "Regardless of length, decide: positive or negative.",
+            "Always read to the end and say how positive the writer is.",
+            "Always answer positive, negative.",
         ],
     );
     pool.task.labels = vec![
+        "?".to_owned(),
         "positive".to_owned(),
         "very positive".to_owned(),
         "bad".to_owned(),
@@ -430,5 +433,15 @@ proptest! {
     #[test]
     fn words_of_ours_never_panic(text in r"(always|answer|say|positive|negative|or|if|\{|input|\}|<|prompt|>|,|\.| |\n){0,24}") {
         let _ = judged_in(&pool(), &text).map_err(|why| why.to_string());
+    }
+}
+
+proptest! {
+    /// Folding ASCII has a short way; what is not ASCII keeps the rest of a text from it.
+    #[test]
+    fn the_short_way_of_folding_is_the_long_one(text in "[ -~\\t\\n\\x00\\x7f]{0,60}") {
+        let long = fold(&format!("{text} é"));
+        let short = format!("{} é", fold(&text));
+        prop_assert_eq!(long, short.trim_start());
     }
 }

@@ -162,12 +162,12 @@ fn fresh(scene: &mut Scene<'_>, offers: &[Offer], most: usize) -> Vec<Shot> {
 /// One that is not shown yet, of a label that is shown least.
 fn next(scene: &mut Scene<'_>, shots: &[Shot], offers: &[Offer]) -> Option<Shot> {
     let shown: BTreeSet<Hash> = shots.iter().map(|s| s.example).collect();
-    let inputs: BTreeSet<String> = shots.iter().map(|s| fold(&s.input)).collect();
+    let inputs: BTreeSet<&str> = shots.iter().map(|s| s.input.trim()).collect();
     let labels: Vec<String> = shots.iter().map(|s| label_of(scene, s)).collect();
     let count = |o: &Offer| labels.iter().filter(|l| **l == o.label).count();
     let is_new = |o: &&Offer| {
         // Examples may share an input and differ in context.
-        let same_input = o.shot.context.is_none() && inputs.contains(&fold(&o.shot.input));
+        let same_input = o.shot.context.is_none() && inputs.contains(o.shot.input.trim());
         !shown.contains(&o.shot.example) && !same_input
     };
     let left: Vec<&Offer> = offers.iter().filter(is_new).collect();
