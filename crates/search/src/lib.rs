@@ -6,5 +6,14 @@
 //! | module | what |
 //! | --- | --- |
 //! | [`pool`] | what is known: members, the examples they were tried on, how they did |
+//! | [`operator`] | ways to make a candidate: what a proposer is told, how its reply is read, what is made without one |
+//! | [`guard`] | which prompts are refused before they are tried |
+//! | [`refused`] | why a reply or a prompt is refused |
+//! | [`similar`] | how alike two texts are |
 
+pub mod guard;
+pub mod operator;
 pub mod pool;
+pub mod refused;
+pub mod similar;
+mod text;
