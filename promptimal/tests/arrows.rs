@@ -21,8 +21,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     // Operators, races and choices of `instruct` mode, as pure functions.
     ("search", &["domain"]),
     ("wire", &["domain"]),
-    // A spec says how a data set is to be read, in the readers' own types.
-    ("spec", &["domain", "dataset"]),
+    // A spec says how a data set is to be read, in the readers' own types, and names operators.
+    ("spec", &["domain", "dataset", "search"]),
     ("queue", &["wire", "sabotage"]),
     ("store", &["domain", "wire", "spec"]),
     ("store-sqlite", &["domain", "wire", "spec", "store"]),
