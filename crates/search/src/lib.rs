@@ -6,5 +6,14 @@
 //! | module | what |
 //! | --- | --- |
 //! | [`pool`] | what is known: members, the examples they were tried on, how they did |
+//! | [`race`] | who is asked next, and who is out |
+//! | [`bandit`] | which operator makes the next child |
+//! | [`choose`] | which member is the best |
+//! | [`pareto`] | which member has the next child, and which prompts trade several aims best |
 
+pub mod bandit;
+pub mod choose;
+mod draws;
+pub mod pareto;
 pub mod pool;
+pub mod race;
