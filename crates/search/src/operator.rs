@@ -102,6 +102,17 @@ impl Operator {
         Operator::Rewriter,
     ];
 
+    /// Those that are drawn where a spec names none: all that need no model trained for it.
+    pub const DEFAULT: [Operator; 19] = {
+        let mut out = [Operator::Trajectory; 19];
+        let mut i = 0;
+        while i < out.len() {
+            out[i] = Self::ALL[i];
+            i += 1;
+        }
+        out
+    };
+
     /// The word used in the spec, in SQL and in reports.
     pub fn name(&self) -> &'static str {
         match self {

@@ -162,7 +162,7 @@ fn drafts(settings: &Settings, field: &Field, round: u32) -> Vec<(u32, Draft)> {
     for nth in 0..plan.candidates {
         let one = |attempt: u32| {
             let seed = seed(settings.seed, round, nth, attempt);
-            let operator = Operator::from_name(&arms.pick(seed))?;
+            let operator = Operator::from_name(arms.pick(seed))?;
             let parent = pareto::parent(&field.pool, &alive, seed);
             let draft = operator::draft(operator, &field.pool, parent, seed)?;
             usable(&draft, &field.pool, &out).then_some(draft)
@@ -202,7 +202,19 @@ pub fn learned(plan: &InstructPlan, settings: &Settings, pool: &Pool) -> Arms {
         .filter(usable)
         .map(|operator| operator.name().to_owned())
         .collect();
-    Arms::new(pool, &names, &plan.weights)
+    match plan.weights.is_empty() {
+        true => Arms::learned(&names, pool),
+        // One that has no weight is not drawn.
+        false => Arms::fixed(&fixed(&names, &plan.weights)),
+    }
+}
+
+fn fixed(names: &[String], weights: &[(String, f64)]) -> Vec<(String, f64)> {
+    let weight = |name: &String| weights.iter().find(|(n, _)| n == name).map_or(0.0, |w| w.1);
+    names
+        .iter()
+        .map(|name| (name.clone(), weight(name)))
+        .collect()
 }
 
 fn seed(run: u64, round: u32, nth: u32, attempt: u32) -> u64 {

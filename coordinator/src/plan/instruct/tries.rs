@@ -119,7 +119,7 @@ pub(super) fn rules(plan: &InstructPlan) -> Rules {
     Rules {
         block: plan.block,
         alpha: plan.alpha,
-        ..Rules::default()
+        members: plan.starts.len() + plan.rounds as usize * plan.candidates as usize,
     }
 }
 

@@ -132,7 +132,8 @@ fn known(c: &mut Check<'_>, key: &str, name: &str) {
         return;
     }
     let all: Vec<&str> = Operator::ALL.iter().map(Operator::name).collect();
-    let nearest = nearest(name, all.iter().copied()).map_or(String::new(), |n| format!(", did you mean {n:?}?"));
+    let nearest = nearest(name, all.iter().copied())
+        .map_or(String::new(), |n| format!(", did you mean {n:?}?"));
     let message = format!(
         "{name:?} is no operator{nearest} (there are {})",
         all.join(", ")
