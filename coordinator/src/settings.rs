@@ -299,7 +299,9 @@ impl Settings {
 
     /// How a model's replies are sampled.
     pub fn sampling(&self, model: &str) -> Sampling {
-        self.sampling.get(model).cloned().unwrap_or_default()
+        let mut sampling = self.sampling.get(model).cloned().unwrap_or_default();
+        sampling.as_it_is |= self.instruct.is_some() && model == TARGET;
+        sampling
     }
 
     /// A dataset by name.

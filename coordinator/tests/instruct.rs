@@ -28,7 +28,7 @@ use std::{
     collections::{BTreeMap, HashMap},
     sync::{Arc, Mutex},
 };
-use store::{Examples, MemberPage, Results, Runs, Store, Tasks};
+use store::{Examples, MemberPage, Results, Runs};
 use store_sqlite::SqliteStore;
 use support::World;
 

@@ -3,7 +3,7 @@
 //! What chose is never what reports: candidates race on train examples, the chosen one is estimated on validation
 //! examples, and its gain is measured on test examples that were sealed until the search had ended.
 
-use super::{lost, places, rejected};
+use super::{lost, places};
 use crate::{
     CoordinatorError,
     board::Pages,
@@ -193,7 +193,7 @@ pub async fn instruct(
         calls: totals.spend.calls,
         tokens: totals.spend.tokens,
         cost_usd: totals.spend.cost_micros as f64 / 1e6,
-        rejected: rejected(totals.rejected, lost(&steps, Step::Propose)),
+        rejected: totals.rejected.into_iter().collect(),
         unmeasured: lost(&steps, Step::Answer) + lost(&steps, Step::Score),
         seconds: (run.finished_at.unwrap_or(now) - run.created_at) as f64 / 1e6,
         marks: marks(settings, &last, &field),

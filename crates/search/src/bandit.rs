@@ -39,7 +39,7 @@ impl Arms {
 
     /// Weights learned from what each operator's children did: one is a success if its sum is above that of its first
     /// parent on the examples that both were tried on (GEPA's rule of acceptance; a tie is none). Children without such
-    /// an example count as not tried yet.
+    /// an example count as not tried yet; drafts that came to nothing are failures.
     pub fn learned(names: &[String], pool: &Pool) -> Self {
         let mut arms: Vec<Arm> = names.iter().map(|name| Arm::new(name, 1.0)).collect();
         let table = Table::of(pool);
@@ -48,6 +48,12 @@ impl Arms {
             if let Some(arm) = arms.iter_mut().find(named) {
                 let parent = member.parents.first().filter(|p| **p < m);
                 arm.count(parent.and_then(|p| gain(&table, m, *p)));
+            }
+        }
+        for name in &pool.refused {
+            if let Some(arm) = arms.iter_mut().find(|a| a.name == *name) {
+                // It cost a call and was worth nothing: as bad as a child that did not beat its parent.
+                arm.count(Some(0.0));
             }
         }
         Self { arms, fixed: false }

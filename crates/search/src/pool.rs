@@ -17,6 +17,8 @@ pub struct Pool {
     /// Every prompt that passed the guards, in the order of birth: the start prompts first. Indices into this list are
     /// how parents and choices name a member.
     pub members: Vec<Member>,
+    /// The operators of drafts that came to nothing: no reply, or a prompt that a guard refused. One entry for each.
+    pub refused: Vec<String>,
 }
 
 /// What operators are told of the task, and what a prompt may be.

@@ -14,6 +14,12 @@ pub enum Refused {
         /// What is wrong with the reply.
         why: Refusal,
     },
+    /// The proposer said nothing that could be used: it was cut off, refused or failed for good.
+    #[error("no whole reply came to {operator}")]
+    NoReply {
+        /// What was asked.
+        operator: &'static str,
+    },
     /// A reply to a draft that asked nothing, or whose parent is not in the pool.
     #[error("{operator} asked nothing of a member of this pool")]
     NotAsked {
@@ -125,6 +131,7 @@ impl Refused {
     pub fn name(&self) -> &'static str {
         match self {
             Refused::Reply { why, .. } => why.name(),
+            Refused::NoReply { .. } => "no_reply",
             Refused::NotAsked { .. } => "not_asked",
             Refused::Empty { .. } => "empty",
             Refused::TooLong { .. } => "too_long",

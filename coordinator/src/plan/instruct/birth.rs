@@ -63,10 +63,7 @@ pub(super) async fn candidates(
     let mut pool = field.pool.clone();
     for (nth, draft) in drafts(planner.settings, field, place.round) {
         let reply = written.get(&repeat(planner.settings, place.round, nth));
-        let Some(read) = read(&draft, reply.copied(), &field.pool) else {
-            // It was never written: that is counted with the step's items.
-            continue;
-        };
+        let read = read(&draft, reply.copied(), &field.pool);
         let judged = read.and_then(|doc| judge(&doc, &pool).map(|()| doc));
         let candidate = candidate(planner, field, place, (nth, &draft), judged);
         if candidate.verdict == Verdict::Accepted {
@@ -82,13 +79,16 @@ pub(super) async fn candidates(
     Ok(out)
 }
 
-/// The prompt in a draft or in the reply to it; `None` where no reply came.
-fn read(draft: &Draft, reply: Option<&String>, pool: &Pool) -> Option<Result<PromptDoc, Refused>> {
+/// The prompt in a draft or in the reply to it.
+fn read(draft: &Draft, reply: Option<&String>, pool: &Pool) -> Result<PromptDoc, Refused> {
     match &draft.write {
-        Write::Made(doc) => Some(Ok(with_mutation(doc.clone(), draft.mutation.clone()))),
+        Write::Made(doc) => Ok(with_mutation(doc.clone(), draft.mutation.clone())),
         Write::Ask(_) => {
-            let born = operator::read(draft, reply?, pool);
-            Some(born.map(|born| with_mutation(born.doc, born.mutation)))
+            let reply = reply.ok_or(Refused::NoReply {
+                operator: draft.operator.name(),
+            })?;
+            let born = operator::read(draft, reply, pool)?;
+            Ok(with_mutation(born.doc, born.mutation))
         }
     }
 }

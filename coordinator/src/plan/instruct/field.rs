@@ -82,7 +82,12 @@ impl Field {
         let (target, grader) = target(run, settings)?;
         let known = examples(store, run, settings, &grader).await?;
         let mut candidates = store.candidates(run).await?;
-        candidates.retain(|c| c.verdict == Verdict::Accepted && c.round < until.born);
+        candidates.retain(|c| c.round < until.born);
+        let refused = candidates.iter().filter(|c| c.verdict != Verdict::Accepted);
+        let refused = refused
+            .map(|c| plain_name(&c.operator).to_owned())
+            .collect();
+        candidates.retain(|c| c.verdict == Verdict::Accepted);
         candidates.sort_by_key(|c| (c.round, c.arm, c.ordinal));
         let members = members(&candidates);
         let mut field = Self {
@@ -90,6 +95,7 @@ impl Field {
                 task: task(plan, settings, &grader),
                 examples: known,
                 members,
+                refused,
             },
             target,
             grader,
@@ -112,6 +118,7 @@ impl Field {
                 task: task(plan(settings)?, settings, &grader),
                 examples: examples(planner.store, planner.run, settings, &grader).await?,
                 members: members(&candidates),
+                refused: Vec::new(),
             },
             target,
             grader,
