@@ -154,7 +154,8 @@ mod tests {
         for _ in 0..1_000 {
             let hard: Vec<f64> = (0..100).map(|_| lot.unit()).collect();
             let mut row = || -> Vec<(usize, f64)> {
-                let mut value = |i: usize| f64::from(u8::from(lot.unit() * 0.6 + hard[i] * 0.4 < 0.5));
+                let mut value =
+                    |i: usize| f64::from(u8::from(lot.unit() * 0.6 + hard[i] * 0.4 < 0.5));
                 (0..100).map(|i| (i, value(i))).collect()
             };
             let rows: Vec<Vec<(usize, f64)>> = (0..8).map(|_| row()).collect();
