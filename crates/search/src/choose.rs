@@ -107,8 +107,8 @@ mod tests {
         let steady = values(0..200, 8);
         let lucky = values(0..10, 9);
         let pool = pool(200, &[&steady, &lucky]);
-        let choice = choose(&pool, &[true, true]).unwrap();
-        assert_eq!((choice.member, choice.runner_up), (0, Some(1)));
+        let both = choose(&pool, &[true, true]).unwrap();
+        assert!(both.p_best < 0.95, "{both:?}");
         let lucky = choose(&pool, &[false, true]).unwrap();
         assert!(
             lucky.estimate < lucky.naive && lucky.p_best == 1.0,
