@@ -1,6 +1,6 @@
 //! Which operator makes the next child: the ones whose children beat their parents more often are used more.
 
-use crate::{draws::Draws, pool::Pool, race::table::Table};
+use crate::{draws::Draws, operator::Operator, pool::Pool, race::table::Table};
 
 /// How often an operator is drawn at random, whatever it has done: what helps late is not what helps early.
 const EXPLORE: f64 = 0.1;
@@ -28,6 +28,8 @@ struct Arm {
     tried: u32,
     /// Those that beat it.
     won: u32,
+    /// Successes and failures believed before the first child.
+    prior: (f64, f64),
 }
 
 impl Arms {
@@ -60,8 +62,8 @@ impl Arms {
     }
 
     /// For each operator, in the order given: the probability that it is picked next, how many of its children were
-    /// compared with their parent, and the share of those that won, drawn to 1/2 by one success and one failure that
-    /// never happened.
+    /// compared with their parent, and the share of those that won, drawn to what was believed before
+    /// ([`Operator::prior`]).
     pub fn weights(&self) -> Vec<(String, f64, u32, f64)> {
         let mut picked = vec![0u32; self.arms.len()];
         let mut draws = Draws::new("bandit weights", 0);
@@ -92,8 +94,9 @@ impl Arms {
         if self.fixed {
             return draws.weighted(&weights(&|a| a.given));
         }
-        let new = weights(&|a| f64::from(u8::from(a.born == 0)));
-        let (some_new, all_new) = (new.contains(&1.0), !new.contains(&0.0));
+        // Of those without a child, the more promising more often.
+        let new = weights(&|a| if a.born == 0 { a.success() } else { 0.0 });
+        let (some_new, all_new) = (new.iter().any(|w| *w > 0.0), !new.contains(&0.0));
         if all_new || (some_new && draws.unit() < UNTRIED) {
             return draws.weighted(&new);
         }
@@ -115,6 +118,7 @@ impl Arm {
             born: 0,
             tried: 0,
             won: 0,
+            prior: Operator::from_name(name).map_or((1.0, 1.0), |o| o.prior()),
         }
     }
 
@@ -124,15 +128,17 @@ impl Arm {
         self.won += u32::from(gain.is_some_and(|g| g > 1e-9));
     }
 
-    /// The mean of Beta(1 + won, 1 + lost).
+    /// The mean of Beta(prior successes + won, prior failures + lost).
     fn success(&self) -> f64 {
-        (f64::from(self.won) + 1.0) / (f64::from(self.tried) + 2.0)
+        let (good, bad) = self.prior;
+        (f64::from(self.won) + good) / (f64::from(self.tried) + good + bad)
     }
 
     /// Its standard deviation.
     fn deviation(&self) -> f64 {
         let p = self.success();
-        (p * (1.0 - p) / (f64::from(self.tried) + 3.0)).sqrt()
+        let (good, bad) = self.prior;
+        (p * (1.0 - p) / (f64::from(self.tried) + good + bad + 1.0)).sqrt()
     }
 }
 
@@ -148,6 +154,21 @@ mod tests {
 
     fn names() -> Vec<String> {
         ["good", "poor", "fresh"].map(str::to_owned).to_vec()
+    }
+
+    #[test]
+    fn drafts_that_come_to_nothing_count_against_their_operator() {
+        let names = ["reflect", "shots"].map(String::from);
+        let mut pool = start();
+        let share = |pool: &Pool| Arms::learned(&names, pool).weights()[0].1;
+        let before = share(&pool);
+        pool.refused = vec!["reflect".to_owned(); 6];
+        pool.members.push(crate::pool::Member {
+            operator: Some("shots".to_owned()),
+            parents: vec![0],
+            ..crate::pool::Member::default()
+        });
+        assert!(share(&pool) < 0.5 * before, "{before} {}", share(&pool));
     }
 
     /// A parent that is right on one of two examples.

@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn luck_on_ten_examples_is_not_believed() {
+    fn ten_good_answers_are_not_certain_to_be_the_best() {
         let steady = values(0..200, 8);
         let lucky = values(0..10, 9);
         let pool = pool(200, &[&steady, &lucky]);

@@ -102,16 +102,20 @@ impl Operator {
         Operator::Rewriter,
     ];
 
-    /// Those that are drawn where a spec names none: all that need no model trained for it.
-    pub const DEFAULT: [Operator; 19] = {
-        let mut out = [Operator::Trajectory; 19];
-        let mut i = 0;
-        while i < out.len() {
-            out[i] = Self::ALL[i];
-            i += 1;
-        }
-        out
-    };
+    /// Those that are drawn where a spec names none: at least one of each family. Every further one costs a first child
+    /// before it is known to be no better, and a search of some hundred calls has some twenty.
+    pub const DEFAULT: [Operator; 10] = [
+        Operator::Shots,
+        Operator::Bootstrapped,
+        Operator::Crossover,
+        Operator::AnswerForm,
+        Operator::Frame,
+        Operator::Reflect,
+        Operator::Trajectory,
+        Operator::Ga,
+        Operator::FirstOrder,
+        Operator::Shorten,
+    ];
 
     /// The word used in the spec, in SQL and in reports.
     pub fn name(&self) -> &'static str {
@@ -147,6 +151,16 @@ impl Operator {
     /// Raised whenever the text of its messages, or what it makes of the same pool and seed, changes.
     pub fn version(&self) -> u32 {
         1
+    }
+
+    /// Successes and failures believed before its first child. What needs no call of the proposer, and no skill of its,
+    /// is believed in a little more; three children outweigh that.
+    pub fn prior(&self) -> (f64, f64) {
+        match self {
+            Operator::Shots | Operator::Bootstrapped => (2.0, 1.0),
+            Operator::Crossover | Operator::AnswerForm | Operator::Frame => (1.0, 1.0),
+            _ => (1.0, 2.0),
+        }
     }
 
     /// Whether it needs a proposer's reply: a call. The others make a prompt from the pool.

@@ -23,9 +23,10 @@ fn what_was_cut_off_or_is_empty_counts_where_it_counts_as_it_is() {
         let body = choice(&format!(
             r#""message":{{"role":"assistant","content":{content}}},"finish_reason":"{finish}""#
         ));
+        let secrets = Secrets::default();
         let terms = || Terms {
             most: MOST,
-            secrets: &Secrets::default(),
+            secrets: &secrets,
         };
         let read = |as_it_is| {
             chat(body.as_bytes(), terms(), as_it_is)

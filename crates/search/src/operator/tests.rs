@@ -82,6 +82,7 @@ pub fn pool() -> Pool {
                 &[1.0, 0.0, 1.0, 1.0, 1.0, 1.0],
             ),
         ],
+        refused: Vec::new(),
     }
 }
 
