@@ -56,7 +56,7 @@ pub struct Key {
 /// The kinds of `[models]`.
 pub const MODEL_KINDS: &[&str] = &["local", "http", "reward"];
 
-/// The kinds of graders: those of [`domain::grade::Grader`], and `code`, which is not available yet.
+/// The kinds of graders: those of [`domain::grade::Grader`].
 pub const GRADER_KINDS: &[&str] = &[
     "choice_letter",
     "choice_loglik",
@@ -65,6 +65,7 @@ pub const GRADER_KINDS: &[&str] = &[
     "normalised",
     "label",
     "contains",
+    "json",
     "regex",
     "reference_loglik",
     "program",
@@ -146,6 +147,8 @@ pub const KEYS: &[Key] = &[
     key("datasets[].grader.kind", Word(GRADER_KINDS), Says("by format, see below"), "how answers are graded"),
     of(&["numeric"], "datasets[].grader.tolerance", Number(0.0, 1e300), Is("0.0"), "the largest difference that counts as equal"),
     of(&["label"], "datasets[].grader.labels", Texts, Says("the data set's `labels`"), "all labels"),
+    of(&["json"], "datasets[].grader.fields", Texts, Is("[]"), "the fields that count; without any, all that the reference has"),
+    of(&["json"], "datasets[].grader.only", Flag, Is("false"), "the reply must be the JSON object and nothing else"),
     of(&["regex"], "datasets[].grader.pattern", Text, Required, "a regular expression; `{reference}` stands for the escaped reference"),
     of(&["program"], "datasets[].grader.command", Texts, Required, "program and arguments: one JSON line in, one JSON line `{score, feedback}` out"),
     of(&["http"], "datasets[].grader.url", Text, Required, "where to post; `{score, feedback}` comes back"),

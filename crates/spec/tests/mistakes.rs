@@ -180,12 +180,12 @@ fn labels_that_are_missing() {
 
 #[test]
 fn a_grader_without_choices() {
-    assert_snapshot!(small("format = \"mmlu\"", "format = \"gsm8k\"\ngrader = { kind = \"choice_letter\" }"), @r#"specs/s.toml:7: datasets[0].grader.kind = "choice_letter": needs choices, which this gsm8k data set lacks: use one of numeric, exact, normalised, label, contains, reference_loglik, regex, program, http, reward"#);
+    assert_snapshot!(small("format = \"mmlu\"", "format = \"gsm8k\"\ngrader = { kind = \"choice_letter\" }"), @r#"specs/s.toml:7: datasets[0].grader.kind = "choice_letter": needs choices, which this gsm8k data set lacks: use one of numeric, exact, normalised, label, contains, json, reference_loglik, regex, program, http, reward"#);
 }
 
 #[test]
 fn a_misspelt_grader() {
-    assert_snapshot!(small("format = \"mmlu\"", "format = \"mmlu\"\ngrader = { kind = \"choice_leter\" }"), @r#"specs/s.toml:7: datasets[0].grader.kind = "choice_leter": unknown kind, did you mean "choice_letter"? (one of choice_letter, choice_loglik, numeric, exact, normalised, label, contains, regex, reference_loglik, program, http, code, reward)"#);
+    assert_snapshot!(small("format = \"mmlu\"", "format = \"mmlu\"\ngrader = { kind = \"choice_leter\" }"), @r#"specs/s.toml:7: datasets[0].grader.kind = "choice_leter": unknown kind, did you mean "choice_letter"? (one of choice_letter, choice_loglik, numeric, exact, normalised, label, contains, json, regex, reference_loglik, program, http, code, reward)"#);
 }
 
 #[test]
@@ -200,12 +200,12 @@ fn a_broken_regular_expression() {
 
 #[test]
 fn alpaca_without_log_likelihoods() {
-    assert_snapshot!(said(&HTTP.replace("mmlu", "alpaca"), &World::small()), @r#"specs/s.toml:4: datasets[0].grader: missing, and reference_loglik needs log-likelihoods, which not all answering models give: say grader = { kind = "…" } with one of numeric, exact, normalised, label, contains, regex, program, http, reward"#);
+    assert_snapshot!(said(&HTTP.replace("mmlu", "alpaca"), &World::small()), @r#"specs/s.toml:4: datasets[0].grader: missing, and reference_loglik needs log-likelihoods, which not all answering models give: say grader = { kind = "…" } with one of numeric, exact, normalised, label, contains, json, regex, program, http, reward"#);
 }
 
 #[test]
 fn a_loglik_grader_without_log_likelihoods() {
-    assert_snapshot!(said(&HTTP.replace("path =", "grader = { kind = \"choice_loglik\" }\npath ="), &World::small()), @r#"specs/s.toml:7: datasets[0].grader.kind = "choice_loglik": needs log-likelihoods, which not all answering models give (local ones do, http ones with score_endpoint = true): use one of choice_letter, numeric, exact, normalised, label, contains, regex, program, http"#);
+    assert_snapshot!(said(&HTTP.replace("path =", "grader = { kind = \"choice_loglik\" }\npath ="), &World::small()), @r#"specs/s.toml:7: datasets[0].grader.kind = "choice_loglik": needs log-likelihoods, which not all answering models give (local ones do, http ones with score_endpoint = true): use one of choice_letter, numeric, exact, normalised, label, contains, json, regex, program, http"#);
 }
 
 #[test]
@@ -340,7 +340,7 @@ fn a_reward_model_that_is_none() {
 #[test]
 fn a_reward_model_for_choices() {
     assert_snapshot!(small("format = \"mmlu\"", "format = \"mmlu\"\ngrader = { kind = \"reward\" }"), @r#"
-    specs/s.toml:7: datasets[0].grader.kind = "reward": reads open answers, and this mmlu data set has choices or tests: use one of choice_letter, choice_loglik, numeric, exact, normalised, label, contains, reference_loglik, regex, program, http
+    specs/s.toml:7: datasets[0].grader.kind = "reward": reads open answers, and this mmlu data set has choices or tests: use one of choice_letter, choice_loglik, numeric, exact, normalised, label, contains, json, reference_loglik, regex, program, http
     specs/s.toml:7: datasets[0].grader.model: missing, and no model has the name that stands for it (say [models.reward] with kind = "reward" and model = "PATH")
     "#);
 }
@@ -502,7 +502,7 @@ fn a_percentage_for_a_share() {
 #[test]
 fn a_grader_without_a_table() {
     assert_snapshot!(small("path =", "grader = \"exact\"\npath ="), @r#"specs/s.toml:7: datasets[0].grader = "exact": is text: write grader = { kind = "exact" }"#);
-    assert_snapshot!(small("path =", "grader = \"judge\"\npath ="), @r#"specs/s.toml:7: datasets[0].grader = "judge": is text: write grader = { kind = "…" } (one of choice_letter, choice_loglik, numeric, exact, normalised, label, contains, regex, reference_loglik, program, http, code, reward)"#);
+    assert_snapshot!(small("path =", "grader = \"judge\"\npath ="), @r#"specs/s.toml:7: datasets[0].grader = "judge": is text: write grader = { kind = "…" } (one of choice_letter, choice_loglik, numeric, exact, normalised, label, contains, json, regex, reference_loglik, program, http, code, reward)"#);
 }
 
 #[test]
