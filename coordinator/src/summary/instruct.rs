@@ -346,11 +346,14 @@ fn marks(settings: &Settings, last: &Last, field: &Field) -> Vec<String> {
     out
 }
 
+/// Values by example (its cluster and hash) and repeat.
+type Draws = BTreeMap<(usize, Hash), BTreeMap<u32, f64>>;
+
 /// What the last evaluation measured: values by candidate, split, example and repeat.
 #[derive(Debug, Default)]
 struct Last {
-    /// By candidate and split: the example's cluster and hash, and the values by repeat.
-    values: HashMap<(CandidateId, Split), BTreeMap<(usize, Hash), BTreeMap<u32, f64>>>,
+    /// By candidate and split.
+    values: HashMap<(CandidateId, Split), Draws>,
 }
 
 impl Last {

@@ -9,6 +9,7 @@ mod code;
 mod eval;
 mod evaluate;
 mod init;
+mod instruct;
 mod look;
 mod machine;
 mod open;

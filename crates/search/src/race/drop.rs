@@ -163,7 +163,7 @@ mod tests {
                 let seen: Vec<&[(usize, f64)]> = rows.iter().map(|r| &r[..10 * k]).collect();
                 dropped(&pool(100, &seen), &rules)[3].is_some()
             });
-            lost += usize::from(looks.fold(false, |a, b| a || b));
+            lost += usize::from(looks.filter(|lost| *lost).count() > 0);
         }
         assert!(lost <= 200, "{lost}");
     }
