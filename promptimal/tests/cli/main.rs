@@ -8,6 +8,7 @@ mod support;
 mod code;
 mod eval;
 mod evaluate;
+mod init;
 mod look;
 mod machine;
 mod open;
