@@ -1,4 +1,3 @@
-
 use super::*;
 use dataset::peek;
 use serde_json::json;

@@ -84,11 +84,18 @@ fn server(asker: Asker, args: &InitArgs, url: String) -> anyhow::Result<Who> {
         (Some(name), _) => Some(name.clone()),
         (None, Asker::Person) => {
             let question = "which environment variable holds the key? (empty: none)";
-            let said = asker.text(("--key-env", question), Some(""), |_| Ok(()))?;
-            Some(said).filter(|name| !name.is_empty())
+            let check = |name: &str| match name {
+                "" => Ok(()),
+                name => variable(name),
+            };
+            Some(asker.text(("--key-env", question), Some(""), check)?)
         }
         (None, _) => None,
     };
+    let key_env = key_env.filter(|name| !name.is_empty());
+    if let Some(name) = &key_env {
+        variable(name).map_err(|why| anyhow!("--key-env {why}"))?;
+    }
     Ok(Who::Server {
         url,
         model,
@@ -104,6 +111,20 @@ pub fn there(path: &str) -> Result<(), String> {
     match Path::new(path).exists() {
         true => Ok(()),
         false => Err("no such file or folder".to_owned()),
+    }
+}
+
+/// Whether this names a variable. A key that was pasted must not get into a file, nor into a message.
+fn variable(name: &str) -> Result<(), String> {
+    let word = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
+    let plain = name.chars().all(word) && !name.starts_with(|c: char| c.is_ascii_digit());
+    match plain || std::env::var_os(name).is_some() {
+        true => Ok(()),
+        false => Err(
+            "names no environment variable (not shown, it might be the key itself): give the name of one, such as \
+             OPENAI_API_KEY, and export the key under it"
+                .to_owned(),
+        ),
     }
 }
 
