@@ -153,13 +153,12 @@ impl Operator {
         1
     }
 
-    /// Successes and failures believed before its first child. What needs no call of the proposer, and no skill of its,
-    /// is believed in a little more; three children outweigh that.
+    /// Successes and failures believed before its first child. Demonstrations are believed in a little more: they need
+    /// no skill of a proposer's. Three children outweigh that.
     pub fn prior(&self) -> (f64, f64) {
         match self {
             Operator::Shots | Operator::Bootstrapped => (2.0, 1.0),
-            Operator::Crossover | Operator::AnswerForm | Operator::Frame => (1.0, 1.0),
-            _ => (1.0, 2.0),
+            _ => (1.0, 1.0),
         }
     }
 

@@ -218,10 +218,12 @@ impl Plan {
              description = {}\n\
              # How an instruction and an input become a message.\nuser = \"{{instruction}}\\n\\n{{input}}\"\n\
              calls = {} # of the target, during the search\n\
-             rounds = 6\ncandidates = 4 # new prompts in each round\n\
+             rounds = {}\ncandidates = 4 # new prompts in each round\n\
              shots = 4 # most demonstrations in one prompt\n",
             quoted(&self.description()),
-            self.calls
+            self.calls,
+            // A round tries four new prompts on ten examples each, and the better ones on more.
+            (self.calls / 50).clamp(1, 12)
         );
         let keep = self.kept();
         if !keep.is_empty() {

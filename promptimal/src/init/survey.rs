@@ -169,6 +169,10 @@ impl Survey {
                 "there are more than {LABELS} different answers, and labels are few"
             )),
             (Task::Label, _) if n < 2 => Some("all answers are the same".to_owned()),
+            (Task::Text, Kind::Open) => Some(format!(
+                "right answers are up to {} characters long, and no model says such texts word for word",
+                self.longest
+            )),
             (Task::Number, kind) if kind != Kind::Number => {
                 Some("not all answers are numbers".to_owned())
             }
@@ -239,6 +243,7 @@ mod tests {
         );
         assert!(said("instruct/extraction.jsonl", Task::Choice).contains("--task json"));
         assert!(said("quickstart/humaneval.jsonl", Task::Text).contains("--task rewrite"));
+        assert!(said("quickstart/alpaca.json", Task::Text).contains("word for word"));
         assert!(ours("instruct/gsm8k.jsonl").suits(Task::Text).is_ok());
     }
 

@@ -247,6 +247,23 @@ fn what_is_wrong_is_named_with_a_way_out_and_nothing_is_written() {
     );
     let url = ["--task", "rewrite", "--url", "example.org", "--model", "m"];
     refused(&with(&url), &["base_url", "example.org", "http://"]);
+    let pasted = [
+        "--task",
+        "rewrite",
+        "--url",
+        "http://127.0.0.1:9/v1",
+        "--model",
+        "m",
+        "--key-env",
+        "sk-Abc123",
+    ];
+    refused(&with(&pasted), &["--key-env", "OPENAI_API_KEY"]);
+    let told = init(dir.path(), &[&with(&pasted)[..], &["--yes"]].concat());
+    assert!(
+        !told.stderr.contains("sk-Abc"),
+        "a key is never shown: {}",
+        told.stderr
+    );
     refused(
         &["nowhere/x.toml", "--data", "sentiment.jsonl"],
         &["nowhere", "make it first"],
