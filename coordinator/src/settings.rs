@@ -5,7 +5,7 @@ use domain::{
     call::Sampling, example::Split, grade::Grader, hash::Hash, prompt::PromptDoc, run::RunKind,
     tuning::Tuning,
 };
-use spec::{EvalSplit, Feedback, Spec};
+use spec::{EvalSplit, Feedback, Mode, Spec};
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 /// The name of the model that answers, in a spec's `[models]`.
@@ -85,6 +85,58 @@ pub struct EvalPlan {
     pub seen: BTreeSet<Hash>,
 }
 
+/// A search for one instruction.
+#[derive(Clone, Debug)]
+pub struct InstructPlan {
+    /// What the task is, as the spec says it; may be empty.
+    pub description: String,
+    /// The prompts to start from.
+    pub starts: Vec<PromptDoc>,
+    /// Calls of the target in all search rounds together.
+    pub calls: u64,
+    /// Rounds that make new prompts.
+    pub rounds: u32,
+    /// New prompts in each.
+    pub candidates: u32,
+    /// The most demonstrations in one prompt.
+    pub shots: usize,
+    /// Examples in a block of the race.
+    pub block: usize,
+    /// How probable it may be that the best prompt is dropped.
+    pub alpha: f64,
+    /// Names of the operators in use; all that pay where empty.
+    pub operators: Vec<String>,
+    /// Fixed weights of operators; learnt where empty.
+    pub weights: Vec<(String, f64)>,
+    /// Texts that every instruction has.
+    pub must_keep: Vec<String>,
+    /// Texts that none has.
+    pub must_not_contain: Vec<String>,
+    /// Points of accuracy that a hundred tokens of prompt must bring.
+    pub length_price: f64,
+    /// Draws of each test question at the end.
+    pub test_repeats: u32,
+}
+
+/// Examples beside those that are raced on, to choose demonstrations from.
+const FOR_SHOTS: usize = 1_000;
+
+impl InstructPlan {
+    /// Answers that may have been asked for when a round's are planned; the baseline is round 0.
+    pub fn calls_until(&self, round: u32) -> u64 {
+        let share = u128::from(self.calls) * (u128::from(round) + 1);
+        let calls = share / (u128::from(self.rounds) + 1);
+        u64::try_from(calls).unwrap_or(self.calls).min(self.calls)
+    }
+
+    /// How many train examples a search looks at: no prompt is tried on more.
+    pub fn most_examples(&self) -> usize {
+        usize::try_from(self.calls)
+            .unwrap_or(usize::MAX)
+            .saturating_add(FOR_SHOTS)
+    }
+}
+
 /// Everything the planner needs to know.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -128,6 +180,8 @@ pub struct Settings {
     pub eval: EvalPlan,
     /// How a rewriter is trained at the end; `None` where none is.
     pub train: Option<TrainPlan>,
+    /// The search for one instruction; `None` where every hard example is a target.
+    pub instruct: Option<InstructPlan>,
 }
 
 impl Settings {
@@ -180,6 +234,7 @@ impl Settings {
             sampling: spec.models.iter().filter_map(sampled).collect(),
             eval: eval_plan(spec),
             train: train_plan(spec, kind),
+            instruct: instruct_plan(spec, kind),
         }
     }
 
@@ -187,8 +242,12 @@ impl Settings {
     pub fn shape(&self) -> Shape {
         Shape {
             kind: self.kind,
-            rounds: self.rounds,
-            placebo: self.placebo,
+            rounds: self
+                .instruct
+                .as_ref()
+                .map_or(self.rounds, |plan| plan.rounds),
+            // A sealed test set does what a placebo does, and more.
+            placebo: self.placebo && self.instruct.is_none(),
             scored: self.scored(),
             trains: self.train.is_some(),
             rewriters: self.compares_rewriters(),
@@ -240,7 +299,9 @@ impl Settings {
 
     /// How a model's replies are sampled.
     pub fn sampling(&self, model: &str) -> Sampling {
-        self.sampling.get(model).cloned().unwrap_or_default()
+        let mut sampling = self.sampling.get(model).cloned().unwrap_or_default();
+        sampling.as_it_is |= self.instruct.is_some() && model == TARGET;
+        sampling
     }
 
     /// A dataset by name.
@@ -255,6 +316,31 @@ fn train_plan(spec: &Spec, kind: RunKind) -> Option<TrainPlan> {
     Some(TrainPlan {
         tuning,
         identity: String::new(),
+    })
+}
+
+fn instruct_plan(spec: &Spec, kind: RunKind) -> Option<InstructPlan> {
+    let searched = kind == RunKind::Optimise && spec.run.mode == Mode::Instruct;
+    let of = spec.instruct.as_ref().filter(|_| searched)?;
+    Some(InstructPlan {
+        description: of.description.clone(),
+        starts: of
+            .start
+            .iter()
+            .map(|start| of.document(&start.instruction))
+            .collect(),
+        calls: of.calls,
+        rounds: of.rounds,
+        candidates: of.candidates,
+        shots: of.shots,
+        block: of.block,
+        alpha: of.alpha,
+        operators: of.operators.clone(),
+        weights: of.fixed().unwrap_or_default(),
+        must_keep: of.must_keep.clone(),
+        must_not_contain: of.must_not_contain.clone(),
+        length_price: of.length_price,
+        test_repeats: of.test_repeats,
     })
 }
 

@@ -23,11 +23,7 @@ use queue::memory::MemoryQueue;
 use runtime::{heart::Heart, shutdown::Shutdown};
 use std::{
     collections::BTreeSet,
-    future::Future,
-    pin::pin,
     sync::{Arc, Mutex},
-    task::Poll,
-    time::Duration,
 };
 use store::{Results, Runs, Tasks};
 use store_sqlite::SqliteStore;
@@ -318,19 +314,6 @@ async fn the_same_twice_and_nothing_is_scored_again_in_another_run() {
     assert_eq!(left, right);
 }
 
-/// Polls a future some times, then drops it: a death at an await of its own choosing.
-async fn killed_after<F: Future>(polls: usize, future: F) -> Option<F::Output> {
-    let mut future = pin!(future);
-    for _ in 0..polls {
-        let polled = std::future::poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx))).await;
-        if let Poll::Ready(out) = polled {
-            return Some(out);
-        }
-        tokio::time::sleep(Duration::from_micros(300)).await;
-    }
-    None
-}
-
 /// The coordinator dies again and again, and the scoring worker is replaced while tasks are in its hands.
 #[tokio::test]
 async fn no_death_of_coordinator_or_scorer_loses_or_doubles_anything() {
@@ -346,7 +329,7 @@ async fn no_death_of_coordinator_or_scorer_loses_or_doubles_anything() {
     for life in 0..2_000usize {
         let (config, deps) = hurt.world.parts();
         let driven = coordinator::run(hurt.world.run, config, deps, Shutdown::new(), false);
-        ended = killed_after(5 + life % 37, driven).await;
+        ended = support::killed_after(5 + life % 37, driven).await;
         if ended.is_some() {
             break;
         }

@@ -20,13 +20,10 @@ use runtime::{
     shutdown::Shutdown,
 };
 use std::{
-    future::Future,
-    pin::pin,
     sync::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
-    task::Poll,
     time::{Duration, Instant},
 };
 use store::{Plans, Quota, Results, Runs, Tasks};
@@ -252,20 +249,6 @@ async fn the_same_twice() {
     assert_eq!(left, right);
 }
 
-/// Polls a future some times, then drops it: a death at an await of its own choosing.
-async fn killed_after<F: Future>(polls: usize, future: F) -> Option<F::Output> {
-    let mut future = pin!(future);
-    for _ in 0..polls {
-        let polled = std::future::poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx))).await;
-        if let Poll::Ready(out) = polled {
-            return Some(out);
-        }
-        // Others get their turn, so that what the future waits for can happen.
-        tokio::time::sleep(Duration::from_micros(300)).await;
-    }
-    None
-}
-
 /// The coordinator dies again and again while queue and worker live on. Nothing is rescued: every report must come
 /// through by itself. With the acknowledgement before the store a report is lost here, and the run never ends.
 #[tokio::test]
@@ -282,7 +265,7 @@ async fn a_coordinator_that_dies_anywhere_loses_no_report() {
     for polls in (3..).step_by(2) {
         let (config, deps) = world.parts();
         let driven = coordinator::run(world.run, config, deps, Shutdown::new(), false);
-        match killed_after(polls % 97 + 5, driven).await {
+        match support::killed_after(polls % 97 + 5, driven).await {
             Some(ended) => {
                 assert_eq!(ended.unwrap(), Outcome::Finished);
                 break;

@@ -1,9 +1,11 @@
 //! The arguments, and the help that teaches them.
 
 mod ask;
+mod init;
 mod tune;
 
 pub use ask::{EvaluateArgs, RewriteArgs, RewriterArgs, ServeArgs};
+pub use init::{InitArgs, Task};
 pub use tune::{MergeArgs, TuneArgs};
 
 use crate::{bus::BusArgs, client::Remote, site::Site};
@@ -15,7 +17,7 @@ use std::{num::NonZeroU32, path::PathBuf, str::FromStr};
 /// Better prompts by self-play: find the questions a model answers badly, rewrite them, try the rewrites, keep
 /// what measurably helps.
 ///
-/// Start with `promptimal run examples/quickstart.toml`. Exit codes: 0 done; 1 a threshold was missed; 2 an error;
+/// Start with `promptimal run examples/quickstart.toml`, and with `promptimal init` for data of your own. Exit codes: 0 done; 1 a threshold was missed; 2 an error;
 /// 3 the run stopped before its end and can be resumed.
 #[derive(Debug, Parser)]
 #[command(version, propagate_version = true)]
@@ -31,6 +33,12 @@ pub struct Cli {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Write a spec for your own data: a few questions, each of which is a flag too. `docs/init.md` shows it.
+    ///
+    ///   promptimal init                                   # asks
+    ///   promptimal init --data mails.csv --yes            # takes what it proposes
+    #[command(verbatim_doc_comment)]
+    Init(InitArgs),
     /// Run the self-play loop of a spec; an unfinished run of the same spec goes on, a finished one prints its result.
     Run(RunArgs),
     /// Try your own prompts on models and data sets: a table, and an exit code for CI.

@@ -3,7 +3,7 @@
 use crate::{out, progress::thousands};
 use anyhow::Context;
 use comfy_table::{CellAlignment, Table, presets};
-use coordinator::settings::{PROPOSER, Settings, TARGET};
+use coordinator::settings::{InstructPlan, PROPOSER, Settings, TARGET};
 use domain::{
     call::{Call, Sampling},
     example::Example,
@@ -127,7 +127,10 @@ fn plan(loaded: &Loaded, kind: RunKind) -> anyhow::Result<Plan> {
     let mut stages = match kind {
         RunKind::Evaluate if settings.compares_rewriters() => comparison(spec, &settings, &shapes),
         RunKind::Evaluate => evaluation(spec, &settings, &shapes),
-        RunKind::Optimise => search(spec, &settings, &shapes),
+        RunKind::Optimise => match &settings.instruct {
+            Some(plan) => instruct(spec, plan, &shapes),
+            None => search(spec, &settings, &shapes),
+        },
     };
     stages.extend(scoring(spec, &settings, &shapes));
     let sum = |f: &dyn Fn(&Stage) -> f64| stages.iter().map(f).sum::<f64>();
@@ -282,6 +285,30 @@ fn search(spec: &Spec, settings: &Settings, shapes: &[Shape]) -> Vec<Stage> {
     out
 }
 
+/// The search's calls, what is written for it, and the last evaluation of two prompts. Demonstrations make prompts longer.
+fn instruct(spec: &Spec, plan: &InstructPlan, shapes: &[Shape]) -> Vec<Stage> {
+    let shown = |s: &Shape| s.read + s.continuations + s.words * plan.shots as f64 / 2.0;
+    let written = u64::from(plan.rounds) * u64::from(plan.candidates);
+    let asked = shapes
+        .iter()
+        .map(|s| (written, meta_tokens() + 4.0 * s.words, true));
+    let tried = shapes.iter().map(|s| (plan.calls, shown(s), s.writes));
+    let last = shapes
+        .iter()
+        .map(|s| (last_calls(spec, plan, s), shown(s), s.writes));
+    vec![
+        sum("writing", spec, PROPOSER, asked),
+        sum("searching", spec, TARGET, tried),
+        sum("last evaluation", spec, TARGET, last),
+    ]
+}
+
+fn last_calls(spec: &Spec, plan: &InstructPlan, shape: &Shape) -> u64 {
+    let rows = |share: f64| (shape.rows as f64 * share).round() as u64;
+    let test = rows(spec.splits.test) * u64::from(plan.test_repeats);
+    2 * (rows(spec.splits.validation) + test)
+}
+
 /// What a reward model reads: every answer once. It calls nobody and costs nothing but time.
 fn scoring(spec: &Spec, settings: &Settings, shapes: &[Shape]) -> Option<Stage> {
     let repeats = u64::from(settings.repeats);
@@ -293,6 +320,10 @@ fn scoring(spec: &Spec, settings: &Settings, shapes: &[Shape]) -> Option<Stage> 
         RunKind::Evaluate => {
             let cells = settings.eval.models.len() * settings.eval.prompts.len();
             s.rows * cells as u64 * repeats
+        }
+        RunKind::Optimise if settings.instruct.is_some() => {
+            let plan = settings.instruct.as_ref();
+            plan.map_or(0, |plan| plan.calls + last_calls(spec, plan, s))
         }
         RunKind::Optimise => {
             let train = s.rows as f64 * spec.splits.train;

@@ -8,6 +8,7 @@ mod client;
 mod commands;
 mod embedded;
 mod estimate;
+mod init;
 mod interrupt;
 mod lock;
 mod models;

@@ -18,9 +18,11 @@ const ARROWS: &[(&str, &[&str])] = &[
     // Tests of faults: it knows nothing, and does nothing in a release.
     ("sabotage", &[]),
     ("domain", &[]),
+    // Operators, races and choices of `instruct` mode, as pure functions.
+    ("search", &["domain"]),
     ("wire", &["domain"]),
-    // A spec says how a data set is to be read, in the readers' own types.
-    ("spec", &["domain", "dataset"]),
+    // A spec says how a data set is to be read, in the readers' own types, and names operators.
+    ("spec", &["domain", "dataset", "search"]),
     ("queue", &["wire", "sabotage"]),
     ("store", &["domain", "wire", "spec"]),
     ("store-sqlite", &["domain", "wire", "spec", "store"]),
@@ -72,7 +74,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     (
         "coordinator",
         &[
-            "domain", "wire", "spec", "queue", "store", "llm", "dataset", "runtime", "sabotage",
+            "domain", "search", "wire", "spec", "queue", "store", "llm", "dataset", "runtime",
+            "sabotage",
         ],
     ),
 ];

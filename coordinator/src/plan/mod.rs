@@ -6,6 +6,7 @@
 pub mod block;
 mod confirm;
 mod guard;
+pub mod instruct;
 mod mine;
 pub mod order;
 pub mod probe;
@@ -68,10 +69,12 @@ impl Planner<'_> {
             Step::Train => return train::plan(self, place, now).await,
             Step::Propose | Step::Guard | Step::Answer => {}
         }
-        if place.kind == RoundKind::Baseline {
+        let instruct = self.settings.instruct.is_some();
+        if place.kind == RoundKind::Baseline && !instruct {
             return self.baseline(place, now).await;
         }
         let additions = match self.settings.compares_rewriters() {
+            _ if instruct => instruct::additions(self, place).await?,
             true => self.comparison(place).await?,
             false => self.additions(place).await?,
         };

@@ -4,6 +4,7 @@
 //! that chose a winner flatters it: the gain counts fresh draws only, less what the placebo arm gained the same way.
 
 mod evaluation;
+mod instruct;
 mod outcome;
 mod reward;
 mod rewriters;
@@ -11,6 +12,9 @@ mod search;
 mod training;
 
 pub use evaluation::{Cell, EvalSummary, evaluation};
+pub use instruct::{
+    FrontPoint, InstructRound, InstructSummary, OperatorResult, PromptResult, instruct,
+};
 pub use outcome::{Evaluated, Shown, keep, missed, rewriter, shown, shown_of};
 pub use reward::{Against, CellRewards, RewardSummary};
 pub use rewriters::{Controls, Difference, RewriterSummary, Standing, rewriters};
@@ -23,6 +27,7 @@ use crate::{
     settings::Settings,
 };
 use domain::{
+    example::Split,
     hash::Hash,
     ids::RunId,
     run::{RunStatus, Spend, Step, StepKey},
@@ -295,6 +300,18 @@ pub(crate) async fn clusters(
     store: &dyn Store,
     run: RunId,
 ) -> Result<HashMap<Hash, usize>, CoordinatorError> {
+    let places = places(store, run).await?;
+    Ok(places
+        .into_iter()
+        .map(|(e, (cluster, _))| (e, cluster))
+        .collect())
+}
+
+/// The near-duplicate cluster of each example, as an index, and its split.
+pub(crate) async fn places(
+    store: &dyn Store,
+    run: RunId,
+) -> Result<HashMap<Hash, (usize, Split)>, CoordinatorError> {
     let mut index: HashMap<Hash, usize> = HashMap::new();
     let mut out = HashMap::new();
     let mut after = 0;
@@ -313,7 +330,8 @@ pub(crate) async fn clusters(
         after = *last;
         for (_, member, _) in members {
             let next = index.len();
-            out.insert(member.example, *index.entry(member.cluster).or_insert(next));
+            let cluster = *index.entry(member.cluster).or_insert(next);
+            out.insert(member.example, (cluster, member.split));
         }
     }
 }

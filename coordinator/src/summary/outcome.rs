@@ -1,8 +1,8 @@
 //! What a run has come to, whichever kind it is: what `--json` prints and the API answers.
 
 use super::{
-    Cell, EvalSummary, RewriterSummary, Summary, TrainingSummary, evaluation, rewriters, search,
-    training::training,
+    Cell, EvalSummary, InstructSummary, RewriterSummary, Summary, TrainingSummary, evaluation,
+    instruct, rewriters, search, training::training,
 };
 use crate::{CoordinatorError, intake::StoredSpec};
 use domain::run::{RunKind, RunStatus};
@@ -15,6 +15,8 @@ use store::{Run, Store};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Shown {
+    /// Of a search for one instruction.
+    Instruct(Box<InstructSummary>),
     /// Of a search.
     Search(Box<Summary>),
     /// Of an evaluation.
@@ -64,6 +66,9 @@ pub async fn shown_of(
         RunKind::Evaluate if settings.compares_rewriters() => {
             Shown::Rewriters(Box::new(rewriters(store, run, &settings, now).await?))
         }
+        RunKind::Optimise if settings.instruct.is_some() => {
+            Shown::Instruct(Box::new(instruct(store, run, &settings, now).await?))
+        }
         RunKind::Optimise => Shown::Search(Box::new(search(store, run, &settings, now).await?)),
         RunKind::Evaluate => {
             let summary = evaluation(store, run, &settings, now).await?;
@@ -87,7 +92,7 @@ pub async fn rewriter(
     if store.pruned_at(run.id).await?.is_some() {
         return Ok(match kept(run)? {
             Shown::Search(summary) => summary.training,
-            Shown::Evaluation(_) | Shown::Rewriters(_) => None,
+            Shown::Evaluation(_) | Shown::Rewriters(_) | Shown::Instruct(_) => None,
         });
     }
     let settings = StoredSpec::of(run)?.settings(run.kind);

@@ -17,7 +17,10 @@ use domain::{
 use llm::{Identity, LanguageModel, ModelError, Request, scripted::ScriptedModel};
 use queue::{TaskQueue, memory::MemoryQueue};
 use runtime::{clock::SystemClock, heart::Heart, shutdown::Shutdown};
-use std::{collections::HashSet, path::Path, sync::Arc, time::Duration};
+use std::{
+    collections::HashSet, future::Future, path::Path, pin::pin, sync::Arc, task::Poll,
+    time::Duration,
+};
 use store::{Quota, RetryPolicy, Run, Runs, StatusChange, Store};
 use store_sqlite::SqliteStore;
 
@@ -87,6 +90,7 @@ pub fn settings() -> Settings {
         eval: EvalPlan::default(),
         trained: HashSet::from([REWRITER.to_owned()]),
         train: None,
+        instruct: None,
     }
 }
 
@@ -326,4 +330,17 @@ pub async fn read(store: &dyn Store, run: RunId, file: &Path) {
         clusters,
     };
     ingest(store, run, &source, &division).await.unwrap();
+}
+
+/// Polls a future some times, then drops it: a death at an await of its own choosing.
+pub async fn killed_after<F: Future>(polls: usize, future: F) -> Option<F::Output> {
+    let mut future = pin!(future);
+    for _ in 0..polls {
+        let polled = std::future::poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx))).await;
+        if let Poll::Ready(out) = polled {
+            return Some(out);
+        }
+        tokio::time::sleep(Duration::from_micros(300)).await;
+    }
+    None
 }

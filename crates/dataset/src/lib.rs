@@ -10,6 +10,7 @@
 //! | [`error`] | what is wrong with a source or a row, said so that it can be mended |
 //! | [`reader`] | the stream of rows, bad rows counted or fatal |
 //! | [`sample`] | so many rows of all, drawn by a seed |
+//! | `peek` | the first rows of a file whose layout nobody has told yet |
 //! | `files`, `input` | which files a path means; bytes out of them |
 //! | `records` | lines, CSV records and JSON elements with the line each starts at |
 //! | `formats` | a record to a [`domain::example::Example`], one file a format |
@@ -25,6 +26,7 @@ mod files;
 mod formats;
 mod input;
 pub mod near;
+mod peek;
 pub mod reader;
 mod records;
 pub mod sample;
@@ -33,6 +35,7 @@ pub mod split;
 
 pub use error::{DatasetError, RowError};
 pub use near::{ClusterBuilder, Clusters, cluster, near_text};
+pub use peek::peek;
 pub use reader::{Reader, Row, Summary, columns, open};
 pub use sample::Sample;
 pub use source::{AnswerIs, FieldMap, Format, OnBadRow, Source};

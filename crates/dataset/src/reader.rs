@@ -150,7 +150,7 @@ impl Open {
     }
 }
 
-fn at(file: &Path, broken: Broken) -> RowError {
+pub(crate) fn at(file: &Path, broken: Broken) -> RowError {
     let Broken {
         line,
         problem,

@@ -4,7 +4,7 @@
 mod common;
 
 use common::{Scratch, ours, reader, rows, source};
-use dataset::{AnswerIs, FieldMap, Format, OnBadRow, Source, columns};
+use dataset::{AnswerIs, FieldMap, Format, OnBadRow, Source, columns, peek};
 use domain::example::Reference;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
@@ -196,6 +196,24 @@ fn text_references_may_be_null_and_context_is_kept_apart() {
 }
 
 #[test]
+fn a_reference_may_be_a_json_object() {
+    let of = |right: &str| {
+        let row = format!(r#"{{"text": "Two pens, please.", "right": {right}}}"#);
+        let scratch = Scratch::new(&[("a.jsonl", row.as_bytes())]);
+        let source = Source {
+            fields: Some(FieldMap::new("text", "right")),
+            ..source(Format::Jsonl, scratch.path("a.jsonl"))
+        };
+        rows(&source)[0].example.clone()
+    };
+    let written = of(r#"{"item": "pen", "more": {"n": 2, "a": [1]}}"#);
+    let text = r#"{"item":"pen","more":{"a":[1],"n":2}}"#;
+    assert_eq!(written.reference_text(), Some(text));
+    let other = of(r#"{ "more": {"a": [1], "n": 2}, "item": "pen" }"#);
+    assert_eq!(written.id(), other.id());
+}
+
+#[test]
 fn choices_may_be_named_by_their_text_and_held_in_one_csv_cell() {
     let text = b"q,o,right\nPick,\"[\"\"a\"\", 2]\",2\n";
     let scratch = Scratch::new(&[("a.csv", text)]);
@@ -348,6 +366,40 @@ fn a_limit_is_shared_by_the_files_of_a_folder() {
         .len(),
         6
     );
+}
+
+#[test]
+fn the_first_rows_are_seen_without_a_mapping() {
+    let keys = |path: &std::path::Path| {
+        let rows = peek(path, 3).unwrap();
+        let keys = rows[0].keys().cloned().collect::<Vec<_>>().join(" ");
+        (rows.len(), keys)
+    };
+    let three = |keys: &str| (3, keys.to_owned());
+    let capitals = keys(&ours("capitals.jsonl"));
+    assert_eq!(capitals, three("ask id meta options right"));
+    let alpaca = keys(&ours("quickstart/alpaca.json"));
+    assert_eq!(alpaca, three("input instruction output"));
+    let trivia = peek(&ours("trivia.csv"), 2).unwrap();
+    assert_eq!(trivia[0]["correct"], "B");
+    let files: [(&str, &[u8]); 4] = [
+        ("a.jsonl", b"3\nbad\n{\"a\": 1}\n"),
+        ("b.csv.gz", &gzip(b"x,y\n1\n1,2\n")),
+        ("c.txt", b"plain text\n"),
+        ("d.json", b""),
+    ];
+    let scratch = Scratch::new(&files);
+    let of = |name: &str| peek(&scratch.path(name), 5).map(|rows| format!("{rows:?}"));
+    assert!(
+        of("a.jsonl").is_err(),
+        "what begins with a number is no data"
+    );
+    assert_eq!(
+        of("b.csv.gz").unwrap(),
+        r#"[{"x": String("1"), "y": String("2")}]"#
+    );
+    assert!(of("c.txt").unwrap_err().to_string().contains("c.txt:1"));
+    assert_eq!(of("d.json").unwrap(), "[]");
 }
 
 #[test]

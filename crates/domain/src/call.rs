@@ -61,6 +61,11 @@ pub struct Sampling {
     /// The reply ends before any of these texts.
     #[serde(default)]
     pub stop: Vec<String>,
+    /// Whether a reply that was cut off at `max_tokens`, or is empty, counts as it is. Else it is an error: nobody knows
+    /// how it would have gone on. A search for an instruction takes replies as they are, for a prompt that makes a model
+    /// ramble is worse than one that does not.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub as_it_is: bool,
 }
 
 impl Default for Sampling {
@@ -70,6 +75,7 @@ impl Default for Sampling {
             temperature: 0.0,
             top_p: 1.0,
             stop: Vec::new(),
+            as_it_is: false,
         }
     }
 }

@@ -34,6 +34,16 @@ pub enum Grader {
         /// The expression.
         pattern: String,
     },
+    /// The reply holds a JSON object: the share of the reference's fields that are equal in it (numbers by value, texts
+    /// case and punctuation aside, lists in any order, null as absent).
+    Json {
+        /// The fields that count; all of the reference's where there are none.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        fields: Vec<String>,
+        /// Whether the reply must be the object and nothing else.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        only: bool,
+    },
     /// The program's tests, which run in the sandbox beside the code that the reply has.
     Code,
     /// The log-likelihood of the reference text, per byte: a proxy for quality, and called one.
@@ -90,6 +100,7 @@ impl Grader {
             Grader::Label { .. } => "label",
             Grader::Contains => "contains",
             Grader::Regex { .. } => "regex",
+            Grader::Json { .. } => "json",
             Grader::Code => "code",
             Grader::ReferenceLoglik => "reference_loglik",
             Grader::Program { .. } => "program",

@@ -16,6 +16,7 @@
 //! | [`operator`] | ways to make candidates: the scored trajectory, paraphrase |
 //! | [`proposal`] | reading a proposer's reply |
 //! | [`leak`] | does a rewrite give the answer away? |
+//! | [`judge`] | which of two answers a model prefers, asked in both orders |
 //! | [`reward`] | what a reward says, and how much of it is length |
 //! | [`select`] | mining the hardest, choosing winners |
 //! | [`stats`] | intervals, paired tests, false discovery rate |
@@ -27,6 +28,7 @@ pub mod example;
 pub mod grade;
 pub mod hash;
 pub mod ids;
+pub mod judge;
 pub mod leak;
 pub mod operator;
 pub mod prompt;

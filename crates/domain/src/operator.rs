@@ -262,11 +262,13 @@ fn outcome(scored: &Scored<'_>) -> String {
     part("answer", scored.answer, ANSWER_CHARS) + &part("feedback", scored.feedback, FEEDBACK_CHARS)
 }
 
-fn tagged(tag: &str, text: &str) -> String {
+/// Untrusted text between tags of ours, [`defused`].
+pub fn tagged(tag: &str, text: &str) -> String {
     format!("<{tag}>\n{}\n</{tag}>\n", defused(text.trim()))
 }
 
-fn shortened(text: &str, limit: usize) -> String {
+/// The beginning of a text that is longer than so many characters, with an ellipsis; a shorter one as it is.
+pub fn shortened(text: &str, limit: usize) -> String {
     match text.char_indices().nth(limit) {
         Some((end, _)) => format!("{} …", text[..end].trim_end()),
         None => text.to_owned(),
@@ -275,7 +277,7 @@ fn shortened(text: &str, limit: usize) -> String {
 
 /// Untrusted text that can neither close its quotation nor speak a chat template's language: the `<` of
 /// our own tags and of control tokens (`<|…|>`, also with full-width bars) becomes `‹`.
-fn defused(text: &str) -> String {
+pub fn defused(text: &str) -> String {
     #[allow(clippy::unwrap_used, reason = "a constant, read by every test")]
     static OURS: LazyLock<Regex> = LazyLock::new(|| {
         Regex::new(r"(?i)<(\s*/?\s*(?:prompt|question|version|answer|feedback)\b|[|｜])").unwrap()

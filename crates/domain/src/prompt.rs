@@ -9,7 +9,8 @@ use crate::{
 use rand::{SeedableRng, seq::SliceRandom};
 use serde::{Deserialize, Serialize};
 
-/// A prompt: messages with slots. `{input}`, `{context}` and `{choices}` stand for the example's parts.
+/// A prompt: messages with slots. `{input}`, `{context}` and `{choices}` stand for the example's parts, `{instruction}`
+/// for the document's own [`PromptDoc::instruction`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PromptDoc {
@@ -22,10 +23,39 @@ pub struct PromptDoc {
     /// What the user says. Without a slot `{input}` the input is appended after a blank line.
     #[serde(default = "input_only")]
     pub user: String,
+    /// `instruct` mode: what the search changes. Where neither system nor user has its slot, it stands before what the
+    /// user says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instruction: Option<String>,
+    /// Answered examples, shown as earlier turns of the conversation. The instruction stands before the first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub shots: Vec<Shot>,
+    /// `instruct` mode: how the search changes what it makes of this prompt (a mutation prompt, as Promptbreeder's units
+    /// carry one). No target sees it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mutation: Option<String>,
     /// `rewrite` mode: the words that stand in for the example's own input. Choices, context and format
     /// stay outside.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub question: Option<String>,
+}
+
+/// A demonstration: an example and an answer to it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Shot {
+    /// The example: a prompt is never tried on one that it shows.
+    pub example: Hash,
+    /// Its input.
+    pub input: String,
+    /// What its input speaks of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub context: Option<String>,
+    /// Its choices, as they are shown.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub choices: Vec<String>,
+    /// The answer.
+    pub output: String,
 }
 
 fn version() -> u32 {
@@ -43,6 +73,9 @@ impl Default for PromptDoc {
             version: 1,
             system: None,
             user: input_only(),
+            instruction: None,
+            shots: Vec::new(),
+            mutation: None,
             question: None,
         }
     }
@@ -57,9 +90,23 @@ impl PromptDoc {
         }
     }
 
-    /// The hash by which equal documents are found.
+    /// Whether an example is among the demonstrations.
+    pub fn shows(&self, example: Hash) -> bool {
+        self.shots.iter().any(|shot| shot.example == example)
+    }
+
+    /// The words that a search changes: of the question, or of the instruction. `None` in what is shown as it is.
+    pub fn words(&self) -> Option<&str> {
+        self.question.as_deref().or(self.instruction.as_deref())
+    }
+
+    /// The hash by which documents are found that show a target the same.
     pub fn fingerprint(&self) -> Hash {
-        let text = serde_json::to_vec(self).unwrap_or_default();
+        let shown = Self {
+            mutation: None,
+            ..self.clone()
+        };
+        let text = serde_json::to_vec(&shown).unwrap_or_default();
         Hash::of([text])
     }
 }
@@ -149,33 +196,74 @@ fn messages(
     choices: &[String],
     grader: &Grader,
 ) -> Vec<Message> {
-    let input = doc.question.as_deref().unwrap_or(&example.input);
-    let listed = list_choices(choices, grader);
-    let context = example.context.as_deref().unwrap_or("");
-    let mut user = fill(
-        &doc.user,
-        &[
-            ("{input}", input),
-            ("{context}", context),
-            ("{choices}", &listed),
-        ],
-    );
-    for (slot, part) in [
-        ("{input}", input),
-        ("{context}", context),
-        ("{choices}", &listed),
-    ] {
-        if !doc.user.contains(slot) && !part.is_empty() {
-            user.push_str("\n\n");
-            user.push_str(part);
-        }
+    let instruction = doc.instruction.as_deref().unwrap_or_default();
+    let template = user_template(doc);
+    let mut out = Vec::with_capacity(2 + 2 * doc.shots.len());
+    let system = doc.system.as_deref().filter(|s| !s.is_empty());
+    let system = system.map(|s| fill(s, &[("{instruction}", instruction)]));
+    out.extend(system.map(Message::system));
+    // The instruction is said once: in the first turn.
+    let mut said = instruction;
+    for shot in &doc.shots {
+        let parts = Parts {
+            instruction: std::mem::take(&mut said),
+            input: &shot.input,
+            context: shot.context.as_deref().unwrap_or_default(),
+            listed: &list_choices(&shot.choices, grader),
+        };
+        out.push(Message::user(parts.turn(&template)));
+        out.push(Message::assistant(shot.output.clone()));
     }
-    let system = doc
-        .system
-        .as_deref()
-        .filter(|s| !s.is_empty())
-        .map(Message::system);
-    system.into_iter().chain([Message::user(user)]).collect()
+    let parts = Parts {
+        instruction: said,
+        input: doc.question.as_deref().unwrap_or(&example.input),
+        context: example.context.as_deref().unwrap_or_default(),
+        listed: &list_choices(choices, grader),
+    };
+    out.push(Message::user(parts.turn(&template)));
+    out
+}
+
+/// What the user says, with a slot for the instruction where no other message has one.
+fn user_template(doc: &PromptDoc) -> String {
+    const SLOT: &str = "{instruction}";
+    let said = |text: Option<&str>| text.is_some_and(|t| t.contains(SLOT));
+    match doc.instruction.is_some() && !said(doc.system.as_deref()) && !said(Some(&doc.user)) {
+        true => format!("{SLOT}\n\n{}", doc.user),
+        false => doc.user.clone(),
+    }
+}
+
+/// What fills the slots of one turn.
+struct Parts<'a> {
+    instruction: &'a str,
+    input: &'a str,
+    context: &'a str,
+    listed: &'a str,
+}
+
+impl Parts<'_> {
+    /// A turn of the user's. What has no slot of its own is appended.
+    fn turn(&self, template: &str) -> String {
+        let slots = [
+            ("{input}", self.input),
+            ("{context}", self.context),
+            ("{choices}", self.listed),
+        ];
+        let mut all = vec![("{instruction}", self.instruction)];
+        all.extend(slots);
+        let mut turn = fill(template, &all);
+        if self.instruction.is_empty() {
+            turn = turn.trim_start_matches('\n').to_owned();
+        }
+        for (slot, part) in slots {
+            if !template.contains(slot) && !part.is_empty() {
+                turn.push_str("\n\n");
+                turn.push_str(part);
+            }
+        }
+        turn
+    }
 }
 
 /// Replaces the slots in one pass: text that was put in is never searched for slots again.
@@ -289,6 +377,72 @@ mod tests {
 
         Answer with the letter of the right choice.
         ");
+    }
+
+    fn shown(doc: &PromptDoc) -> String {
+        let example = Example {
+            input: "a {input} film".into(),
+            context: None,
+            choices: Vec::new(),
+            reference: Reference::Text {
+                text: "good".into(),
+            },
+            group: None,
+        };
+        let sampling = Sampling::default();
+        let asked = ask(doc, &example, &asking(&Grader::Exact, &sampling, 0));
+        let Call::Generate { messages, .. } = asked.call else {
+            panic!()
+        };
+        let said = |m: &Message| format!("[{:?}] {}", m.role, m.content);
+        messages.iter().map(said).collect::<Vec<_>>().join("\n")
+    }
+
+    fn shot(input: &str, output: &str) -> Shot {
+        Shot {
+            example: Hash::of([input]),
+            input: input.into(),
+            context: None,
+            choices: Vec::new(),
+            output: output.into(),
+        }
+    }
+
+    #[test]
+    fn an_instruction_is_said_once_and_demonstrations_are_turns() {
+        let doc = PromptDoc {
+            instruction: Some("Good or bad, {input}?".into()),
+            shots: vec![shot("dull", "bad"), shot("{instruction}", "good")],
+            user: "{instruction}\n\nFilm: {input}".into(),
+            ..PromptDoc::default()
+        };
+        insta::assert_snapshot!(shown(&doc), @r"
+        [User] Good or bad, {input}?
+
+        Film: dull
+        [Assistant] bad
+        [User] Film: {instruction}
+        [Assistant] good
+        [User] Film: a {input} film
+        ");
+        assert!(doc.shows(Hash::of(["dull"])) && !doc.shows(Hash::of(["fine"])));
+    }
+
+    #[test]
+    fn an_instruction_stands_where_its_slot_is_or_first() {
+        let doc = PromptDoc {
+            instruction: Some("Judge.".into()),
+            ..PromptDoc::default()
+        };
+        assert_eq!(shown(&doc), "[User] Judge.\n\na {input} film");
+        let doc = PromptDoc {
+            system: Some("You are kind. {instruction}".into()),
+            ..doc
+        };
+        assert_eq!(
+            shown(&doc),
+            "[System] You are kind. Judge.\n[User] a {input} film"
+        );
     }
 
     #[test]

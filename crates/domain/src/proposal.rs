@@ -118,13 +118,34 @@ pub fn read_bare(reply: &str, original: &str, limits: &Limits) -> Result<String,
 ///
 /// Reading is stable: a rewrite put between the tags again reads as itself.
 pub fn read(reply: &str, original: &str, limits: &Limits) -> Result<String, Refusal> {
+    found(reply, original, limits, Form::Rewrite)
+}
+
+/// Finds a new instruction for a whole data set in a proposer's reply, where `current` is the one it stands in for.
+///
+/// As [`read`], but an instruction owes the current one nothing: numbers and quotations may go. Between tags that close
+/// it may be a list of steps and have headings, which a rewritten question has not.
+pub fn read_instruction(reply: &str, current: &str, limits: &Limits) -> Result<String, Refusal> {
+    found(reply, current, limits, Form::Instruction)
+}
+
+/// What kind of text a reply holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    /// Other words for one question.
+    Rewrite,
+    /// An instruction for many inputs.
+    Instruction,
+}
+
+fn found(reply: &str, original: &str, limits: &Limits, form: Form) -> Result<String, Refusal> {
     let reply = match reply.char_indices().nth(READ_CHARS) {
         Some((end, _)) => &reply[..end],
         None => reply,
     };
     let mut refusal = Refusal::Empty;
     for found in extract::texts(&tidy::clean(reply)) {
-        match judged(tidy::tidy(&found, original), original, limits) {
+        match judged(tidy::tidy(&found, original, form), original, limits, form) {
             Ok(text) => return Ok(text),
             // The first thing that went wrong is the best known; emptiness tells the least.
             Err(why) if refusal == Refusal::Empty => refusal = why,
@@ -146,7 +167,11 @@ pub fn fingerprint(text: &str) -> Hash {
     }])
 }
 
-fn judged(text: String, original: &str, limits: &Limits) -> Result<String, Refusal> {
+fn judged(text: String, original: &str, limits: &Limits, form: Form) -> Result<String, Refusal> {
+    let lost = |text: &str| match form {
+        Form::Rewrite => lost(original, text),
+        Form::Instruction => None,
+    };
     let chars = text.chars().count();
     let (folded, of_original) = (fold(&text), fold(original));
     if text.is_empty() {
@@ -161,7 +186,7 @@ fn judged(text: String, original: &str, limits: &Limits) -> Result<String, Refus
         Err(Refusal::TooLong)
     } else if chars < limits.min_chars {
         Err(Refusal::TooShort)
-    } else if let Some(lost) = lost(original, &text) {
+    } else if let Some(lost) = lost(&text) {
         Err(Refusal::Lost(lost))
     } else {
         Ok(text)

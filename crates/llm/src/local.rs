@@ -309,7 +309,9 @@ fn answer(engine: &mut Engine, truncation_ok: bool, requests: &[Request]) -> Ans
     let mut written = engine.generate(&writes).into_iter();
     let mut weighed = engine.loglik(&weighs).into_iter();
     let mut next = |request: &Request| match &request.call {
-        Call::Generate { .. } => written.next().map(|r| text_answer(r?, truncation_ok)),
+        Call::Generate { sampling, .. } => written
+            .next()
+            .map(|r| text_answer(r?, truncation_ok || sampling.as_it_is, sampling.as_it_is)),
         Call::Loglik { .. } => weighed.next().map(|r| Ok(score_answer(r?))),
     };
     let missing = || {
@@ -346,8 +348,12 @@ impl From<model::Error> for ModelError {
     }
 }
 
-/// A whole, non-empty reply is an answer; another is an error that was paid for.
-fn text_answer(written: Generated, truncation_ok: bool) -> Result<Answer, ModelError> {
+/// A whole, non-empty reply is an answer; another is an error that was paid for, unless it counts.
+fn text_answer(
+    written: Generated,
+    truncation_ok: bool,
+    empty_ok: bool,
+) -> Result<Answer, ModelError> {
     let usage = Usage {
         prompt_tokens: written.prompt_tokens as u64,
         completion_tokens: written.completion_tokens as u64,
@@ -369,7 +375,7 @@ fn text_answer(written: Generated, truncation_ok: bool) -> Result<Answer, ModelE
             "the reply was cut off at max_tokens = {tokens}: raise it"
         ));
     }
-    if written.text.trim().is_empty() {
+    if written.text.trim().is_empty() && !empty_ok {
         return refuse("the local model wrote an empty reply".into());
     }
     Ok(Answer {

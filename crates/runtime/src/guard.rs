@@ -3,13 +3,17 @@
 //! With a token, whoever has it. Without one, programs of this machine: a page in a browser of this machine could ask
 //! too, so that requests which a browser sends for a strange site (by a name of that site's that leads here, or as a
 //! form) are refused.
+//!
+//! Who is refused before the body was read is told that the connection ends with the answer: a client that keeps it for the
+//! next request would find it closed.
 
 use axum::{
     Router,
+    body::HttpBody,
     extract::{Request, State},
     http::{
-        HeaderMap, Method,
-        header::{AUTHORIZATION, CONTENT_TYPE, HOST},
+        HeaderMap, HeaderValue, Method, StatusCode,
+        header::{AUTHORIZATION, CONNECTION, CONTENT_TYPE, HOST},
     },
     middleware::{self, Next},
     response::Response,
@@ -74,10 +78,20 @@ async fn check(State(guard): State<Guard>, request: Request, next: Next) -> Resp
         Some(token) => authorised(token, request.headers()),
         None => local(request.headers()),
     };
-    match checked.and_then(|()| json(&request)) {
-        Ok(()) => next.run(request).await,
-        Err(refusal) => (guard.refuse)(refusal),
+    let has_body = !request.body().is_end_stream();
+    let (mut response, read) = match checked.and_then(|()| json(&request)) {
+        Ok(()) => {
+            let response = next.run(request).await;
+            let read = response.status() != StatusCode::PAYLOAD_TOO_LARGE;
+            (response, read)
+        }
+        Err(refusal) => ((guard.refuse)(refusal), !has_body),
+    };
+    if !read {
+        let close = HeaderValue::from_static("close");
+        response.headers_mut().insert(CONNECTION, close);
     }
+    response
 }
 
 fn authorised(token: &Token, headers: &HeaderMap) -> Result<(), Refusal> {

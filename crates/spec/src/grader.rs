@@ -80,7 +80,14 @@ pub(crate) fn usable(has: Has, scores: bool) -> Vec<&'static str> {
         }
     }
     if has.reference {
-        kinds.extend(["numeric", "exact", "normalised", "label", "contains"]);
+        kinds.extend([
+            "numeric",
+            "exact",
+            "normalised",
+            "label",
+            "contains",
+            "json",
+        ]);
         if scores {
             kinds.push("reference_loglik");
         }

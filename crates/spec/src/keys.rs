@@ -56,7 +56,7 @@ pub struct Key {
 /// The kinds of `[models]`.
 pub const MODEL_KINDS: &[&str] = &["local", "http", "reward"];
 
-/// The kinds of graders: those of [`domain::grade::Grader`], and `code`, which is not available yet.
+/// The kinds of graders: those of [`domain::grade::Grader`].
 pub const GRADER_KINDS: &[&str] = &[
     "choice_letter",
     "choice_loglik",
@@ -65,6 +65,7 @@ pub const GRADER_KINDS: &[&str] = &[
     "normalised",
     "label",
     "contains",
+    "json",
     "regex",
     "reference_loglik",
     "program",
@@ -126,7 +127,7 @@ pub const KEYS: &[Key] = &[
     key("run.name", Text, Required, "what people call the run"),
     key("run.tags", Texts, Is("[]"), "words to find it by"),
     key("run.seed", Count(0, MANY), Is("0"), "every random choice derives from it"),
-    key("run.mode", Word(&["rewrite", "instruct"]), Is("\"rewrite\""), "`rewrite`: every selected hard example is its own target; `instruct` (one instruction for the whole data set) is not available yet"),
+    key("run.mode", Word(&["rewrite", "instruct"]), Is("\"rewrite\""), "`rewrite`: every selected hard example is its own target; `instruct`: the whole data set is one target with one instruction, see `[instruct]`"),
 
     key("datasets[].name", Text, Required, "its name in the run; each name once"),
     key("datasets[].format", Word(FORMATS), Required, "the layout of its files"),
@@ -146,6 +147,8 @@ pub const KEYS: &[Key] = &[
     key("datasets[].grader.kind", Word(GRADER_KINDS), Says("by format, see below"), "how answers are graded"),
     of(&["numeric"], "datasets[].grader.tolerance", Number(0.0, 1e300), Is("0.0"), "the largest difference that counts as equal"),
     of(&["label"], "datasets[].grader.labels", Texts, Says("the data set's `labels`"), "all labels"),
+    of(&["json"], "datasets[].grader.fields", Texts, Is("[]"), "the fields that count; without any, all that the reference has"),
+    of(&["json"], "datasets[].grader.only", Flag, Is("false"), "the reply must be the JSON object and nothing else"),
     of(&["regex"], "datasets[].grader.pattern", Text, Required, "a regular expression; `{reference}` stands for the escaped reference"),
     of(&["program"], "datasets[].grader.command", Texts, Required, "program and arguments: one JSON line in, one JSON line `{score, feedback}` out"),
     of(&["http"], "datasets[].grader.url", Text, Required, "where to post; `{score, feedback}` comes back"),
@@ -154,7 +157,7 @@ pub const KEYS: &[Key] = &[
     of(REWARD, "datasets[].grader.model", Text, Is("\"reward\""), "a model under `[models]` with `kind = \"reward\"`"),
 
     key("splits.train", Positive(1.0), Is("0.8"), "mining, baseline and search read it"),
-    key("splits.validation", Number(0.0, 1.0), Is("0.1"), "choices between finalists read it"),
+    key("splits.validation", Number(0.0, 1.0), Is("0.1"), "kept from every choice; `instruct` mode estimates the chosen prompt on it"),
     key("splits.test", Number(0.0, 1.0), Is("0.1"), "sealed until the one last evaluation; the three sum to 1"),
 
     key("models.*.kind", Word(MODEL_KINDS), Required, "`local`: in this process; `http`: any OpenAI-compatible server; `reward`: a reward model, which grades open answers. `[models.proposer]` may leave it out: it is then the target with its own sampling"),
@@ -189,6 +192,23 @@ pub const KEYS: &[Key] = &[
     key("search.block", Count(1, 4096), Is("8"), "how many items one task holds"),
     key("search.max_chars", Count(16, 1_000_000), Is("1200"), "the longest rewrite, in characters; a long original may grow by half whatever this says"),
     key("search.feedback", Word(&["outcome", "reference"]), Is("\"outcome\""), "what the proposer is told of earlier answers: how they were graded, or the reference too, which marks the run"),
+
+    key("instruct.description", Text, Says("the first start prompt"), "what the task is, in a sentence or two, for those who write prompts"),
+    key("instruct.system", Text, Nothing, "standing instructions of every prompt; may hold `{instruction}`"),
+    key("instruct.user", Text, Is("\"{instruction}\\n\\n{input}\""), "what the user says; slots `{instruction}`, `{input}`, `{context}`, `{choices}`"),
+    key("instruct.calls", Count(1, MANY), Is("600"), "calls of the target in the search; the last evaluation, on validation and test, comes on top"),
+    key("instruct.rounds", Count(1, 1000), Is("12"), "rounds that make new prompts; the calls are shared out evenly"),
+    key("instruct.candidates", Count(1, 64), Is("4"), "new prompts in each round"),
+    key("instruct.shots", Count(0, 64), Is("4"), "the most demonstrations in one prompt; 0: none are shown"),
+    key("instruct.block", Count(1, 1000), Is("10"), "examples in one block of the race: all prompts are tried on the same blocks in the same order"),
+    key("instruct.alpha", Number(0.0001, 0.5), Is("0.05"), "how probable it may be that the race drops the best prompt"),
+    key("instruct.operators", Texts, Is("[]"), "operators that make prompts (docs/instruct.md); none named: those that pay"),
+    key("instruct.weights", Texts, Is("[]"), "`[\"shots=2\", \"reflect=1\"]` fixes how often operators are drawn; without it that is learnt from what their prompts achieve"),
+    key("instruct.must_keep", Texts, Is("[]"), "texts that every instruction has to contain"),
+    key("instruct.must_not_contain", Texts, Is("[]"), "texts that no instruction may contain, case aside"),
+    key("instruct.length_price", Number(0.0, 100.0), Is("0.0"), "points of accuracy that a hundred tokens of prompt must bring to be worth it"),
+    key("instruct.test_repeats", Count(1, 1000), Is("2"), "how often each test question is asked at the end; repeats show the noise floor"),
+    key("instruct.start[].instruction", Text, Required, "a prompt to start from; gains are measured against the first"),
 
     key("leak.probe", Flag, Is("true"), "test whether the added words raise the probability of the reference (needs log-likelihoods)"),
 

@@ -22,6 +22,7 @@ mod error;
 mod fill;
 mod grader;
 mod hint;
+mod instruct;
 pub mod keys;
 mod model;
 mod report;
@@ -35,6 +36,7 @@ pub use dataset::{AnswerIs, FieldMap, Format, OnBadRow};
 pub use domain::tuning::Tuning;
 pub use env::{CATALOGUE, Environment, Found, Machine};
 pub use error::{Problem, SpecError};
+pub use instruct::{Instruct, Start};
 pub use model::{Device, Dtype, Http, Local, Model, Precision, Reward};
 pub use types::*;
 

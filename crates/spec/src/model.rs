@@ -231,5 +231,6 @@ fn partial<'de, D: Deserializer<'de>>(d: D) -> Result<Sampling, D::Error> {
         temperature: given.temperature.unwrap_or(default.temperature),
         top_p: given.top_p.unwrap_or(default.top_p),
         stop: given.stop.unwrap_or(default.stop),
+        as_it_is: false,
     })
 }

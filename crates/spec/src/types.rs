@@ -1,6 +1,6 @@
 //! The spec as types: one struct a section.
 
-use crate::{data::Dataset, model::Model};
+use crate::{data::Dataset, instruct::Instruct, model::Model};
 use domain::{grade::Grader, hash::Hash, run::Limits, tuning::Tuning};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -21,6 +21,9 @@ pub struct Spec {
     /// The self-play loop.
     #[serde(default)]
     pub search: Search,
+    /// The search for one instruction, in `instruct` mode.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instruct: Option<Instruct>,
     /// The leak guard.
     #[serde(default)]
     pub leak: Leak,
@@ -171,7 +174,7 @@ pub enum Mode {
     /// Every selected hard example is its own target.
     #[default]
     Rewrite,
-    /// The whole data set is one target with one instruction: not available yet.
+    /// The whole data set is one target with one instruction.
     Instruct,
 }
 
@@ -181,7 +184,7 @@ pub enum Mode {
 pub struct Splits {
     /// Mining, baseline and search read it.
     pub train: f64,
-    /// Choices between finalists read it.
+    /// Kept from every choice: `instruct` mode estimates the chosen prompt on it.
     pub validation: f64,
     /// Sealed until the one last evaluation.
     pub test: f64,

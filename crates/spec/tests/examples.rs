@@ -87,7 +87,7 @@ fn the_full_example_loads_as_it_is() {
 
 #[test]
 fn literal_defaults_are_those_of_the_types() {
-    let more = "[models.h]\nkind = \"http\"\nmodel = \"m\"\nbase_url = \"http://localhost\"\n[models.r]\nkind = \"reward\"\nmodel = \"owner/name\"\n[train]\nbase = \"smollm2-135m-instruct\"\n";
+    let more = "[models.h]\nkind = \"http\"\nmodel = \"m\"\nbase_url = \"http://localhost\"\n[models.r]\nkind = \"reward\"\nmodel = \"owner/name\"\n[train]\nbase = \"smollm2-135m-instruct\"\n[instruct]\n[[instruct.start]]\ninstruction = \"Is it good?\"\n";
     let loaded = load(&format!("{SMALL}{more}"), &World::rich()).unwrap();
     let mut json: Value = serde_json::from_str(&loaded.spec.canonical_json()).unwrap();
     // The unchanged prompt has a name of its own; what is asked here is the default of `user`.
@@ -134,6 +134,7 @@ fn every_grader_kind_of_the_table_is_a_grader() {
         let all = serde_json::json!({
             "kind": kind, "tolerance": 0.0, "labels": ["a", "b"], "pattern": "x", "command": ["x"],
             "url": "http://localhost", "timeout_seconds": 1, "token_env": "T", "model": "m",
+            "fields": ["a"], "only": true,
         });
         let fits = |key: &str| {
             let found = KEYS
@@ -230,4 +231,21 @@ fn the_reference_experiment_is_whole() {
         .map(|t| (t.validation, t.rank, t.weights.as_str()));
     assert_eq!(train, Some((0.15, 80, "nf4")));
     assert!(loaded.paths.train.is_some());
+}
+
+#[test]
+fn the_instruct_examples_need_nothing_but_this_repository() {
+    let graders = [
+        ("sentiment", "label"),
+        ("news", "label"),
+        ("gsm8k", "numeric"),
+        ("extraction", "json"),
+    ];
+    for (name, grader) in graders {
+        let path = examples().join(format!("instruct/{name}.toml"));
+        let loaded = spec::load(&path, &[], Purpose::Run).unwrap_or_else(|e| panic!("{e}"));
+        assert!(loaded.warnings.is_empty(), "{name}: {loaded:?}");
+        let found = loaded.spec.datasets[0].grader().unwrap();
+        assert_eq!(found.name(), grader);
+    }
 }

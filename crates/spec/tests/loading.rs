@@ -208,7 +208,7 @@ fn a_missing_spec_names_the_way_out() {
 
 prop_compose! {
     fn sampling()(max_tokens in 1..5000u32, temperature in 0.0..2.0f64, top_p in 0.01..1.0f64, stop in prop::collection::vec("[a-z\\n\"\\\\]{1,4}", 0..3)) -> domain::call::Sampling {
-        domain::call::Sampling { max_tokens, temperature, top_p, stop }
+        domain::call::Sampling { max_tokens, temperature, top_p, stop, as_it_is: false }
     }
 }
 

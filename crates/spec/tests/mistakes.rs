@@ -53,7 +53,7 @@ fn a_key_of_another_section() {
 
 #[test]
 fn a_misspelt_section() {
-    assert_snapshot!(small_and("[serach]\nrounds = 2\n"), @"specs/s.toml:12: serach: unknown key, did you mean search? (known here: run, datasets, splits, models, search, leak, confirm, budget, train, eval)");
+    assert_snapshot!(small_and("[serach]\nrounds = 2\n"), @"specs/s.toml:12: serach: unknown key, did you mean search? (known here: run, datasets, splits, models, search, instruct, leak, confirm, budget, train, eval)");
 }
 
 #[test]
@@ -180,12 +180,12 @@ fn labels_that_are_missing() {
 
 #[test]
 fn a_grader_without_choices() {
-    assert_snapshot!(small("format = \"mmlu\"", "format = \"gsm8k\"\ngrader = { kind = \"choice_letter\" }"), @r#"specs/s.toml:7: datasets[0].grader.kind = "choice_letter": needs choices, which this gsm8k data set lacks: use one of numeric, exact, normalised, label, contains, reference_loglik, regex, program, http, reward"#);
+    assert_snapshot!(small("format = \"mmlu\"", "format = \"gsm8k\"\ngrader = { kind = \"choice_letter\" }"), @r#"specs/s.toml:7: datasets[0].grader.kind = "choice_letter": needs choices, which this gsm8k data set lacks: use one of numeric, exact, normalised, label, contains, json, reference_loglik, regex, program, http, reward"#);
 }
 
 #[test]
 fn a_misspelt_grader() {
-    assert_snapshot!(small("format = \"mmlu\"", "format = \"mmlu\"\ngrader = { kind = \"choice_leter\" }"), @r#"specs/s.toml:7: datasets[0].grader.kind = "choice_leter": unknown kind, did you mean "choice_letter"? (one of choice_letter, choice_loglik, numeric, exact, normalised, label, contains, regex, reference_loglik, program, http, code, reward)"#);
+    assert_snapshot!(small("format = \"mmlu\"", "format = \"mmlu\"\ngrader = { kind = \"choice_leter\" }"), @r#"specs/s.toml:7: datasets[0].grader.kind = "choice_leter": unknown kind, did you mean "choice_letter"? (one of choice_letter, choice_loglik, numeric, exact, normalised, label, contains, json, regex, reference_loglik, program, http, code, reward)"#);
 }
 
 #[test]
@@ -200,12 +200,12 @@ fn a_broken_regular_expression() {
 
 #[test]
 fn alpaca_without_log_likelihoods() {
-    assert_snapshot!(said(&HTTP.replace("mmlu", "alpaca"), &World::small()), @r#"specs/s.toml:4: datasets[0].grader: missing, and reference_loglik needs log-likelihoods, which not all answering models give: say grader = { kind = "…" } with one of numeric, exact, normalised, label, contains, regex, program, http, reward"#);
+    assert_snapshot!(said(&HTTP.replace("mmlu", "alpaca"), &World::small()), @r#"specs/s.toml:4: datasets[0].grader: missing, and reference_loglik needs log-likelihoods, which not all answering models give: say grader = { kind = "…" } with one of numeric, exact, normalised, label, contains, json, regex, program, http, reward"#);
 }
 
 #[test]
 fn a_loglik_grader_without_log_likelihoods() {
-    assert_snapshot!(said(&HTTP.replace("path =", "grader = { kind = \"choice_loglik\" }\npath ="), &World::small()), @r#"specs/s.toml:7: datasets[0].grader.kind = "choice_loglik": needs log-likelihoods, which not all answering models give (local ones do, http ones with score_endpoint = true): use one of choice_letter, numeric, exact, normalised, label, contains, regex, program, http"#);
+    assert_snapshot!(said(&HTTP.replace("path =", "grader = { kind = \"choice_loglik\" }\npath ="), &World::small()), @r#"specs/s.toml:7: datasets[0].grader.kind = "choice_loglik": needs log-likelihoods, which not all answering models give (local ones do, http ones with score_endpoint = true): use one of choice_letter, numeric, exact, normalised, label, contains, json, regex, program, http"#);
 }
 
 #[test]
@@ -278,9 +278,51 @@ fn limits_the_wrong_way_round() {
     assert_snapshot!(http_and("connect_timeout_seconds = 60\ncall_timeout_seconds = 30\n"), @"specs/s.toml:13: models.target.connect_timeout_seconds = 60: is longer than the whole call's limit of 30 seconds");
 }
 
+/// The small spec with one instruction to be found, and more.
+fn instruct(more: &str) -> String {
+    let searched = SMALL.replacen(
+        "name = \"small\"",
+        "name = \"small\"\nmode = \"instruct\"",
+        1,
+    );
+    format!("{searched}{more}")
+}
+
+const START: &str = "[[instruct.start]]\ninstruction = \"Pick one.\"\n";
+
 #[test]
-fn instructions_are_not_there_yet() {
-    assert_snapshot!(small("name = \"small\"", "name = \"small\"\nmode = \"instruct\""), @r#"specs/s.toml:3: run.mode = "instruct": is not available yet, it arrives with the search work: use "rewrite""#);
+fn a_search_for_an_instruction_starts_from_one() {
+    let world = World::small();
+    assert_snapshot!(said(&instruct(""), &world), @"specs/s.toml: instruct: missing: a search for one instruction starts from one; say [[instruct.start]] with an instruction");
+    assert_snapshot!(said(&instruct("[instruct]\ncalls = 100\n"), &world), @"specs/s.toml:13: instruct.start: missing: say [[instruct.start]] at least once");
+    assert_snapshot!(said(&instruct(&format!("{START}{START}")), &world), @r#"specs/s.toml:16: instruct.start[1].instruction = "Pick one.": is an earlier start prompt too: each once"#);
+    assert!(load(&instruct(START), &world).is_ok());
+}
+
+#[test]
+fn a_start_prompt_is_what_every_prompt_has_to_be() {
+    let world = World::small();
+    let with = |keys: &str| said(&instruct(&format!("[instruct]\n{keys}\n{START}")), &world);
+    assert_snapshot!(with("must_keep = [\"JSON\"]"), @r#"specs/s.toml:16: instruct.start[0].instruction = "Pick one.": lacks "JSON", which instruct.must_keep asks of every prompt"#);
+    assert_snapshot!(with("must_not_contain = [\"pick\"]"), @r#"specs/s.toml:16: instruct.start[0].instruction = "Pick one.": contains "pick", which instruct.must_not_contain forbids"#);
+}
+
+#[test]
+fn weights_and_operators_have_names_and_numbers() {
+    let world = World::small();
+    let with = |keys: &str| said(&instruct(&format!("[instruct]\n{keys}\n{START}")), &world);
+    assert_snapshot!(with("weights = [\"shots\"]"), @r#"specs/s.toml:14: instruct.weights = ["shots"]: "shots" is no weight: write "name=2", with a number that is at least 0"#);
+    assert_snapshot!(with("weights = [\"shots=0\"]"), @r#"specs/s.toml:14: instruct.weights = ["shots=0"]: are all 0: no operator would make a prompt"#);
+    assert_snapshot!(with("calls = 12"), @"specs/s.toml:14: instruct.calls = 12: is less than two blocks of 10: not even two prompts could be compared");
+}
+
+#[test]
+fn one_instruction_is_for_one_data_set_and_no_pairs() {
+    let world = World::small();
+    let second = "[[datasets]]\nname = \"r\"\nformat = \"mmlu\"\npath = \"q.csv\"\n";
+    assert_snapshot!(said(&instruct(&format!("{START}{second}")), &world), @r#"specs/s.toml:16: datasets[1].name = "r": mode = "instruct" finds one instruction for one data set, and there are 2: leave one"#);
+    let train = "[train]\nbase = \"smollm2-135m-instruct\"\n";
+    assert_snapshot!(said(&instruct(&format!("{START}{train}")), &world), @r#"specs/s.toml:16: train.base = "smollm2-135m-instruct": one instruction is no pairs to learn from: leave [train] out, or say mode = "rewrite""#);
 }
 
 #[test]
@@ -298,7 +340,7 @@ fn a_reward_model_that_is_none() {
 #[test]
 fn a_reward_model_for_choices() {
     assert_snapshot!(small("format = \"mmlu\"", "format = \"mmlu\"\ngrader = { kind = \"reward\" }"), @r#"
-    specs/s.toml:7: datasets[0].grader.kind = "reward": reads open answers, and this mmlu data set has choices or tests: use one of choice_letter, choice_loglik, numeric, exact, normalised, label, contains, reference_loglik, regex, program, http
+    specs/s.toml:7: datasets[0].grader.kind = "reward": reads open answers, and this mmlu data set has choices or tests: use one of choice_letter, choice_loglik, numeric, exact, normalised, label, contains, json, reference_loglik, regex, program, http
     specs/s.toml:7: datasets[0].grader.model: missing, and no model has the name that stands for it (say [models.reward] with kind = "reward" and model = "PATH")
     "#);
 }
@@ -424,8 +466,8 @@ fn warns_of_a_cap_on_what_is_free() {
 #[test]
 fn a_misspelt_section_that_is_required() {
     assert_snapshot!(said(&SMALL.replace("[[datasets]]", "[[dataset]]").replace("[models", "[model"), &World::small()), @"
-    specs/s.toml:4: dataset: unknown key, did you mean datasets? (known here: run, datasets, splits, models, search, leak, confirm, budget, train, eval)
-    specs/s.toml:9: model: unknown key, did you mean models? (known here: run, datasets, splits, models, search, leak, confirm, budget, train, eval)
+    specs/s.toml:4: dataset: unknown key, did you mean datasets? (known here: run, datasets, splits, models, search, instruct, leak, confirm, budget, train, eval)
+    specs/s.toml:9: model: unknown key, did you mean models? (known here: run, datasets, splits, models, search, instruct, leak, confirm, budget, train, eval)
     ");
 }
 
@@ -460,7 +502,7 @@ fn a_percentage_for_a_share() {
 #[test]
 fn a_grader_without_a_table() {
     assert_snapshot!(small("path =", "grader = \"exact\"\npath ="), @r#"specs/s.toml:7: datasets[0].grader = "exact": is text: write grader = { kind = "exact" }"#);
-    assert_snapshot!(small("path =", "grader = \"judge\"\npath ="), @r#"specs/s.toml:7: datasets[0].grader = "judge": is text: write grader = { kind = "…" } (one of choice_letter, choice_loglik, numeric, exact, normalised, label, contains, regex, reference_loglik, program, http, code, reward)"#);
+    assert_snapshot!(small("path =", "grader = \"judge\"\npath ="), @r#"specs/s.toml:7: datasets[0].grader = "judge": is text: write grader = { kind = "…" } (one of choice_letter, choice_loglik, numeric, exact, normalised, label, contains, json, regex, reference_loglik, program, http, code, reward)"#);
 }
 
 #[test]

@@ -329,7 +329,7 @@ impl Writer {
             arms: |c| c.arm.as_str(),
             operators: |c| plain(&c.operator),
             authors: |c| plain(&c.author),
-            questions: |c| maybe_plain(c.doc.question.as_deref()),
+            questions: |c| maybe_plain(c.doc.words()),
             systems: |c| maybe_plain(c.doc.system.as_deref()),
             users: |c| plain(&c.doc.user),
             verdicts: |c| c.verdict.as_str(),

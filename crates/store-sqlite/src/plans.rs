@@ -305,7 +305,7 @@ impl Writer {
         let mut batch = Vec::with_capacity(candidates.len());
         for c in candidates {
             let doc = (
-                c.doc.question.as_deref().map(plain),
+                c.doc.words().map(plain),
                 c.doc.system.as_deref().map(plain),
                 plain(&c.doc.user),
                 text(&c.doc)?,

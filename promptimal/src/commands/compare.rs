@@ -100,6 +100,18 @@ fn named(shown: &Shown) -> BTreeMap<String, Estimate> {
                     .map(|r| (format!("round {}", r.round), r.best)),
             );
         }
+        Shown::Instruct(s) => {
+            let test = |of: &Option<summary::PromptResult>| of.as_ref().and_then(|r| r.test);
+            let values = [
+                ("start", test(&s.start)),
+                ("chosen", test(&s.chosen)),
+                ("gain", s.gain),
+            ];
+            let known = values
+                .into_iter()
+                .filter_map(|(what, e)| Some((what.to_owned(), e?)));
+            out.extend(known);
+        }
         Shown::Evaluation(of) => {
             let key = |c: &summary::Cell| format!("{} / {} / {}", c.prompt, c.model, c.dataset);
             out.extend(

@@ -7,6 +7,7 @@ mod evaluate;
 mod export;
 mod fetch;
 mod glance;
+mod init;
 mod merge;
 mod prune;
 mod remote;
@@ -36,6 +37,7 @@ use std::process::ExitCode;
 pub async fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
     let site = &cli.site;
     match cli.command {
+        Command::Init(args) => init::init(&args)?,
         Command::Run(args) => return run::optimise(site, &args).await,
         Command::Eval(args) => return run::evaluate(site, &args).await,
         Command::Evaluate(args) => return evaluate::evaluate(site, *args).await,

@@ -57,6 +57,7 @@ pub fn print_here(shown: &Shown, json: bool) -> anyhow::Result<()> {
     print(shown, json)?;
     match shown {
         Shown::Search(summary) if !json => render::further(summary),
+        Shown::Instruct(summary) if !json => render::further_instruct(summary),
         _ => {}
     }
     Ok(())
@@ -69,6 +70,7 @@ pub fn print_here(shown: &Shown, json: bool) -> anyhow::Result<()> {
 pub fn print(shown: &Shown, json: bool) -> anyhow::Result<()> {
     match shown {
         Shown::Search(summary) => render::search(summary, json),
+        Shown::Instruct(summary) => render::instruct(summary, json),
         Shown::Evaluation(of) => render::evaluation(&of.summary, &of.missed, json),
         Shown::Rewriters(summary) => render::rewriters(summary, json),
     }

@@ -1,7 +1,7 @@
 //! Gains with their intervals, a row each: what a table says, at a glance.
 
 use super::{COLOURS, words};
-use coordinator::summary::{RewriterSummary, Shown, Summary};
+use coordinator::summary::{InstructSummary, RewriterSummary, Shown, Summary};
 use domain::stats::Estimate;
 use plotters::prelude::{
     ChartBuilder, Circle, Color, IntoDrawingArea, PathElement, SVGBackend, Text, WHITE,
@@ -28,6 +28,7 @@ pub(super) fn of(shown: &Shown) -> Option<Chart> {
     let chart = match shown {
         Shown::Search(summary) => search(summary),
         Shown::Rewriters(summary) => rewriters(summary),
+        Shown::Instruct(summary) => instruct(summary),
         Shown::Evaluation(_) => return None,
     };
     let measured = |(_, of): &(String, Vec<Option<Estimate>>)| of.iter().any(Option::is_some);
@@ -51,6 +52,17 @@ fn search(summary: &Summary) -> Chart {
         ),
         kinds: vec!["winners", "placebo", "winners less placebo"],
         rows: summary.datasets.iter().map(row).collect(),
+    }
+}
+
+fn instruct(summary: &InstructSummary) -> Chart {
+    Chart {
+        title: format!(
+            "{}: gain over the start prompt on sealed test examples, 95% interval",
+            summary.name
+        ),
+        kinds: vec!["chosen prompt"],
+        rows: vec![(summary.dataset.clone(), vec![summary.gain])],
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod gains;
 mod loss;
+mod search;
 
 pub use loss::Losses;
 
@@ -17,6 +18,10 @@ use std::{fs, path::Path};
 pub const LOSS: &str = "loss.svg";
 /// What prompts gained.
 const GAINS: &str = "gains.svg";
+/// What a search for one instruction believed, and when.
+const COURSE: &str = "search.svg";
+/// The prompts that no other beats in accuracy and length.
+const FRONT: &str = "front.svg";
 
 /// Colours that differ in lightness too, for who sees them alike.
 const COLOURS: [RGBColor; 3] = [
@@ -44,6 +49,17 @@ impl Plots {
         let mut plots = losses.map_or_else(|| Ok(Self::default()), Self::of_training)?;
         if let Some(chart) = gains::of(shown) {
             plots.files.push((GAINS, chart.svg()?));
+        }
+        if let Shown::Instruct(summary) = shown {
+            let pictures = [
+                (COURSE, search::course(summary)),
+                (FRONT, search::front(summary)),
+            ];
+            for (name, picture) in pictures {
+                if let Some(picture) = picture {
+                    plots.files.push((name, picture.svg()?));
+                }
+            }
         }
         Ok(plots)
     }

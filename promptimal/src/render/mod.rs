@@ -1,7 +1,9 @@
 //! Results as people read them.
 
+mod instruct;
 mod rewriters;
 
+pub use instruct::{further as further_instruct, instruct, messages};
 pub use rewriters::rewriters;
 
 use crate::{out, progress::thousands};

@@ -8,6 +8,8 @@ mod support;
 mod code;
 mod eval;
 mod evaluate;
+mod init;
+mod instruct;
 mod look;
 mod machine;
 mod open;

@@ -171,10 +171,11 @@ fn chat(body: &Value) -> Value {
     let messages = body["messages"].as_array().into_iter().flatten();
     let all: Vec<&str> = messages.filter_map(|m| m["content"].as_str()).collect();
     let asked = all.join("\n");
-    let text = if asked.contains("<prompt>") {
-        rewrite(&asked, body["seed"].as_u64().unwrap_or(0))
-    } else {
-        answer(&asked, body["seed"].as_u64().unwrap_or(0))
+    let seed = body["seed"].as_u64().unwrap_or(0);
+    let text = match asked.contains("<prompt>") {
+        true => rewrite(&asked, seed),
+        // What stands before the last message may show other questions.
+        false => answer(&asked, all.last().copied().unwrap_or_default(), seed),
     };
     json!({
         "choices": [{"message": {"role": "assistant", "content": text}, "finish_reason": "stop"}],
@@ -207,17 +208,17 @@ fn rewrite(asked: &str, seed: u64) -> String {
 }
 
 /// The letter of a choice; where there are none, an essay.
-fn answer(asked: &str, seed: u64) -> String {
+fn answer(asked: &str, last: &str, seed: u64) -> String {
     if asked.contains("def plus(") {
         return program(asked);
     }
     if !asked.lines().any(|l| l.chars().nth(1) == Some('.')) {
         return essay(asked, seed);
     }
-    let wanted = WORDS[item(asked) % 4];
+    let wanted = WORDS[item(last) % 4];
     let vague = asked.contains("something about") || asked.contains("roughly");
     let right = asked.contains("clearly") || !vague;
-    let choice = asked
+    let choice = last
         .lines()
         .find(|l| l.chars().nth(1) == Some('.') && l.contains(wanted) == right);
     let letter = choice.and_then(|l| l.chars().next()).unwrap_or('A');

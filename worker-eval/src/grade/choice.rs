@@ -62,7 +62,7 @@ fn settled(reply: &str, choices: &[String]) -> Settled {
 }
 
 /// What follows a reasoning model's thoughts.
-fn thought_over(reply: &str) -> &str {
+pub fn thought_over(reply: &str) -> &str {
     let end = regex!(r"(?i)</\s*think(?:ing)?\s*>")
         .find_iter(reply)
         .last();

@@ -6,6 +6,7 @@
 //! | `loglik` | `choice_loglik`, `reference_loglik` |
 //! | `number` | `numeric` |
 //! | `text` | `exact`, `normalised`, `label`, `contains`, `regex` |
+//! | `json` | `json` |
 //! | `code` | `code`, in the sandbox |
 //! | `program`, `http` | the user's own, both speaking the JSON of `external` |
 //!
@@ -17,6 +18,7 @@ mod choice;
 mod code;
 mod external;
 mod http;
+mod json;
 mod loglik;
 mod number;
 mod program;
@@ -70,6 +72,7 @@ enum Kind {
     ReferenceLoglik,
     Numeric { tolerance: f64 },
     Text(text::TextGrader),
+    Json { fields: Vec<String>, only: bool },
     Code(code::Code),
     Program(Box<program::Program>),
     Http(Box<http::Http>),
@@ -94,6 +97,10 @@ impl GraderRuntime {
             Grader::Contains => Kind::Text(text::TextGrader::Contains),
             Grader::Label { labels } => Kind::Text(text::TextGrader::label(labels)?),
             Grader::Regex { pattern } => Kind::Text(text::TextGrader::regex(pattern)?),
+            Grader::Json { fields, only } => Kind::Json {
+                fields: fields.clone(),
+                only: *only,
+            },
             Grader::Code => Kind::Code(code::Code::default()),
             Grader::Program {
                 command,
@@ -133,6 +140,7 @@ impl GraderRuntime {
             Kind::ReferenceLoglik => loglik::reference(input, call, reply),
             Kind::Numeric { tolerance } => number::grade(input, *tolerance, written(reply)?),
             Kind::Text(grader) => grader.grade(input, written(reply)?),
+            Kind::Json { fields, only } => json::grade(input, fields, *only, written(reply)?),
             Kind::Code(code) => code.grade(input, written(reply)?).await,
             Kind::Program(program) => program.grade(input, written(reply)?).await,
             Kind::Http(http) => http.grade(input, written(reply)?).await,

@@ -6,6 +6,7 @@ use crate::records::{Body, Broken, CsvRecords};
 use crate::source::{AnswerIs, FieldMap};
 use domain::example::{Example, Reference};
 use serde_json::Value;
+use std::collections::BTreeMap;
 
 /// The columns of a CSV file.
 pub(crate) struct Header(Vec<String>);
@@ -24,6 +25,11 @@ impl Header {
                 Err(Broken::fatal(line, Problem::field(absent, wanted)))
             }
         }
+    }
+
+    /// Reads the first record, whatever it names.
+    pub(crate) fn any(records: &mut CsvRecords) -> Result<Self, Broken> {
+        Self::names(records).map(|(_, names)| Self(names))
     }
 
     /// The names in the first record, and its line.
@@ -146,12 +152,29 @@ fn array(object: &Object, field: &str) -> Result<Vec<String>, Problem> {
     texts.collect::<Result<_, _>>().map_err(|_| wrong())
 }
 
+/// The same value, the keys of its objects in order: an example's id must not hang on how they were written.
+fn sorted(value: &Value) -> Value {
+    match value {
+        Value::Object(entries) => {
+            let ordered: BTreeMap<_, _> = entries.iter().collect();
+            let pairs = ordered.into_iter().map(|(k, v)| (k.clone(), sorted(v)));
+            Value::Object(pairs.collect())
+        }
+        Value::Array(items) => items.iter().map(sorted).collect(),
+        plain => plain.clone(),
+    }
+}
+
 fn reference(
     object: &Object,
     field: &str,
     choices: &[String],
     answer_is: AnswerIs,
 ) -> Result<Reference, Problem> {
+    if let (Value::Object(_), []) = (object.get(field)?, choices) {
+        let text = sorted(object.get(field)?).to_string();
+        return Ok(Reference::Text { text });
+    }
     let Some(text) = written(object, field)? else {
         return match choices {
             [] => Ok(Reference::None),

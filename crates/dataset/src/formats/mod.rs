@@ -17,11 +17,41 @@ use crate::source::{FieldMap, Format, Source};
 use domain::example::Example;
 use fields::Object;
 use mapped::Header;
+use serde_json::{Map, Value};
 use std::path::Path;
 
 /// The names of a CSV file's columns.
 pub(crate) fn columns(input: Input) -> Result<Vec<String>, Broken> {
     Header::names(&mut CsvRecords::new(input)).map(|(_, names)| names)
+}
+
+/// The records of a CSV file below its header.
+pub(crate) fn csv_rows(input: Input) -> Result<(Records, Fields), Broken> {
+    let mut records = CsvRecords::new(input);
+    let header = Header::any(&mut records)?;
+    Ok((Records::Csv(Box::new(records)), Fields::Csv(header)))
+}
+
+/// How the fields of a record are named.
+pub(crate) enum Fields {
+    /// As its JSON does.
+    Json,
+    /// As the header does.
+    Csv(Header),
+}
+
+impl Fields {
+    /// A record as an object; none where it is not one.
+    pub(crate) fn object(&self, record: Record) -> Option<Map<String, Value>> {
+        let object = match (self, record.body) {
+            (Fields::Json, Body::Bytes(bytes)) => Object::read(bytes, record.line),
+            (Fields::Csv(header), Body::Fields(fields)) => {
+                fields::texts(fields).and_then(|texts| header.object(texts))
+            }
+            _ => return None,
+        };
+        object.ok().map(|object| object.0)
+    }
 }
 
 /// Understands the records of one file.

@@ -6,7 +6,12 @@ use unicode_normalization::UnicodeNormalization;
 /// invisible characters are nothing; letters, digits, marks and mathematical signs stay, so that `3 + 4` and
 /// `3 / 4` differ, and so does a minus in front of a number.
 pub fn fold(text: &str) -> String {
-    let lower: String = text.nfkc().flat_map(char::to_lowercase).nfkc().collect();
+    // Most texts are ASCII: these forms change nothing there, and finding that out takes most of the time.
+    let plain = text.is_ascii();
+    let lower: String = match plain {
+        true => text.to_ascii_lowercase(),
+        false => text.nfkc().flat_map(char::to_lowercase).nfkc().collect(),
+    };
     let mut out = String::with_capacity(lower.len());
     let mut chars = lower.chars().peekable();
     let mut gap = false;
@@ -25,6 +30,9 @@ pub fn fold(text: &str) -> String {
             }
             _ => gap = true,
         }
+    }
+    if plain {
+        return out;
     }
     // Marks that something between them kept apart are neighbours now.
     out.nfkc().collect()

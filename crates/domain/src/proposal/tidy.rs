@@ -1,6 +1,6 @@
 //! What stands around a rewrite and is not part of it.
 
-use super::{extract::Found, fold::is_invisible, regex};
+use super::{Form, extract::Found, fold::is_invisible, regex};
 use regex::Regex;
 use std::{borrow::Cow, sync::LazyLock};
 
@@ -43,10 +43,12 @@ fn without(pattern: &Regex, mut text: String) -> String {
 /// The rewrite without what surrounds it; empty where that has no end.
 ///
 /// Every step only removes, and they are repeated until none removes anything: that makes reading stable.
-pub fn tidy(found: &Found, original: &str) -> String {
+pub fn tidy(found: &Found, original: &str, form: Form) -> String {
+    // An instruction may well be a list, and say "Answer:"; only where nothing ends it are these a tail.
+    let loose = found.open_ended || form == Form::Rewrite;
     let mut text = found.text.clone();
     for _ in 0..LAYERS {
-        let less = once(&text, found.open_ended, original);
+        let less = once(&text, found.open_ended, loose, original);
         if less.len() == text.len() {
             return text;
         }
@@ -55,13 +57,15 @@ pub fn tidy(found: &Found, original: &str) -> String {
     String::new()
 }
 
-fn once(text: &str, open_ended: bool, original: &str) -> String {
+fn once(text: &str, open_ended: bool, loose: bool, original: &str) -> String {
     let tag = regex!(r"(?i)<\s*/?\s*(?:prompt|version|question)\b[^<>]*>");
     let text = clean(&without(tag, text.to_owned()));
     let text = unfenced(text.trim());
     let text = unquoted(without_lead_in(text, original), original);
-    let text = first_of_list(text, original);
-    let text = without_tail(text, original);
+    let text = match loose {
+        true => without_tail(first_of_list(text, original), original),
+        false => text,
+    };
     let text = if open_ended {
         first_paragraph(text, original)
     } else {

@@ -152,7 +152,9 @@ impl HttpModel {
             guess,
             terms,
         };
-        self.until_answered(&job, reply::chat).await
+        let as_it_is = sampling.as_it_is;
+        let read = move |body: &[u8], terms: reply::Terms<'_>| reply::chat(body, terms, as_it_is);
+        self.until_answered(&job, read).await
     }
 
     async fn score(

@@ -86,8 +86,12 @@ impl Terms<'_> {
     }
 }
 
-/// Reads the reply to a chat request.
-pub(crate) fn chat(body: &[u8], terms: Terms<'_>) -> Result<(String, Usage), Failure> {
+/// Reads the reply to a chat request. What was cut off or is empty is a reply only where it counts `as_it_is`.
+pub(crate) fn chat(
+    body: &[u8],
+    terms: Terms<'_>,
+    as_it_is: bool,
+) -> Result<(String, Usage), Failure> {
     let reply: Chat = terms.parse(body, "the JSON of a chat completion")?;
     let usage = Counts::or(reply.usage, terms.most);
     let fail = |class, text: &str| Failure::paid(class, text, usage);
@@ -106,10 +110,12 @@ pub(crate) fn chat(body: &[u8], terms: Terms<'_>) -> Result<(String, Usage), Fai
         let text = format!("the model refused: {}", terms.secrets.quote(&refusal));
         return Err(fail(Class::Call, &text));
     }
-    if let Some((class, text)) = unfinished(choice.finish_reason) {
+    let cut = choice.finish_reason == Some(Finish::Length);
+    if let Some((class, text)) = unfinished(choice.finish_reason).filter(|_| !(cut && as_it_is)) {
         return Err(fail(class, text));
     }
     match message.content {
+        Some(text) if as_it_is => Ok((text, usage)),
         Some(text) if !text.trim().is_empty() => Ok((text, usage)),
         _ => Err(fail(Class::Malformed, "the reply is empty")),
     }

@@ -13,7 +13,35 @@ fn read(body: &str) -> Result<(String, Usage), Failure> {
             most: MOST,
             secrets: &Secrets::default(),
         },
+        false,
     )
+}
+
+#[test]
+fn what_was_cut_off_or_is_empty_counts_where_it_counts_as_it_is() {
+    let said = |content: &str, finish: &str| {
+        let body = choice(&format!(
+            r#""message":{{"role":"assistant","content":{content}}},"finish_reason":"{finish}""#
+        ));
+        let secrets = Secrets::default();
+        let terms = || Terms {
+            most: MOST,
+            secrets: &secrets,
+        };
+        let read = |as_it_is| {
+            chat(body.as_bytes(), terms(), as_it_is)
+                .map(|(text, _)| text)
+                .ok()
+        };
+        (read(false), read(true))
+    };
+    let some = |text: &str| Some(text.to_owned());
+    assert_eq!(said("\"the fi\"", "length"), (None, some("the fi")));
+    assert_eq!(said("\"\"", "stop"), (None, some("")));
+    assert_eq!(said("\"whole\"", "stop"), (some("whole"), some("whole")));
+    // What a filter withheld, and what is not there, is no reply.
+    assert_eq!(said("\"\"", "content_filter"), (None, None));
+    assert_eq!(said("null", "stop"), (None, None));
 }
 
 fn choice(rest: &str) -> String {

@@ -75,12 +75,17 @@ fn files(c: &mut Check<'_>, key: &str, dataset: &Dataset) {
     if let Some((found, _)) = c.locate(&format!("{key}.path"), &written) {
         c.paths.datasets.insert(dataset.name.clone(), found);
     }
-    for (i, label) in dataset.labels.iter().enumerate() {
-        if dataset.labels[..i].contains(label) {
-            c.report
-                .wrong(&format!("{key}.labels"), format!("has {label:?} twice"));
-        }
+    if let Some(twice) = repeated(&dataset.labels) {
+        c.report
+            .wrong(&format!("{key}.labels"), format!("has {twice:?} twice"));
     }
+}
+
+/// The first text that stood there before.
+fn repeated(texts: &[String]) -> Option<&String> {
+    let mut all = texts.iter().enumerate();
+    all.find(|(i, text)| texts[..*i].contains(text))
+        .map(|(_, text)| text)
 }
 
 fn fill(c: &mut Check<'_>, key: &str, dataset: &Dataset, scores: bool) -> Option<Grader> {
@@ -129,6 +134,12 @@ fn settings(c: &mut Check<'_>, key: &str, grader: &Grader) {
         Grader::Label { labels } if labels.len() < 2 => {
             let message = "needs at least two labels, here or as the data set's labels";
             c.report.wrong(&format!("{key}.labels"), message);
+        }
+        Grader::Json { fields, .. } => {
+            if let Some(twice) = repeated(fields) {
+                c.report
+                    .wrong(&format!("{key}.fields"), format!("has {twice:?} twice"));
+            }
         }
         Grader::Regex { pattern } => {
             // Any escaped reference is a valid expression where a letter is.

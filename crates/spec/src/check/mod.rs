@@ -3,6 +3,7 @@
 mod budget;
 mod datasets;
 mod eval;
+mod instruct;
 mod models;
 mod run;
 mod train;
@@ -36,6 +37,7 @@ impl Check<'_> {
         }
         self.names = spec.datasets.iter().map(|d| d.name.clone()).collect();
         run::check(self, spec);
+        instruct::check(self, spec);
         models::check(self, spec);
         datasets::check(self, spec);
         budget::check(self, spec);

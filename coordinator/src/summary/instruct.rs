@@ -1,0 +1,451 @@
+//! The numbers of a search for one instruction.
+//!
+//! What chose is never what reports: candidates race on train examples, the chosen one is estimated on validation
+//! examples, and its gain is measured on test examples that were sealed until the search had ended.
+
+use super::{lost, places};
+use crate::{
+    CoordinatorError,
+    board::Pages,
+    plan::instruct::{
+        chosen, dropped,
+        field::{Field, Until, plain_name},
+        learned,
+    },
+    settings::{InstructPlan, Settings},
+};
+use domain::{
+    candidate::{Arm, Candidate, Verdict},
+    example::Split,
+    hash::Hash,
+    ids::{CandidateId, RunId},
+    prompt::PromptDoc,
+    run::{RoundKind, RunStatus, Step},
+    stats::{self, Estimate},
+};
+use search::{choose, pareto};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, HashMap};
+use store::{Run, StepStatus, Store};
+
+/// The summary of a search for one instruction, as `--json` prints it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct InstructSummary {
+    /// The run.
+    pub run: RunId,
+    /// Its name.
+    pub name: String,
+    /// Its tags.
+    pub tags: Vec<String>,
+    /// Where it stands.
+    pub status: RunStatus,
+    /// Why, when paused or failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// The data set.
+    pub dataset: String,
+    /// Its grader.
+    pub grader: String,
+    /// The first start prompt.
+    pub start: Option<PromptResult>,
+    /// The prompt that the search chose; the start prompt itself where nothing is believed better.
+    pub chosen: Option<PromptResult>,
+    /// Chosen against start on the sealed test examples, paired; only where the two differ and both were measured.
+    pub gain: Option<Estimate>,
+    /// How far two evaluations of one and the same prompt on the same test examples are apart, on average.
+    pub noise_floor: Option<f64>,
+    /// The best prompt after each round, as it was believed then; round 0 is the baseline.
+    pub trajectory: Vec<InstructRound>,
+    /// What each operator did, and how often it is drawn.
+    pub operators: Vec<OperatorResult>,
+    /// Prompts of which none is both better and shorter.
+    pub front: Vec<FrontPoint>,
+    /// Model calls.
+    pub calls: u64,
+    /// Tokens read and written.
+    pub tokens: u64,
+    /// What it cost.
+    pub cost_usd: f64,
+    /// Prompts rejected, by reason.
+    pub rejected: BTreeMap<String, u64>,
+    /// Questions that could not be measured: outages, refusals; never counted as wrong.
+    pub unmeasured: u64,
+    /// From the first start to the end, or to now.
+    pub seconds: f64,
+    /// What a reader must know before quoting these numbers.
+    pub marks: Vec<String>,
+}
+
+/// A prompt and how it did.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PromptResult {
+    /// The candidate.
+    pub candidate: CandidateId,
+    /// The operator that made it; `none` for a start prompt.
+    pub operator: String,
+    /// The round that made it.
+    pub round: u32,
+    /// The prompt.
+    pub doc: PromptDoc,
+    /// What its mean on train examples is believed to be, after having looked at many.
+    pub estimate: f64,
+    /// Its plain mean on the train examples that it was tried on, which flatters whoever was chosen by it.
+    pub train_mean: f64,
+    /// How many those are.
+    pub tried: u64,
+    /// On validation examples, which had no part in the choice.
+    pub validation: Option<Estimate>,
+    /// On test examples, sealed until the end.
+    pub test: Option<Estimate>,
+}
+
+/// Where the search stood after a round.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct InstructRound {
+    /// The round; 0 is the baseline.
+    pub round: u32,
+    /// Answers of the target asked for by then.
+    pub calls: u64,
+    /// Prompts accepted and rejected in it.
+    pub accepted: u64,
+    /// See there.
+    pub rejected: u64,
+    /// Prompts that may still win, after it.
+    pub alive: u64,
+    /// The best prompt by then.
+    pub best: CandidateId,
+    /// Its estimate then.
+    pub estimate: f64,
+    /// The probability that it was the best of them.
+    pub p_best: f64,
+    /// The prompt itself.
+    pub doc: PromptDoc,
+}
+
+/// What an operator did.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct OperatorResult {
+    /// Its name.
+    pub operator: String,
+    /// How often it is drawn, as a share.
+    pub weight: f64,
+    /// Prompts of its that were accepted.
+    pub accepted: u64,
+    /// Prompts of its that were rejected.
+    pub rejected: u64,
+    /// Prompts of its that were compared with their parents.
+    pub compared: u64,
+    /// The share of those that are believed better than their parents.
+    pub success: f64,
+}
+
+/// A prompt of the front.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FrontPoint {
+    /// The candidate.
+    pub candidate: CandidateId,
+    /// What its mean is believed to be.
+    pub estimate: f64,
+    /// How long it is without the example, in tokens (a quarter of its bytes).
+    pub tokens: f64,
+    /// Whether it is the chosen one.
+    pub chosen: bool,
+    /// Its instruction.
+    pub instruction: String,
+    /// How many demonstrations it shows.
+    pub shots: usize,
+}
+
+/// Computes the summary of a search for one instruction from what is stored.
+///
+/// # Errors
+/// When the store fails.
+pub async fn instruct(
+    store: &dyn Store,
+    run: &Run,
+    settings: &Settings,
+    now: i64,
+) -> Result<InstructSummary, CoordinatorError> {
+    let plan = crate::plan::instruct::field::plan(settings)?;
+    let all = store.candidates(run.id).await?;
+    let field = Field::load(store, run.id, settings, Until::after(plan.rounds)).await?;
+    let steps = store.steps(run.id).await?;
+    let totals = store.totals(run.id).await?;
+    let last = Last::load(store, run.id, &field, &steps).await?;
+    let choice = chosen(plan, &field);
+    let best = choice.as_ref().map(|c| c.member);
+    let result = |member: usize| result(&field, &last, member, settings.seed);
+    Ok(InstructSummary {
+        run: run.id,
+        name: run.name.clone(),
+        tags: run.tags.clone(),
+        status: run.status,
+        reason: run.reason.clone(),
+        dataset: field.target.dataset.clone(),
+        grader: field.grader.name().to_owned(),
+        start: result(0),
+        chosen: best.and_then(result),
+        gain: best.and_then(|best| last.gain(&field, best, settings.seed)),
+        noise_floor: last.noise_floor(),
+        trajectory: trajectory(store, run.id, (settings, plan), &all, &steps).await?,
+        operators: operators(plan, settings, &field, &all),
+        front: front(&field, best),
+        calls: totals.spend.calls,
+        tokens: totals.spend.tokens,
+        cost_usd: totals.spend.cost_micros as f64 / 1e6,
+        rejected: totals.rejected.into_iter().collect(),
+        unmeasured: lost(&steps, Step::Answer) + lost(&steps, Step::Score),
+        seconds: (run.finished_at.unwrap_or(now) - run.created_at) as f64 / 1e6,
+        marks: marks(settings, &last, &field),
+    })
+}
+
+fn result(field: &Field, last: &Last, member: usize, seed: u64) -> Option<PromptResult> {
+    let candidate = field.candidates.get(member)?;
+    let of = field.pool.members.get(member)?;
+    let estimate = choose::estimates(&field.pool)
+        .get(member)
+        .copied()
+        .flatten()?;
+    Some(PromptResult {
+        candidate: candidate.id,
+        operator: candidate.operator.clone(),
+        round: candidate.round,
+        doc: candidate.doc.clone(),
+        estimate,
+        train_mean: of.mean()?,
+        tried: of.trials.len() as u64,
+        validation: last.estimate(candidate.id, Split::Validation, seed),
+        test: last.estimate(candidate.id, Split::Test, seed),
+    })
+}
+
+async fn trajectory(
+    store: &dyn Store,
+    run: RunId,
+    (settings, plan): (&Settings, &InstructPlan),
+    all: &[Candidate],
+    steps: &[StepStatus],
+) -> Result<Vec<InstructRound>, CoordinatorError> {
+    let mut out = Vec::new();
+    let tried = |s: &&StepStatus| {
+        s.key.step == Step::Answer && s.kind != RoundKind::Confirm && s.open == 0 && s.items > 0
+    };
+    for status in steps.iter().filter(tried) {
+        let round = status.key.round;
+        let field = Field::load(store, run, settings, Until::after(round)).await?;
+        let Some(choice) = chosen(plan, &field) else {
+            continue;
+        };
+        let Some(best) = field.candidates.get(choice.member) else {
+            continue;
+        };
+        let of_round = |accepted: bool| {
+            let in_round = all.iter().filter(|c| c.round == round);
+            in_round
+                .filter(|c| (c.verdict == Verdict::Accepted) == accepted)
+                .count() as u64
+        };
+        let alive = dropped(plan, &field.pool);
+        out.push(InstructRound {
+            round,
+            calls: field.asked,
+            accepted: of_round(true),
+            rejected: of_round(false),
+            alive: alive.iter().filter(|d| d.is_none()).count() as u64,
+            best: best.id,
+            estimate: choice.estimate,
+            p_best: choice.p_best,
+            doc: best.doc.clone(),
+        });
+    }
+    Ok(out)
+}
+
+fn operators(
+    plan: &InstructPlan,
+    settings: &Settings,
+    field: &Field,
+    all: &[Candidate],
+) -> Vec<OperatorResult> {
+    let made = |name: &str, accepted: bool| {
+        let by = all
+            .iter()
+            .filter(|c| c.arm == Arm::Search && plain_name(&c.operator) == name);
+        by.filter(|c| (c.verdict == Verdict::Accepted) == accepted)
+            .count() as u64
+    };
+    let weights = learned(plan, settings, &field.pool).weights();
+    let one = |(operator, weight, compared, success): (String, f64, u32, f64)| OperatorResult {
+        accepted: made(&operator, true),
+        rejected: made(&operator, false),
+        operator,
+        weight,
+        compared: u64::from(compared),
+        success,
+    };
+    weights.into_iter().map(one).collect()
+}
+
+fn front(field: &Field, best: Option<usize>) -> Vec<FrontPoint> {
+    let estimates = choose::estimates(&field.pool);
+    let tried: Vec<(usize, f64)> = estimates
+        .iter()
+        .enumerate()
+        .filter_map(|(i, e)| Some((i, (*e)?)))
+        .collect();
+    let points: Vec<pareto::Objectives> = tried
+        .iter()
+        .filter_map(|(i, estimate)| {
+            let member = field.pool.members.get(*i)?;
+            Some(pareto::Objectives {
+                score: *estimate,
+                length: member.tokens(),
+                cost: 0.0,
+            })
+        })
+        .collect();
+    let point = |at: usize| {
+        let (member, estimate) = *tried.get(at)?;
+        let candidate = field.candidates.get(member)?;
+        let of = field.pool.members.get(member)?;
+        Some(FrontPoint {
+            candidate: candidate.id,
+            estimate,
+            tokens: of.tokens(),
+            chosen: best == Some(member),
+            instruction: of.instruction().to_owned(),
+            shots: candidate.doc.shots.len(),
+        })
+    };
+    pareto::front(&points)
+        .into_iter()
+        .filter_map(point)
+        .collect()
+}
+
+fn marks(settings: &Settings, last: &Last, field: &Field) -> Vec<String> {
+    let mut out = Vec::new();
+    if !last.has(Split::Test) {
+        out.push(
+            "no test examples were measured: what is shown is what the search saw, and flatters"
+                .to_owned(),
+        );
+    }
+    if field.grader.is_reward() {
+        out.push(
+            "the grader is a reward model: means compare prompts on the same examples only"
+                .to_owned(),
+        );
+    }
+    if settings.repeats == 1 && settings.sampling(crate::settings::TARGET).temperature > 0.0 {
+        out.push(
+            "the target samples its replies, and each was drawn once in the search".to_owned(),
+        );
+    }
+    out
+}
+
+/// Values by example (its cluster and hash) and repeat.
+type Draws = BTreeMap<(usize, Hash), BTreeMap<u32, f64>>;
+
+/// What the last evaluation measured: values by candidate, split, example and repeat.
+#[derive(Debug, Default)]
+struct Last {
+    /// By candidate and split.
+    values: HashMap<(CandidateId, Split), Draws>,
+}
+
+impl Last {
+    async fn load(
+        store: &dyn Store,
+        run: RunId,
+        field: &Field,
+        steps: &[StepStatus],
+    ) -> Result<Self, CoordinatorError> {
+        let graded = match field.grader.is_reward() {
+            true => Step::Score,
+            false => Step::Answer,
+        };
+        let mut out = Self::default();
+        let confirmed = |s: &&StepStatus| s.kind == RoundKind::Confirm && s.key.step == graded;
+        let Some(step) = steps.iter().find(confirmed) else {
+            return Ok(out);
+        };
+        let places = places(store, run).await?;
+        let mut pages = Pages::new(step.key);
+        while let Some(page) = pages.next(store).await? {
+            for outcome in page {
+                let place = outcome
+                    .item
+                    .example
+                    .and_then(|e| Some((e, *places.get(&e)?)));
+                let (Some(candidate), Some((example, (cluster, split))), Some(grade)) =
+                    (outcome.item.candidate, place, outcome.grade)
+                else {
+                    continue;
+                };
+                let of = out.values.entry((candidate, split)).or_default();
+                of.entry((cluster, example))
+                    .or_default()
+                    .insert(outcome.item.repeat, grade.value);
+            }
+        }
+        Ok(out)
+    }
+
+    fn has(&self, split: Split) -> bool {
+        self.values.keys().any(|(_, s)| *s == split)
+    }
+
+    /// The mean over examples, of means over repeats; near-duplicates are drawn together.
+    fn estimate(&self, candidate: CandidateId, split: Split, seed: u64) -> Option<Estimate> {
+        let of = self.values.get(&(candidate, split))?;
+        let values: Vec<(usize, f64)> = of
+            .iter()
+            .filter_map(|((cluster, _), repeats)| Some((*cluster, mean(repeats)?)))
+            .collect();
+        super::estimate(&values, seed)
+    }
+
+    /// The chosen prompt against the start prompt, on test examples that both answered.
+    fn gain(&self, field: &Field, best: usize, seed: u64) -> Option<Estimate> {
+        let (start, best) = (field.candidates.first()?, field.candidates.get(best)?);
+        if start.id == best.id {
+            return None;
+        }
+        let before = self.values.get(&(start.id, Split::Test))?;
+        let after = self.values.get(&(best.id, Split::Test))?;
+        let paired: Vec<(usize, f64)> = after
+            .iter()
+            .filter_map(|(at, repeats)| Some((at.0, mean(repeats)? - mean(before.get(at)?)?)))
+            .collect();
+        stats::cluster_bootstrap_within(&paired, (-1.0, 1.0), seed)
+    }
+
+    /// Repeats of the same prompt on the same test examples, two and two: how far are their means apart?
+    fn noise_floor(&self) -> Option<f64> {
+        let mut apart = Vec::new();
+        for ((_, split), examples) in &self.values {
+            if *split != Split::Test {
+                continue;
+            }
+            let repeats: Vec<u32> = examples.values().next()?.keys().copied().collect();
+            for (i, a) in repeats.iter().enumerate() {
+                for b in &repeats[i + 1..] {
+                    let diffs: Vec<f64> = examples
+                        .values()
+                        .filter_map(|v| Some(v.get(a)? - v.get(b)?))
+                        .collect();
+                    apart.extend(stats::mean(&diffs).map(f64::abs));
+                }
+            }
+        }
+        apart.sort_by(f64::total_cmp);
+        stats::mean(&apart)
+    }
+}
+
+fn mean(repeats: &BTreeMap<u32, f64>) -> Option<f64> {
+    stats::mean(&repeats.values().copied().collect::<Vec<_>>())
+}

@@ -1,0 +1,226 @@
+//! Demonstrations: train examples with an answer, shown before the input.
+//!
+//! A prompt is never tried on an example that it shows, and races try the first examples first. So demonstrations are
+//! drawn from the last third of the examples, or from so many as a prompt may show where that is more.
+
+use super::{
+    Sketch, Write,
+    scene::{RIGHT, Scene},
+};
+use crate::pool::{Known, Trial};
+use domain::{
+    hash::Hash,
+    prompt::{PromptDoc, Shot},
+    proposal::fold,
+};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A demonstration is no longer than this, characters: a prompt shows several.
+const SHOT_CHARS: usize = 2000;
+
+/// A demonstration that could be shown.
+#[derive(Clone, Debug)]
+pub struct Offer {
+    /// Its right answer, folded, where the task has labels: sets are balanced over it.
+    label: String,
+    shot: Shot,
+}
+
+/// Demonstrations with right answers.
+pub fn labelled(scene: &mut Scene<'_>) -> Sketch {
+    let offers = offers_of_labels(scene);
+    made(scene, &offers)
+}
+
+/// Demonstrations with what the model itself said, where that was right.
+pub fn bootstrapped(scene: &mut Scene<'_>) -> Sketch {
+    let rights = rights(scene);
+    let offers = rights.iter().filter_map(|trial| {
+        let known = scene.example(trial)?;
+        offer(scene, known, trial.said.as_deref()?)
+    });
+    let offers = late(offers.collect(), scene.pool.task.max_shots);
+    made(scene, &offers)
+}
+
+/// What can be shown with right answers.
+pub fn offers_of_labels(scene: &Scene<'_>) -> Vec<Offer> {
+    let known = scene.pool.examples.iter();
+    let offers = known.filter_map(|k| offer(scene, k, k.answer.as_deref()?));
+    late(offers.collect(), scene.pool.task.max_shots)
+}
+
+fn offer(scene: &Scene<'_>, known: &Known, output: &str) -> Option<Offer> {
+    let shot = known.shot(output.trim().to_owned());
+    let texts = [&shot.input, &shot.output].into_iter().chain(&shot.context);
+    let chars: usize = texts.chain(&shot.choices).map(|t| t.chars().count()).sum();
+    let usable = !shot.output.is_empty() && chars <= SHOT_CHARS;
+    let label = label(scene, known);
+    usable.then_some(Offer { label, shot })
+}
+
+fn label(scene: &Scene<'_>, known: &Known) -> String {
+    match scene.pool.task.labels.is_empty() {
+        true => String::new(),
+        false => known.answer.as_deref().map(fold).unwrap_or_default(),
+    }
+}
+
+/// The last third of each label's offers, or the last `most` where that is more.
+fn late(offers: Vec<Offer>, most: usize) -> Vec<Offer> {
+    let mut sizes: BTreeMap<String, usize> = BTreeMap::new();
+    for offer in &offers {
+        *sizes.entry(offer.label.clone()).or_default() += 1;
+    }
+    let mut seen: BTreeMap<String, usize> = BTreeMap::new();
+    let is_late = |offer: &Offer| {
+        let size = sizes.get(&offer.label).copied().unwrap_or_default();
+        let place = seen.entry(offer.label.clone()).or_default();
+        *place += 1;
+        *place + size.div_ceil(3).max(most) > size
+    };
+    let mut is_late = is_late;
+    offers.into_iter().filter(|o| is_late(o)).collect()
+}
+
+/// Right answers with words: one for each example, in their order. The parent's own where it has one, else that of the
+/// best member.
+pub fn rights<'a>(scene: &Scene<'a>) -> Vec<&'a Trial> {
+    let mut members: Vec<usize> = (0..scene.pool.members.len()).collect();
+    let first = |m: &usize| (*m != scene.parent) as u8;
+    members.sort_by(|a, b| {
+        let better = scene.scores[*b].total_cmp(&scene.scores[*a]);
+        first(a).cmp(&first(b)).then(better).then(a.cmp(b))
+    });
+    let mut of_example: BTreeMap<usize, &Trial> = BTreeMap::new();
+    for trial in members.iter().flat_map(|&m| &scene.pool.members[m].trials) {
+        let says = trial.said.as_deref().is_some_and(|s| !s.trim().is_empty());
+        if trial.value >= RIGHT && says && trial.example < scene.pool.examples.len() {
+            of_example.entry(trial.example).or_insert(trial);
+        }
+    }
+    of_example.into_values().collect()
+}
+
+/// How a set of demonstrations changes.
+#[derive(Clone, Copy)]
+enum Move {
+    Fresh,
+    Add,
+    Replace,
+    Reorder,
+    Drop,
+}
+
+fn made(scene: &mut Scene<'_>, offers: &[Offer]) -> Sketch {
+    let most = scene.pool.task.max_shots;
+    if most == 0 || offers.is_empty() {
+        return None;
+    }
+    let own = &scene.member.doc.shots;
+    let mut moves = vec![Move::Fresh];
+    if !own.is_empty() {
+        moves.extend([Move::Replace, Move::Drop]);
+    }
+    if (1..most).contains(&own.len()) {
+        moves.push(Move::Add);
+    }
+    if own.len() > 1 {
+        moves.push(Move::Reorder);
+    }
+    let shots = match scene.draw.one(&moves)? {
+        Move::Fresh => fresh(scene, offers, most),
+        Move::Add => added(scene, own, offers)?,
+        Move::Replace => replaced(scene, own, offers)?,
+        Move::Reorder => reordered(scene, own),
+        Move::Drop => {
+            let at = scene.draw.below(own.len());
+            without(own, at)
+        }
+    };
+    let doc = PromptDoc {
+        shots: shots.into_iter().take(most).collect(),
+        ..scene.member.doc.clone()
+    };
+    (doc.shots != *own).then_some((vec![scene.parent], Write::Made(doc)))
+}
+
+/// From one to `most` demonstrations, taken from the labels in turn.
+fn fresh(scene: &mut Scene<'_>, offers: &[Offer], most: usize) -> Vec<Shot> {
+    let n = 1 + scene.draw.below(most);
+    let mut shots: Vec<Shot> = Vec::new();
+    while shots.len() < n {
+        let Some(shot) = next(scene, &shots, offers) else {
+            break;
+        };
+        shots.push(shot);
+    }
+    scene.draw.shuffle(&mut shots);
+    shots
+}
+
+/// One that is not shown yet, of a label that is shown least.
+fn next(scene: &mut Scene<'_>, shots: &[Shot], offers: &[Offer]) -> Option<Shot> {
+    let shown: BTreeSet<Hash> = shots.iter().map(|s| s.example).collect();
+    let inputs: BTreeSet<&str> = shots.iter().map(|s| s.input.trim()).collect();
+    let labels: Vec<String> = shots.iter().map(|s| label_of(scene, s)).collect();
+    let count = |o: &Offer| labels.iter().filter(|l| **l == o.label).count();
+    let is_new = |o: &&Offer| {
+        // Examples may share an input and differ in context.
+        let same_input = o.shot.context.is_none() && inputs.contains(o.shot.input.trim());
+        !shown.contains(&o.shot.example) && !same_input
+    };
+    let left: Vec<&Offer> = offers.iter().filter(is_new).collect();
+    let least = left.iter().map(|o| count(o)).min()?;
+    let mut of: BTreeMap<&str, Vec<&Offer>> = BTreeMap::new();
+    for offer in left.into_iter().filter(|o| count(o) == least) {
+        of.entry(&offer.label).or_default().push(offer);
+    }
+    let groups: Vec<Vec<&Offer>> = of.into_values().collect();
+    let group = scene.draw.one(&groups)?;
+    scene.draw.one(group).map(|o| o.shot.clone())
+}
+
+fn label_of(scene: &Scene<'_>, shot: &Shot) -> String {
+    let mut known = scene.pool.examples.iter();
+    let known = known.find(|k| k.id == shot.example);
+    known.map(|k| label(scene, k)).unwrap_or_default()
+}
+
+fn added(scene: &mut Scene<'_>, own: &[Shot], offers: &[Offer]) -> Option<Vec<Shot>> {
+    let shot = next(scene, own, offers)?;
+    let at = scene.draw.below(own.len() + 1);
+    let mut shots = own.to_vec();
+    shots.insert(at, shot);
+    Some(shots)
+}
+
+/// With one of them replaced by one that is not shown yet. `None` where there is none.
+pub fn replaced(scene: &mut Scene<'_>, own: &[Shot], offers: &[Offer]) -> Option<Vec<Shot>> {
+    let at = scene.draw.below(own.len());
+    let gone = own.get(at)?.example;
+    let others: Vec<Offer> = offers
+        .iter()
+        .filter(|o| o.shot.example != gone)
+        .cloned()
+        .collect();
+    let mut shots = without(own, at);
+    let shot = next(scene, &shots, &others)?;
+    shots.insert(at, shot);
+    Some(shots)
+}
+
+fn without(own: &[Shot], at: usize) -> Vec<Shot> {
+    let mut shots = own.to_vec();
+    shots.remove(at);
+    shots
+}
+
+fn reordered(scene: &mut Scene<'_>, own: &[Shot]) -> Vec<Shot> {
+    let mut shots = own.to_vec();
+    scene.draw.shuffle(&mut shots);
+    if shots == own {
+        shots.rotate_left(1);
+    }
+    shots
+}

@@ -1,0 +1,122 @@
+//! What operators make without a proposer.
+
+use super::{super::*, pool, with_shots};
+use std::collections::BTreeSet;
+
+fn doc(draft: &Draft) -> &PromptDoc {
+    match &draft.write {
+        Write::Made(doc) => doc,
+        Write::Ask(_) => panic!("{} asks", draft.operator.name()),
+    }
+}
+
+fn instruction(draft: &Draft) -> &str {
+    doc(draft).instruction.as_deref().unwrap_or_default()
+}
+
+#[test]
+fn demonstrations_are_late_balanced_and_few() {
+    let mut pool = pool();
+    pool.task.max_shots = 2;
+    let mut sizes = BTreeSet::new();
+    for seed in 0..40 {
+        let draft = draft(Operator::Shots, &pool, 0, seed).unwrap();
+        let shots = &doc(&draft).shots;
+        sizes.insert(shots.len());
+        let places = shots
+            .iter()
+            .map(|s| pool.examples.iter().position(|k| k.id == s.example));
+        assert!(places.into_iter().all(|p| p.unwrap() >= 8), "{shots:?}");
+        let labels: BTreeSet<&str> = shots.iter().map(|s| s.output.as_str()).collect();
+        assert_eq!(labels.len(), shots.len());
+    }
+    assert_eq!(sizes, BTreeSet::from([1, 2]));
+}
+
+#[test]
+fn a_set_of_demonstrations_is_varied() {
+    let pool = with_shots();
+    let own = &pool.members[1].doc.shots;
+    let key = |s: &[domain::prompt::Shot]| s.iter().map(|s| s.example).collect::<BTreeSet<_>>();
+    let mut seen = BTreeSet::new();
+    for seed in 0..80 {
+        let Some(draft) = draft(Operator::Shots, &pool, 1, seed) else {
+            continue;
+        };
+        let shots = &doc(&draft).shots;
+        assert_ne!(shots, own);
+        assert!(shots.len() <= 4 && key(shots).len() == shots.len());
+        let kept = key(shots).intersection(&key(own)).count();
+        seen.insert((shots.len(), kept));
+    }
+    // Added, replaced, reordered, dropped.
+    for change in [(4, 3), (3, 2), (3, 3), (2, 2)] {
+        assert!(seen.contains(&change), "{change:?} {seen:?}");
+    }
+}
+
+#[test]
+fn bootstrapped_demonstrations_say_what_the_model_said() {
+    let mut pool = pool();
+    let trial = &mut pool.members[1].trials[2];
+    trial.said = Some("  It is positive, I think. ".to_owned());
+    let said: BTreeSet<String> = (0..40)
+        .filter_map(|seed| draft(Operator::Bootstrapped, &pool, 1, seed))
+        .flat_map(|d| doc(&d).shots.clone())
+        .map(|s| s.output)
+        .collect();
+    assert!(said.contains("It is positive, I think."), "{said:?}");
+    assert!(!said.contains("Hard to say."));
+}
+
+#[test]
+fn a_closing_sentence_is_replaced_by_the_next() {
+    let mut pool = pool();
+    for labels in [pool.task.labels.clone(), Vec::new()] {
+        pool.task.labels = labels;
+        for seed in 0..30 {
+            let draft = draft(Operator::AnswerForm, &pool, 0, seed).unwrap();
+            let text = instruction(&draft).to_owned();
+            let closing = text.strip_prefix("How is the film?").unwrap();
+            assert!(closing.starts_with(' ') && closing.ends_with('.'), "{text}");
+            assert_ne!(pool.members[0].instruction(), text);
+            pool.members[0].doc.instruction = Some(text);
+        }
+        pool.members[0].doc.instruction = Some("How is the film?".to_owned());
+    }
+}
+
+#[test]
+fn a_frame_keeps_what_has_to_be_kept() {
+    let mut pool = pool();
+    pool.task.must_keep = vec!["Possible answers".to_owned()];
+    let texts: BTreeSet<String> = (0..20)
+        .map(|seed| instruction(&draft(Operator::Frame, &pool, 0, seed).unwrap()).to_owned())
+        .collect();
+    assert_eq!(
+        texts.into_iter().collect::<Vec<_>>(),
+        [
+            "Say whether a film review is positive or negative.\nPossible answers: positive or negative."
+        ]
+    );
+}
+
+#[test]
+fn a_crossover_names_the_owner_of_the_instruction_first() {
+    let pool = with_shots();
+    for (parent, expected) in [(3, vec![3, 1]), (1, vec![])] {
+        for seed in 0..20 {
+            let Some(draft) = draft(Operator::Crossover, &pool, parent, seed) else {
+                continue;
+            };
+            assert_eq!(
+                instruction(&draft),
+                pool.members[draft.parents[0]].instruction()
+            );
+            assert!(!doc(&draft).shots.is_empty());
+            assert!(expected.is_empty() || draft.parents == expected);
+            // Member 1 is the only one with demonstrations: the other gives the instruction.
+            assert_eq!(draft.parents[1], 1);
+        }
+    }
+}

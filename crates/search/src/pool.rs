@@ -1,0 +1,125 @@
+//! What is known of a search: members, the examples they were tried on, and how they did.
+
+use domain::{
+    example::Example,
+    hash::Hash,
+    prompt::{PromptDoc, Shot},
+};
+
+/// Everything that operators, races and choices look at.
+#[derive(Clone, Debug, Default)]
+pub struct Pool {
+    /// What the task is.
+    pub task: Task,
+    /// Train examples, in the order in which every member is tried on them. A shuffled order that derives from their
+    /// ids and the run's seed: the first n are a random sample.
+    pub examples: Vec<Known>,
+    /// Every prompt that passed the guards, in the order of birth: the start prompts first. Indices into this list are
+    /// how parents and choices name a member.
+    pub members: Vec<Member>,
+    /// The operators of drafts that came to nothing: no reply, or a prompt that a guard refused. One entry for each.
+    pub refused: Vec<String>,
+}
+
+/// What operators are told of the task, and what a prompt may be.
+#[derive(Clone, Debug, Default)]
+pub struct Task {
+    /// What the user says that the task is; the first start prompt's instruction where nothing is said.
+    pub description: String,
+    /// The labels, where an answer is one of a few.
+    pub labels: Vec<String>,
+    /// The longest instruction, characters.
+    pub max_chars: usize,
+    /// The most demonstrations in one prompt; 0: none are shown.
+    pub max_shots: usize,
+    /// Texts that every instruction has to contain (case matters).
+    pub must_keep: Vec<String>,
+    /// Texts that no instruction may contain (case aside).
+    pub must_not_contain: Vec<String>,
+    /// Whether operators may see the references of train examples. Demonstrations show them either way.
+    pub show_references: bool,
+}
+
+/// A train example, and how its right answer is written.
+#[derive(Clone, Debug)]
+pub struct Known {
+    /// Its id.
+    pub id: Hash,
+    /// The example.
+    pub example: Example,
+    /// A right answer as a model would have to write it, in the form that the grader reads; `None` where there is none.
+    pub answer: Option<String>,
+}
+
+impl Known {
+    /// The example as a demonstration with this answer.
+    pub fn shot(&self, output: String) -> Shot {
+        Shot {
+            example: self.id,
+            input: self.example.input.clone(),
+            context: self.example.context.clone(),
+            choices: self.example.choices.clone(),
+            output,
+        }
+    }
+}
+
+/// A prompt of the search.
+#[derive(Clone, Debug, Default)]
+pub struct Member {
+    /// The prompt; [`PromptDoc::instruction`] is what operators change.
+    pub doc: PromptDoc,
+    /// The mutation prompt that it carries (Promptbreeder): how its children are changed.
+    pub mutation: Option<String>,
+    /// Members that it was made from: its instruction came from the first.
+    pub parents: Vec<usize>,
+    /// The operator that made it; `None` for a start prompt.
+    pub operator: Option<String>,
+    /// The round that made it; 0 for a start prompt.
+    pub round: u32,
+    /// How it did, by example, in no order.
+    pub trials: Vec<Trial>,
+}
+
+impl Member {
+    /// Its instruction.
+    pub fn instruction(&self) -> &str {
+        self.doc.instruction.as_deref().unwrap_or_default()
+    }
+
+    /// Its mean value; `None` where it was not tried.
+    pub fn mean(&self) -> Option<f64> {
+        let n = self.trials.len();
+        (n > 0).then(|| self.trials.iter().map(|t| t.value).sum::<f64>() / n as f64)
+    }
+
+    /// How long the prompt is without the example, in tokens of about four bytes: instruction, system text and
+    /// demonstrations.
+    pub fn tokens(&self) -> f64 {
+        let doc = &self.doc;
+        let own = [&doc.system, &doc.instruction];
+        let own: usize = own.into_iter().flatten().map(String::len).sum();
+        let shot = |s: &Shot| {
+            s.input.len() + s.output.len() + s.choices.iter().map(String::len).sum::<usize>()
+        };
+        (own + doc.shots.iter().map(shot).sum::<usize>()) as f64 / 4.0
+    }
+
+    /// How it did on an example.
+    pub fn on(&self, example: usize) -> Option<&Trial> {
+        self.trials.iter().find(|t| t.example == example)
+    }
+}
+
+/// One answer and its grade (the mean over repeats, where there are several).
+#[derive(Clone, Debug)]
+pub struct Trial {
+    /// Index into [`Pool::examples`].
+    pub example: usize,
+    /// In `[0, 1]`: how good the answer was.
+    pub value: f64,
+    /// What the model wrote, if it wrote.
+    pub said: Option<String>,
+    /// What the grader said of it; never the reference.
+    pub feedback: String,
+}
