@@ -331,7 +331,7 @@ fn instruct_plan(spec: &Spec, kind: RunKind) -> Option<InstructPlan> {
             .collect(),
         calls: of.calls,
         rounds: of.rounds,
-        candidates: of.candidates,
+        candidates: of.newcomers(),
         shots: of.shots,
         block: of.block,
         alpha: of.alpha,

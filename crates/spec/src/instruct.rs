@@ -18,8 +18,9 @@ pub struct Instruct {
     pub calls: u64,
     /// Rounds: calls are shared out evenly.
     pub rounds: u32,
-    /// New prompts in each round.
-    pub candidates: u32,
+    /// New prompts in each round; see [`Instruct::newcomers`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub candidates: Option<u32>,
     /// The most demonstrations in one prompt.
     pub shots: usize,
     /// Examples in one block of the race.
@@ -58,7 +59,7 @@ impl Default for Instruct {
             user: "{instruction}\n\n{input}".to_owned(),
             calls: 600,
             rounds: 12,
-            candidates: 4,
+            candidates: None,
             shots: 4,
             block: 10,
             alpha: 0.05,
@@ -73,7 +74,18 @@ impl Default for Instruct {
     }
 }
 
+/// New prompts for each hundred calls, where nothing is said: decision 0021 says what more and fewer are worth.
+const NEWCOMERS: u64 = 6;
+
 impl Instruct {
+    /// New prompts in each round: as the spec says, or so many that each hundred calls see six.
+    pub fn newcomers(&self) -> u32 {
+        let rounds = u64::from(self.rounds.max(1));
+        let fit = (self.calls.saturating_mul(NEWCOMERS) / 100).div_ceil(rounds);
+        self.candidates
+            .unwrap_or_else(|| u32::try_from(fit.clamp(1, 64)).unwrap_or(1))
+    }
+
     /// An instruction as the document that it is a part of.
     pub fn document(&self, instruction: &str) -> PromptDoc {
         PromptDoc {

@@ -198,7 +198,7 @@ pub const KEYS: &[Key] = &[
     key("instruct.user", Text, Is("\"{instruction}\\n\\n{input}\""), "what the user says; slots `{instruction}`, `{input}`, `{context}`, `{choices}`"),
     key("instruct.calls", Count(1, MANY), Is("600"), "calls of the target in the search; the last evaluation, on validation and test, comes on top"),
     key("instruct.rounds", Count(1, 1000), Is("12"), "rounds that make new prompts; the calls are shared out evenly"),
-    key("instruct.candidates", Count(1, 64), Is("4"), "new prompts in each round"),
+    key("instruct.candidates", Count(1, 64), Says("six for each 100 calls"), "new prompts in each round"),
     key("instruct.shots", Count(0, 64), Is("4"), "the most demonstrations in one prompt; 0: none are shown"),
     key("instruct.block", Count(1, 1000), Is("10"), "examples in one block of the race: all prompts are tried on the same blocks in the same order"),
     key("instruct.alpha", Number(0.0001, 0.5), Is("0.05"), "how probable it may be that the race drops the best prompt"),
