@@ -113,7 +113,7 @@ class Gateway:
 
     def open(self, cell, budget, seed):
         account = self.accounts[cell] = Account(budget)
-        account.seed = seed
+        account.seed, account.failed = seed, None
         return account, f"http://127.0.0.1:{self.server.server_port}/{cell}"
 
     def reply(self, cell, path, body):
@@ -124,6 +124,8 @@ class Gateway:
             return 200, {"taken": account.incumbent(**body)}
         if not path.endswith("chat/completions"):
             return 404, error(f"no path {path}")
+        if body.get("n") not in (None, 1):
+            return 400, error("one reply to a request")
         try:
             asked = {"target": self.target, "proposer": self.proposer}[body["model"]]
             return asked(account, body)

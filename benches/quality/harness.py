@@ -26,7 +26,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 RESULTS = HERE / "results"
 MODEL = "smollm2-135m-instruct"
 BUDGETS = [200, 600, 1500]
-# Where the test is asked along the way: how the incumbent of that moment does.
+# Where Promptimal's incumbents are tested along the way: when does it reach the peers' level?
 MOMENTS = [100, 200, 300, 450, 600, 750, 1000, 1250, 1500]
 # What a method may use at most, run by run. MIPROv2 plans for its budget; the others are stopped at any.
 RUNS = {
@@ -39,6 +39,7 @@ RUNS = {
     "opro": [1500],
     "promptimal": [1500],
 }
+OURS = "promptimal"
 # A method whose every step repeats what it has in its cache would never use up its calls.
 IDLE_SECONDS = 1800
 
@@ -73,11 +74,12 @@ class Bench:
         self.options, self.gateway = options, gateway
 
     def cell(self, task, seed, method, budget):
-        """Runs one cell and gives its result."""
+        """Runs one cell and gives its result, or None where the method's process failed."""
         name = f"{task}.{seed}.{method}.{budget}"
         found = tasks.rows(task)
         pool, test = tasks.split(found, task, seed)
         account, url = self.gateway.open(name, budget, tasks.digest(task, seed, method, budget))
+        account.method = method
         folder = self.options.folder / name
         folder.mkdir(exist_ok=True)
         told = {
@@ -90,8 +92,10 @@ class Bench:
         before, started = self.gateway.upstream.computed, time.monotonic()
         ended = self.watch(folder, account)
         seconds = time.monotonic() - started
-        if getattr(account, "failed", None):
+        if account.failed:
             sys.exit(f"{name}: {account.failed}")
+        if ended == "failed":
+            return None
         computed = self.gateway.upstream.computed - before
         (folder / "incumbents.json").write_text(json.dumps(account.incumbents))
         result = {
@@ -100,7 +104,8 @@ class Bench:
             "target": account.target, "proposer": account.proposer,
             "seconds": round(seconds, 1), "computed": computed, "load": os.getloadavg()[0],
         }  # fmt: skip
-        return result | self.judged(account, task, found, test, budget)
+        moments = [moment for moment in (MOMENTS if method == OURS else BUDGETS) if moment <= budget]
+        return result | self.judged(account, task, found, test, moments)
 
     def watch(self, folder, account):
         """Runs the method's process until it ends, has used its calls up, or asks nothing for long."""
@@ -112,30 +117,36 @@ class Bench:
                 [sys.executable, HERE / "cell.py", folder / "job.json"],
                 stdout=log, stderr=log, env=environment, start_new_session=True,
             )  # fmt: skip
+        try:
+            ended = self.wait(process, account)
+        finally:
+            stop(process)
+        if ended == "done" and process.returncode:
+            tail = (folder / "log").read_text()[-3000:]
+            print(f"{folder.name} failed:\n{tail}", file=sys.stderr, flush=True)
+            return "failed"
+        return ended
+
+    @staticmethod
+    def wait(process, account):
         last, since = -1, time.monotonic()
         while process.poll() is None:
             if account.closed.wait(0.2):
-                # Promptimal learns of a refusal as a run that pauses, and tells of its past after that.
-                grace = time.monotonic() + (60 if "promptimal" in folder.name else 1)
+                # Promptimal tells of its past at its end.
+                grace = time.monotonic() + (60 if account.method == OURS else 1)
                 while process.poll() is None and time.monotonic() < grace:
                     time.sleep(0.1)
-                stop(process)
                 return "calls"
             if account.calls != last:
                 last, since = account.calls, time.monotonic()
             if time.monotonic() - since > IDLE_SECONDS:
-                stop(process)
                 return "idle"
-        if process.returncode:
-            tail = (folder / "log").read_text()[-3000:]
-            print(f"{folder.name} failed:\n{tail}", file=sys.stderr, flush=True)
-            return "failed"
         return "done"
 
-    def judged(self, account, task, found, test, budget):
+    def judged(self, account, task, found, test, moments):
         """The incumbents at each moment with the outcome of each test example."""
         hide, points, known = Redactor(found).hide, [], {}
-        for moment in (m for m in MOMENTS if m <= budget):
+        for moment in moments:
             at = account.at(moment)
             key = json.dumps(at["messages"])
             if key not in known:
@@ -165,6 +176,8 @@ class Bench:
 
 def stop(process):
     for sign in (signal.SIGTERM, signal.SIGKILL):
+        if process.poll() is not None:
+            return
         try:
             os.killpg(process.pid, sign)
         except ProcessLookupError:
@@ -196,6 +209,8 @@ def main():
     parser.add_argument("--methods", nargs="*", default=[method for method in RUNS if method != "promptimal"])
     parser.add_argument("--minutes", type=float, default=1e9, help="no new cell is begun after so many")
     options = parser.parse_args()
+    # So that what was started is stopped too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))
     options.folder.mkdir(parents=True, exist_ok=True)
     RESULTS.mkdir(exist_ok=True)
     left = [cell for cell in cells(options) if not path(*cell).exists()]
@@ -209,6 +224,9 @@ def main():
                 break
             begun = time.monotonic()
             result = bench.cell(*cell)
+            if result is None:
+                # A method that broke has no result; what it said is in its log.
+                continue
             path(*cell).write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n")
             last = result["points"][-1]["right"]
             rate = result["computed"] / max(result["seconds"], 1e-9)

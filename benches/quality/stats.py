@@ -2,7 +2,8 @@
 
 The same test examples are answered by all methods and seeds, and the same seeds (with the same pools) are run by all methods.
 So both are clusters: a draw takes examples and seeds with replacement within each task, the same for every method, and each
-draw gives one mean for each method. Differences are taken within a draw.
+draw gives one mean for each method. Differences are taken within a draw. The intervals are wide rather than narrow: chance
+that belongs to neither seed nor example counts three times (Owen 2007, "The pigeonhole bootstrap").
 """
 
 import numpy

@@ -11,7 +11,7 @@ import sys
 import numpy
 
 import stats
-from harness import BUDGETS, MOMENTS, RESULTS, RUNS
+from harness import BUDGETS, MOMENTS, OURS, RESULTS, RUNS
 from tasks import LABELS
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -28,7 +28,6 @@ NAMES = {
     "evoprompt": "EvoPrompt GA",
     "opro": "OPRO",
 }
-OURS = "promptimal"
 PEERS = [method for method in NAMES if method != OURS and not method.startswith("start")]
 
 
@@ -56,17 +55,16 @@ class Results:
         points = self.cell(task, seed, method, calls)["points"]
         return next(point for point in points if point["calls"] == calls)
 
-    def outcomes(self, calls, tasks=None):
+    def outcomes(self, calls, methods=None):
         """{task: {method: (seeds, examples)}} after so many calls."""
         return {
             task: {
                 method: numpy.array(
                     [[int(c) for c in self.point(task, seed, method, calls)["right"]] for seed in seeds], dtype=numpy.int8
                 )
-                for method in self.methods
+                for method in methods or self.methods
             }
             for task, seeds in self.seeds.items()
-            if tasks is None or task in tasks
         }
 
     def pairs(self):
@@ -86,7 +84,7 @@ def accuracies(results):
     drawn = {calls: stats.draws(outcomes) for calls, outcomes in at.items()}
     mean = {calls: stats.means(outcomes) for calls, outcomes in at.items()}
     tasks = list(results.seeds)
-    alone = {task: stats.means(results.outcomes(BUDGETS[-1], [task])) for task in tasks}
+    alone = {task: stats.means({task: at[BUDGETS[-1]][task]}) for task in tasks}
     head = [f"{calls:,} calls" for calls in BUDGETS] + [f"{task} at {BUDGETS[-1]:,}" for task in tasks]
     lines = ["| method | " + " | ".join(head) + " |", "| --- |" + " ---: |" * len(head)]
     for method in results.methods:
@@ -97,9 +95,9 @@ def accuracies(results):
 
 
 def level(results, method, wanted):
-    """The first moment at which a method's mean is at a level."""
-    for calls in MOMENTS:
-        if stats.means(results.outcomes(calls))[method] >= wanted:
+    """The first moment at which a method's mean is at a level, of those at which it was tested."""
+    for calls in MOMENTS if method == OURS else BUDGETS:
+        if stats.means(results.outcomes(calls, [method]))[method] >= wanted:
             return calls
     return None
 

@@ -1,6 +1,8 @@
 //! The bench of prompt optimisers (`benches/quality`) reads the replies of all peers with its own copy of the grader `label`.
 //! Both must read the same cases alike.
 
+#![allow(clippy::unwrap_used, reason = "a test helper may panic")]
+
 use domain::{
     call::{Call, Reply, Sampling},
     example::Reference,
@@ -29,7 +31,12 @@ async fn the_bench_reads_replies_as_the_grader_does() {
         for label in &case.labels {
             let right = Some(label) == case.names.as_ref();
             let value = value(&grader, label, &case.reply).await;
-            assert_eq!(value, f64::from(u8::from(right)), "{:?} for {label}", case.reply);
+            assert_eq!(
+                value,
+                f64::from(u8::from(right)),
+                "{:?} for {label}",
+                case.reply
+            );
         }
     }
 }
