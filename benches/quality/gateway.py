@@ -156,6 +156,7 @@ class Gateway:
             "max_tokens": min(longest, PROPOSER_MOST),
             "temperature": TEMPERATURE if temperature is None else temperature,
         }
+        question |= {name: body[name] for name in ("top_p", "stop") if body.get(name) is not None}
         before = account.proposed(digest(json.dumps(question)))
         if question["temperature"] > 0:
             question["seed"] = int(digest(account.seed, before, json.dumps(question))[:8], 16)

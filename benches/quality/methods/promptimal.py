@@ -1,8 +1,9 @@
-"""Promptimal in `instruct` mode: the program itself, whose models are the gateway's. It learns from the pool alone: its split
-for the one last evaluation is as small as the spec allows, since the bench has a test of its own."""
+"""Promptimal in `instruct` mode: the program itself, whose models are the gateway's. All of the pool is its train split, since
+the bench has a test of its own; so that its last evaluation asks nothing, and its own estimate is what it chose by."""
 
 import json
 import pathlib
+import shutil
 import subprocess
 
 from cell import INPUT
@@ -45,18 +46,17 @@ instruction = {start}
 
 
 def messages(doc):
-    """As a prompt document is put to a model (crates/domain/src/prompt.rs)."""
-    filled = lambda text: text.replace("{instruction}", doc.get("instruction", ""))
-    user = doc.get("user", "{input}")
-    named = any("{instruction}" in text for text in (doc.get("system") or "", user))
-    turns = [{"role": "system", "content": filled(doc["system"])}] if doc.get("system") else []
-    for i, (said, answer) in enumerate([*((s["input"], s["output"]) for s in doc.get("shots", [])), (INPUT, None)]):
-        text = filled(user).replace("{input}", said)
-        if i == 0 and not named and doc.get("instruction"):
-            text = f"{doc['instruction']}\n\n{text}"
-        turns.append({"role": "user", "content": text})
-        if answer is not None:
-            turns.append({"role": "assistant", "content": answer})
+    """As a prompt document is put to a model (crates/domain/src/prompt.rs): the instruction is said once."""
+    instruction, system, user = doc.get("instruction") or "", doc.get("system") or "", doc.get("user", "{input}")
+    if instruction and not any("{instruction}" in text for text in (system, user)):
+        user = "{instruction}\n\n" + user
+    turns = [{"role": "system", "content": system.replace("{instruction}", instruction)}] if system else []
+    for shot in [*doc.get("shots", []), {"input": INPUT}]:
+        said = user.replace("{instruction}", instruction).replace("{input}", shot["input"])
+        turns.append({"role": "user", "content": said if instruction else said.lstrip("\n")})
+        instruction = ""
+        if "output" in shot:
+            turns.append({"role": "assistant", "content": shot["output"]})
     return turns
 
 
@@ -68,9 +68,15 @@ def run(job):
     spec = folder / "spec.toml"
     spec.write_text(SPEC.format(task=job.task, seed=job.seed, url=job.base_url, budget=job.budget, **told))
     job.incumbent(messages({"instruction": job.start}))
-    command = [job.program, "run", str(spec), "--json", "--data-dir", str(folder / "data")]
+    # Its own store may have answers from a run that was stopped: all are asked anew, and counted.
+    shutil.rmtree(folder / "data", ignore_errors=True)
+    command = [job.program, "run", str(spec), "--json", "--quiet", "--data-dir", str(folder / "data")]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-    found = json.loads(done.stdout)["instruct"]
+    found = json.loads(done.stdout)
+    (folder / "found.json").write_text(done.stdout)
     for step in found["trajectory"]:
-        job.incumbent(messages(step["doc"]), step.get("member", {}).get("score"), calls=step["calls"])
-    job.incumbent(messages(found["chosen"]["doc"]), found["chosen"].get("score"), note={"chosen": True})
+        told = {"round": step["round"], "shots": len(step["doc"].get("shots", []))}
+        job.incumbent(messages(step["doc"]), step["estimate"], calls=step["calls"], note=told)
+    chosen = found["chosen"]
+    told = {"operator": chosen["operator"], "shots": len(chosen["doc"].get("shots", []))}
+    job.incumbent(messages(chosen["doc"]), chosen["estimate"], note=told)
