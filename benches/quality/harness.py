@@ -206,7 +206,7 @@ def main():
     parser.add_argument("--folder", type=pathlib.Path, default=HERE / ".cells", help="answers, logs and whole prompts")
     parser.add_argument("--tasks", nargs="*", default=list(tasks.LABELS))
     parser.add_argument("--seeds", nargs="*", type=int, default=[0, 1, 2])
-    parser.add_argument("--methods", nargs="*", default=[method for method in RUNS if method != "promptimal"])
+    parser.add_argument("--methods", nargs="*", default=list(RUNS))
     parser.add_argument("--minutes", type=float, default=1e9, help="no new cell is begun after so many")
     options = parser.parse_args()
     # So that what was started is stopped too.

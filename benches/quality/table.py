@@ -103,7 +103,7 @@ def level(results, method, wanted):
 
 
 def costs(results, wanted):
-    head = ["calls", "calls to the best peer's level", "own estimate − test", "replies without a label", "demonstrations",
+    head = ["calls", "its choice found after", "calls to the best peer's level", "own estimate − test", "replies without a label", "demonstrations",
             "proposer calls", "tokens read + written", "s a run"]  # fmt: skip
     lines = ["| method | " + " | ".join(head) + " |", "| --- |" + " ---: |" * len(head)]
     last = BUDGETS[-1]
@@ -115,7 +115,8 @@ def costs(results, wanted):
         mean = lambda values: statistics.mean(values)
         reached = level(results, method, wanted)
         lines.append(
-            f"| {NAMES[method]} | {mean([cell['calls'] for cell in cells]):,.0f} | {f'{reached:,}' if reached else '–'} | "
+            f"| {NAMES[method]} | {mean([cell['calls'] for cell in cells]):,.0f} | "
+            f"{mean([point['since'] for point in points]):,.0f} | {f'{reached:,}' if reached else '–'} | "
             f"{percent(mean(gaps), True) if gaps else '–'} | "
             f"{percent(mean([p['unread'] / len(p['right']) for p in points]))}% | {mean(shots):.1f} | "
             f"{mean([cell['proposer']['calls'] for cell in cells]):,.0f} | "
