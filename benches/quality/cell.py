@@ -15,6 +15,17 @@ from tasks import Row
 INPUT = "⟦input⟧"
 
 
+def turns(instruction, shots=(), text=INPUT):
+    """The messages of a prompt, for methods without a layout of their own: the instruction is said once, before the first
+    input, and demonstrations are earlier turns. This model follows no instruction that stands in the system's turn."""
+    made = []
+    for said, answer in [*shots, (text, None)]:
+        made.append({"role": "user", "content": said if made else f"{instruction}\n\n{said}"})
+        if answer is not None:
+            made.append({"role": "assistant", "content": answer})
+    return made
+
+
 class Job:
     """What a method is given."""
 

@@ -31,7 +31,6 @@ MOMENTS = [100, 200, 300, 450, 600, 750, 1000, 1250, 1500]
 # What a method may use at most, run by run. MIPROv2 plans for its budget; the others are stopped at any.
 RUNS = {
     "start": [1500],
-    "start-system": [1500],
     "mipro": BUDGETS,
     "gepa": [1500],
     "capo": [1500],
@@ -40,6 +39,8 @@ RUNS = {
     "promptimal": [1500],
 }
 OURS = "promptimal"
+# Test examples of a quick look.
+QUICK_TEST = 30
 # A method whose every step repeats what it has in its cache would never use up its calls.
 IDLE_SECONDS = 1800
 
@@ -75,12 +76,13 @@ class Bench:
 
     def cell(self, task, seed, method, budget):
         """Runs one cell and gives its result, or None where the method's process failed."""
-        name = f"{task}.{seed}.{method}.{budget}"
+        called = name(task, seed, method, budget)
         found = tasks.rows(task)
         pool, test = tasks.split(found, task, seed)
-        account, url = self.gateway.open(name, budget, tasks.digest(task, seed, method, budget))
+        test = test[:QUICK_TEST] if self.options.quick else test
+        account, url = self.gateway.open(called, budget, tasks.digest(task, seed, method, budget))
         account.method = method
-        folder = self.options.folder / name
+        folder = self.options.folder / called
         folder.mkdir(exist_ok=True)
         told = {
             "task": task, "seed": seed, "method": method, "budget": budget, "url": url,
@@ -93,7 +95,7 @@ class Bench:
         ended = self.watch(folder, account)
         seconds = time.monotonic() - started
         if account.failed:
-            sys.exit(f"{name}: {account.failed}")
+            sys.exit(f"{called}: {account.failed}")
         if ended == "failed":
             return None
         computed = self.gateway.upstream.computed - before
@@ -192,11 +194,17 @@ def stop(process):
 def cells(options):
     """All cells in the order of their worth: the first seed of each task for all methods, then the next."""
     order = ((seed, task, method) for seed in options.seeds for task in options.tasks for method in options.methods)
-    return [(task, seed, method, budget) for seed, task, method in order for budget in RUNS[method]]
+    runs = lambda method: BUDGETS[:1] if options.quick else RUNS[method]
+    return [(task, seed, method, budget) for seed, task, method in order for budget in runs(method)]
 
 
-def path(task, seed, method, budget):
-    return RESULTS / f"{task}.{seed}.{method}.{budget}.json"
+def name(task, seed, method, budget):
+    return f"{task}.{seed}.{method}.{budget}"
+
+
+def path(options, cell):
+    """Where a cell's result is kept."""
+    return (options.folder / "quick" if options.quick else RESULTS) / f"{name(*cell)}.json"
 
 
 def main():
@@ -208,12 +216,14 @@ def main():
     parser.add_argument("--seeds", nargs="*", type=int, default=[0, 1, 2])
     parser.add_argument("--methods", nargs="*", default=list(RUNS))
     parser.add_argument("--minutes", type=float, default=1e9, help="no new cell is begun after so many")
+    parser.add_argument("--quick", action="store_true", help="200 calls and 30 test examples, to see that all works")
     options = parser.parse_args()
     # So that what was started is stopped too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))
     options.folder.mkdir(parents=True, exist_ok=True)
+    (options.folder / "quick").mkdir(exist_ok=True)
     RESULTS.mkdir(exist_ok=True)
-    left = [cell for cell in cells(options) if not path(*cell).exists()]
+    left = [cell for cell in cells(options) if not path(options, cell).exists()]
     until = time.monotonic() + options.minutes * 60
     process, log = serve(options)
     try:
@@ -227,7 +237,7 @@ def main():
             if result is None:
                 # A method that broke has no result; what it said is in its log.
                 continue
-            path(*cell).write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n")
+            path(options, cell).write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n")
             last = result["points"][-1]["right"]
             rate = result["computed"] / max(result["seconds"], 1e-9)
             print(

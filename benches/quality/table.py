@@ -21,14 +21,13 @@ from tables import processor, put
 NAMES = {
     "promptimal": "promptimal",
     "start": "start prompt",
-    "start-system": "start prompt, as system",
     "mipro": "DSPy MIPROv2",
     "gepa": "GEPA",
     "capo": "CAPO",
     "evoprompt": "EvoPrompt GA",
     "opro": "OPRO",
 }
-PEERS = [method for method in NAMES if method != OURS and not method.startswith("start")]
+PEERS = [method for method in NAMES if method not in (OURS, "start")]
 
 
 class Results:

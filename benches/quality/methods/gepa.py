@@ -1,7 +1,11 @@
-"""GEPA through its own `optimize` and default adapter: the instruction is the system's turn, reflection reads three examples
-with what was replied and what would have been right. 80 of the pool are its validation set, the others its training set."""
+"""GEPA through its own `optimize` and default adapter: reflection reads three examples with what was replied and what would
+have been right. 80 of the pool are its validation set, the others its training set.
 
-from cell import INPUT
+The adapter would put the instruction into the system's turn, where this model hardly heeds it: it is put before the input, as
+for the others, on the way out.
+"""
+
+from cell import turns
 
 VALIDATION = 80
 
@@ -9,9 +13,6 @@ VALIDATION = 80
 def run(job):
     from gepa import optimize
     from gepa.adapters.default_adapter.default_adapter import DefaultAdapter, EvaluationResult
-
-    def messages(system):
-        return [{"role": "system", "content": system}, {"role": "user", "content": INPUT}]
 
     def judge(data, response):
         if job.right(response, data["answer"]):
@@ -21,15 +22,16 @@ def run(job):
     class Report:
         def on_valset_evaluated(self, event):
             if event["is_best_program"]:
-                job.incumbent(messages(event["candidate"]["system_prompt"]), event["average_score"])
+                job.incumbent(turns(event["candidate"]["instruction"]), event["average_score"])
 
     rows = [{"input": row.text, "answer": row.label, "additional_context": {}} for row in job.pool]
     reach = {"api_base": job.base_url, "api_key": "none"}
     target = DefaultAdapter("openai/target", judge, 16, reach | {"temperature": 0, "max_tokens": 16})
     target._lm.num_retries = 0
-    job.incumbent(messages(job.start))
+    target._lm = Placed(target._lm)
+    job.incumbent(turns(job.start))
     optimize(
-        seed_candidate={"system_prompt": job.start},
+        seed_candidate={"instruction": job.start},
         trainset=rows[VALIDATION:],
         valset=rows[:VALIDATION],
         adapter=target,
@@ -41,3 +43,14 @@ def run(job):
         seed=job.seed,
         raise_on_exception=False,
     )
+
+
+class Placed:
+    """GEPA's model, asked with system and user in one turn."""
+
+    def __init__(self, lm):
+        self.lm = lm
+
+    def batch_complete(self, requests, **settings):
+        placed = [turns(system["content"], text=user["content"]) for system, user in requests]
+        return self.lm.batch_complete(placed, **settings)

@@ -8,7 +8,7 @@ of trials, and gets a smaller set, all of it in each trial. Its cache in memory 
 
 import logging
 
-from cell import INPUT
+from cell import INPUT, turns
 from labels import verdict
 
 # budget: candidates, validation set, minibatches
@@ -99,7 +99,7 @@ def lenient(dspy):
 
 
 def plain(dspy, job):
-    """An adapter that sends instruction, demonstrations and input as bare turns, and keeps the whole reply.
+    """An adapter that sends instruction, demonstrations and input as the others do, and keeps the whole reply.
 
     DSPy's own puts fields into headings that a model of this size does not repeat; see README.md for what that costs.
     """
@@ -109,10 +109,7 @@ def plain(dspy, job):
             super().__init__(use_json_adapter_fallback=False)
 
         def format(self, signature, demos, inputs):
-            turns = [{"role": "system", "content": signature.instructions}]
-            for demo in demos:
-                turns += [{"role": "user", "content": demo["text"]}, {"role": "assistant", "content": demo["label"]}]
-            return [*turns, {"role": "user", "content": inputs["text"]}]
+            return turns(signature.instructions, [(demo["text"], demo["label"]) for demo in demos], inputs["text"])
 
         def parse(self, signature, completion):
             # A demonstration that is bootstrapped shows the label, not what was said around it.

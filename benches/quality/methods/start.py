@@ -1,7 +1,7 @@
-"""The start prompt, unchanged, in the user's turn before the input."""
+"""The start prompt, unchanged."""
 
-from cell import INPUT
+from cell import turns
 
 
 def run(job):
-    job.incumbent([{"role": "user", "content": f"{job.start}\n\n{INPUT}"}])
+    job.incumbent(turns(job.start))
