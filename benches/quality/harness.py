@@ -49,7 +49,8 @@ def serve(options):
     """`promptimal serve` on a free port."""
     command = [options.program, "serve", "--model", options.model, "--listen", "127.0.0.1:0"]
     command += ["--rows", str(TOGETHER), "--queue", "256"]
-    log = open(options.folder / "serve.log", "a+")
+    # Several harnesses may share a folder: what one has computed the others know.
+    log = open(options.folder / f"serve.{os.getpid()}.log", "w+")
     process = subprocess.Popen(command, stdout=log, stderr=log)
     return process, log
 

@@ -10,7 +10,7 @@ from tasks import digest
 class Memo:
     def __init__(self, path):
         self.lock = threading.Lock()
-        self.base = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+        self.base = sqlite3.connect(path, timeout=60, check_same_thread=False, isolation_level=None)
         self.base.execute("PRAGMA journal_mode = WAL")
         self.base.execute("PRAGMA synchronous = NORMAL")
         self.base.execute("CREATE TABLE IF NOT EXISTS answers (key TEXT PRIMARY KEY, answer TEXT NOT NULL) WITHOUT ROWID")
