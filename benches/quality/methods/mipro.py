@@ -101,7 +101,7 @@ def lenient(dspy):
 def plain(dspy, job):
     """An adapter that sends instruction, demonstrations and input as the others do, and keeps the whole reply.
 
-    DSPy's own puts fields into headings that a model of this size does not repeat; see README.md for what that costs.
+    DSPy's own puts fields into headings that a model of this size does not repeat: what it would score was not measured.
     """
 
     class Plain(dspy.ChatAdapter):
