@@ -215,7 +215,9 @@ fn answer(asked: &str, last: &str, seed: u64) -> String {
     if !asked.lines().any(|l| l.chars().nth(1) == Some('.')) {
         return essay(asked, seed);
     }
-    let wanted = WORDS[item(last) % 4];
+    // The question stands last: an instruction before it may speak of an item too.
+    let question = last.rfind("item ").map_or(last, |at| &last[at..]);
+    let wanted = WORDS[item(question) % 4];
     let vague = asked.contains("something about") || asked.contains("roughly");
     let right = asked.contains("clearly") || !vague;
     let choice = last
