@@ -4,14 +4,14 @@ use crate::{CoordinatorError, plan::order::Place, pool::Pools, settings::Setting
 use domain::{
     call::{Reply, Score},
     candidate::{Arm, Candidate, Target, Verdict},
-    example::Example,
+    example::{Example, Split},
     grade::{Grade, Grader},
     hash::Hash,
     ids::{CandidateId, RunId, TargetId},
-    run::{RoundKind, Step, StepKey},
+    run::{Member, RoundKind, Step, StepKey},
 };
 use std::collections::HashMap;
-use store::{Outcome, Store};
+use store::{MemberPage, Outcome, Store};
 
 /// Rows read at a time: memory does not grow with the run.
 pub const PAGE: u32 = 1_000;
@@ -211,6 +211,46 @@ async fn spots(
         .collect();
     spots.sort_by_key(|s| (s.target.dataset.clone(), s.target.example));
     Ok(spots)
+}
+
+/// The step of a round after which answers have grades.
+pub fn graded_in(grader: &Grader) -> Step {
+    match grader.is_reward() {
+        true => Step::Score,
+        false => Step::Answer,
+    }
+}
+
+/// Pages through the examples of a run.
+pub struct Members(MemberPage);
+
+impl Members {
+    /// All of a run, or those of a split, from the beginning.
+    pub fn new(run: RunId, split: Option<Split>) -> Self {
+        Self(MemberPage {
+            run,
+            dataset: None,
+            split,
+            after: 0,
+            limit: PAGE,
+        })
+    }
+
+    /// The next page; `None` after the last.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn next(
+        &mut self,
+        store: &dyn Store,
+    ) -> Result<Option<Vec<(Member, Example)>>, CoordinatorError> {
+        let page = store.members(&self.0).await?;
+        let Some((last, _, _)) = page.last() else {
+            return Ok(None);
+        };
+        self.0.after = *last;
+        Ok(Some(page.into_iter().map(|(_, m, e)| (m, e)).collect()))
+    }
 }
 
 /// Pages through the outcomes of a step.

@@ -155,7 +155,7 @@ fn arms(planner: &Planner<'_>) -> Vec<(Target, Candidate)> {
     out
 }
 
-fn as_given(
+pub(super) fn as_given(
     planner: &Planner<'_>,
     target: &Target,
     place: &str,

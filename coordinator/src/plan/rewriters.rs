@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     CoordinatorError,
-    board::{Board, PAGE, Spot},
+    board::{Board, Members, Spot},
     settings::FRESH,
 };
 use domain::{
@@ -31,7 +31,6 @@ use domain::{
     proposal::{self, Limits},
 };
 use std::collections::HashSet;
-use store::MemberPage;
 
 /// The author of the control: the words of another person's prompt.
 pub const RESAMPLED: &str = "resampled";
@@ -80,21 +79,10 @@ fn refuse_seen(planner: &Planner<'_>, spots: &[Spot]) -> Result<(), CoordinatorE
 
 /// Every example of the part of the data, as a target with its unchanged prompt.
 async fn spots(planner: &Planner<'_>) -> Result<Vec<Spot>, CoordinatorError> {
-    let (mut out, mut after) = (Vec::new(), 0);
-    loop {
-        let page = MemberPage {
-            run: planner.run,
-            dataset: None,
-            split: planner.settings.eval.split,
-            after,
-            limit: PAGE,
-        };
-        let members = planner.store.members(&page).await?;
-        let Some((last, _, _)) = members.last() else {
-            break;
-        };
-        after = *last;
-        for (_, member, example) in members {
+    let mut out = Vec::new();
+    let mut members = Members::new(planner.run, planner.settings.eval.split);
+    while let Some(page) = members.next(planner.store).await? {
+        for (member, example) in page {
             if let Some(plan) = planner.settings.dataset(&member.dataset) {
                 out.push(mine::spot(planner, plan, member.example, example));
             }

@@ -6,10 +6,10 @@
 use super::{lost, places};
 use crate::{
     CoordinatorError,
-    board::Pages,
+    board::{Pages, graded_in},
     plan::instruct::{
         chosen, dropped,
-        field::{Field, Until, plain_name},
+        field::{Field, History, Until, plain_name},
         learned,
     },
     settings::{InstructPlan, Settings},
@@ -168,13 +168,18 @@ pub async fn instruct(
 ) -> Result<InstructSummary, CoordinatorError> {
     let plan = crate::plan::instruct::field::plan(settings)?;
     let all = store.candidates(run.id).await?;
-    let field = Field::load(store, run.id, settings, Until::after(plan.rounds)).await?;
+    let history = History::load(store, run.id, settings).await?;
+    let field = history.until(Until::after(plan.rounds));
+    let estimates = choose::estimates(&field.pool);
     let steps = store.steps(run.id).await?;
     let totals = store.totals(run.id).await?;
     let last = Last::load(store, run.id, &field, &steps).await?;
     let choice = chosen(plan, &field);
     let best = choice.as_ref().map(|c| c.member);
-    let result = |member: usize| result(&field, &last, member, settings.seed);
+    let result = |member: usize| {
+        let estimate = estimates.get(member).copied().flatten()?;
+        result(&field, &last, (member, estimate), settings.seed)
+    };
     Ok(InstructSummary {
         run: run.id,
         name: run.name.clone(),
@@ -187,9 +192,9 @@ pub async fn instruct(
         chosen: best.and_then(result),
         gain: best.and_then(|best| last.gain(&field, best, settings.seed)),
         noise_floor: last.noise_floor(),
-        trajectory: trajectory(store, run.id, (settings, plan), &all, &steps).await?,
+        trajectory: trajectory(plan, &history, &all, &steps),
         operators: operators(plan, settings, &field, &all),
-        front: front(&field, best),
+        front: front(&field, &estimates, best),
         calls: totals.spend.calls,
         tokens: totals.spend.tokens,
         cost_usd: totals.spend.cost_micros as f64 / 1e6,
@@ -200,13 +205,14 @@ pub async fn instruct(
     })
 }
 
-fn result(field: &Field, last: &Last, member: usize, seed: u64) -> Option<PromptResult> {
+fn result(
+    field: &Field,
+    last: &Last,
+    (member, estimate): (usize, f64),
+    seed: u64,
+) -> Option<PromptResult> {
     let candidate = field.candidates.get(member)?;
     let of = field.pool.members.get(member)?;
-    let estimate = choose::estimates(&field.pool)
-        .get(member)
-        .copied()
-        .flatten()?;
     Some(PromptResult {
         candidate: candidate.id,
         operator: candidate.operator.clone(),
@@ -220,20 +226,19 @@ fn result(field: &Field, last: &Last, member: usize, seed: u64) -> Option<Prompt
     })
 }
 
-async fn trajectory(
-    store: &dyn Store,
-    run: RunId,
-    (settings, plan): (&Settings, &InstructPlan),
+fn trajectory(
+    plan: &InstructPlan,
+    history: &History,
     all: &[Candidate],
     steps: &[StepStatus],
-) -> Result<Vec<InstructRound>, CoordinatorError> {
+) -> Vec<InstructRound> {
     let mut out = Vec::new();
     let tried = |s: &&StepStatus| {
         s.key.step == Step::Answer && s.kind != RoundKind::Confirm && s.open == 0 && s.items > 0
     };
     for status in steps.iter().filter(tried) {
         let round = status.key.round;
-        let field = Field::load(store, run, settings, Until::after(round)).await?;
+        let field = history.until(Until::after(round));
         let Some(choice) = chosen(plan, &field) else {
             continue;
         };
@@ -259,7 +264,7 @@ async fn trajectory(
             doc: best.doc.clone(),
         });
     }
-    Ok(out)
+    out
 }
 
 fn operators(
@@ -287,8 +292,7 @@ fn operators(
     weights.into_iter().map(one).collect()
 }
 
-fn front(field: &Field, best: Option<usize>) -> Vec<FrontPoint> {
-    let estimates = choose::estimates(&field.pool);
+fn front(field: &Field, estimates: &[Option<f64>], best: Option<usize>) -> Vec<FrontPoint> {
     let tried: Vec<(usize, f64)> = estimates
         .iter()
         .enumerate()
@@ -363,10 +367,7 @@ impl Last {
         field: &Field,
         steps: &[StepStatus],
     ) -> Result<Self, CoordinatorError> {
-        let graded = match field.grader.is_reward() {
-            true => Step::Score,
-            false => Step::Answer,
-        };
+        let graded = graded_in(&field.grader);
         let mut out = Self::default();
         let confirmed = |s: &&StepStatus| s.kind == RoundKind::Confirm && s.key.step == graded;
         let Some(step) = steps.iter().find(confirmed) else {

@@ -23,7 +23,7 @@ pub use training::{TrainingSummary, note_losses, trained};
 
 use crate::{
     CoordinatorError,
-    board::{Board, PAGE, Pages},
+    board::{Board, Members, Pages},
     settings::Settings,
 };
 use domain::{
@@ -35,7 +35,7 @@ use domain::{
 };
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
-use store::{MemberPage, Run, StepStatus, Store};
+use store::{Run, StepStatus, Store};
 
 /// The summary of a search, as `--json` prints it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -314,26 +314,15 @@ pub(crate) async fn places(
 ) -> Result<HashMap<Hash, (usize, Split)>, CoordinatorError> {
     let mut index: HashMap<Hash, usize> = HashMap::new();
     let mut out = HashMap::new();
-    let mut after = 0;
-    loop {
-        let page = MemberPage {
-            run,
-            dataset: None,
-            split: None,
-            after,
-            limit: PAGE,
-        };
-        let members = store.members(&page).await?;
-        let Some((last, _, _)) = members.last() else {
-            return Ok(out);
-        };
-        after = *last;
-        for (_, member, _) in members {
+    let mut members = Members::new(run, None);
+    while let Some(page) = members.next(store).await? {
+        for (member, _) in page {
             let next = index.len();
             let cluster = *index.entry(member.cluster).or_insert(next);
             out.insert(member.example, (cluster, member.split));
         }
     }
+    Ok(out)
 }
 
 /// Values by dataset, and how many texts a reward model did not see whole. What it grades has no values: rewards of

@@ -2,7 +2,7 @@
 
 use crate::{
     CoordinatorError,
-    board::{PAGE, Pages},
+    board::{Members, Pages, graded_in},
     plan::Planner,
     settings::{InstructPlan, Settings},
 };
@@ -17,8 +17,8 @@ use domain::{
     run::{RoundKind, Step, StepKey},
 };
 use search::pool::{Known, Member, Pool, Task, Trial};
-use std::collections::HashMap;
-use store::{MemberPage, Outcome, Store};
+use std::collections::{BTreeMap, HashMap};
+use store::{Outcome, Store};
 
 /// How far a search is looked at.
 #[derive(Clone, Copy, Debug)]
@@ -52,6 +52,21 @@ impl Until {
     }
 }
 
+/// All that is stored of a search: read once, and looked at as it stood at any time.
+#[derive(Debug)]
+pub struct History {
+    target: Target,
+    grader: Grader,
+    task: Task,
+    examples: Vec<Known>,
+    /// Accepted and refused, in the order of birth.
+    candidates: Vec<Candidate>,
+    /// Answers asked for in each round of the search.
+    asked: Vec<(u32, u64)>,
+    /// Graded answers, each with its round.
+    tried: Vec<(u32, Outcome)>,
+}
+
 /// A search, up to some round.
 #[derive(Debug)]
 pub struct Field {
@@ -67,7 +82,7 @@ pub struct Field {
     pub asked: u64,
 }
 
-impl Field {
+impl History {
     /// Reads a search.
     ///
     /// # Errors
@@ -76,34 +91,22 @@ impl Field {
         store: &dyn Store,
         run: RunId,
         settings: &Settings,
-        until: Until,
     ) -> Result<Self, CoordinatorError> {
-        let plan = plan(settings)?;
-        let (target, grader) = target(run, settings)?;
-        let known = examples(store, run, settings, &grader).await?;
         let mut candidates = store.candidates(run).await?;
-        candidates.retain(|c| c.round < until.born);
-        let refused = candidates.iter().filter(|c| c.verdict != Verdict::Accepted);
-        let refused = refused
-            .map(|c| plain_name(&c.operator).to_owned())
-            .collect();
-        candidates.retain(|c| c.verdict == Verdict::Accepted);
         candidates.sort_by_key(|c| (c.round, c.arm, c.ordinal));
-        let members = members(&candidates);
-        let mut field = Self {
-            pool: Pool {
-                task: task(plan, settings, &grader),
-                examples: known,
-                members,
-                refused,
-            },
-            target,
-            grader,
-            candidates,
-            asked: 0,
-        };
-        field.read_trials(store, run, until).await?;
-        Ok(field)
+        let mut history = Self::of(store, run, settings, candidates).await?;
+        for status in store.steps(run).await? {
+            if status.kind == RoundKind::Confirm {
+                continue;
+            }
+            if status.key.step == Step::Answer {
+                history.asked.push((status.key.round, status.items));
+            }
+            if status.key.step == graded_in(&history.grader) {
+                history.gather(store, status.key).await?;
+            }
+        }
+        Ok(history)
     }
 
     /// The start prompts, of which nothing is known yet.
@@ -111,62 +114,81 @@ impl Field {
         planner: &Planner<'_>,
         candidates: Vec<Candidate>,
     ) -> Result<Self, CoordinatorError> {
-        let settings = planner.settings;
-        let (target, grader) = target(planner.run, settings)?;
+        Self::of(planner.store, planner.run, planner.settings, candidates).await
+    }
+
+    async fn of(
+        store: &dyn Store,
+        run: RunId,
+        settings: &Settings,
+        candidates: Vec<Candidate>,
+    ) -> Result<Self, CoordinatorError> {
+        let (target, grader) = target(run, settings)?;
         Ok(Self {
-            pool: Pool {
-                task: task(plan(settings)?, settings, &grader),
-                examples: examples(planner.store, planner.run, settings, &grader).await?,
-                members: members(&candidates),
-                refused: Vec::new(),
-            },
+            task: task(plan(settings)?, settings, &grader),
+            examples: examples(store, run, settings, &grader).await?,
             target,
             grader,
             candidates,
-            asked: 0,
+            asked: Vec::new(),
+            tried: Vec::new(),
         })
     }
 
-    /// The member that a candidate is.
-    pub fn member(&self, id: CandidateId) -> Option<usize> {
-        self.candidates.iter().position(|c| c.id == id)
-    }
-
-    async fn read_trials(
-        &mut self,
-        store: &dyn Store,
-        run: RunId,
-        until: Until,
-    ) -> Result<(), CoordinatorError> {
-        let examples = self.pool.examples.iter().enumerate();
-        let places: HashMap<Hash, usize> = examples.map(|(i, known)| (known.id, i)).collect();
-        let of: HashMap<CandidateId, usize> = self
-            .candidates
-            .iter()
-            .enumerate()
-            .map(|(i, c)| (c.id, i))
-            .collect();
-        let graded = match self.grader.is_reward() {
-            true => Step::Score,
-            false => Step::Answer,
-        };
-        let mut sums: Vec<HashMap<usize, Sum>> = vec![HashMap::new(); self.candidates.len()];
-        for status in store.steps(run).await? {
-            if status.kind == RoundKind::Confirm || status.key.round >= until.tried {
-                continue;
-            }
-            if status.key.step == Step::Answer {
-                self.asked += status.items;
-            }
-            if status.key.step == graded {
-                gather(store, status.key, &of, &places, &mut sums).await?;
-            }
-        }
-        for (member, sums) in self.pool.members.iter_mut().zip(sums) {
-            member.trials = sums.into_iter().map(|(at, sum)| sum.trial(at)).collect();
-            member.trials.sort_by_key(|t| t.example);
+    async fn gather(&mut self, store: &dyn Store, key: StepKey) -> Result<(), CoordinatorError> {
+        let mut pages = Pages::new(key);
+        while let Some(page) = pages.next(store).await? {
+            let graded = |o: &Outcome| o.grade.as_ref().is_some_and(|g| g.value.is_finite());
+            let of_round = page.into_iter().filter(graded).map(|o| (key.round, o));
+            self.tried.extend(of_round);
         }
         Ok(())
+    }
+
+    /// The search as it stood.
+    pub fn until(&self, until: Until) -> Field {
+        let born = self.candidates.iter().filter(|c| c.round < until.born);
+        let accepted = |c: &&Candidate| c.verdict == Verdict::Accepted;
+        let (kept, refused): (Vec<_>, Vec<_>) = born.partition(accepted);
+        let candidates: Vec<Candidate> = kept.into_iter().cloned().collect();
+        let refused = refused.into_iter().map(|c| plain_name(&c.operator));
+        let asked = self.asked.iter().filter(|(round, _)| *round < until.tried);
+        Field {
+            pool: Pool {
+                task: self.task.clone(),
+                examples: self.examples.clone(),
+                members: self.members(&candidates, until.tried),
+                refused: refused.map(str::to_owned).collect(),
+            },
+            target: self.target.clone(),
+            grader: self.grader.clone(),
+            candidates,
+            asked: asked.map(|(_, items)| items).sum(),
+        }
+    }
+
+    /// The candidates as members, with what was tried in rounds before this one.
+    fn members(&self, candidates: &[Candidate], before: u32) -> Vec<Member> {
+        let examples = self.examples.iter().enumerate();
+        let places: HashMap<Hash, usize> = examples.map(|(i, known)| (known.id, i)).collect();
+        let born = candidates.iter().enumerate();
+        let of: HashMap<CandidateId, usize> = born.map(|(i, c)| (c.id, i)).collect();
+        let mut sums: Vec<BTreeMap<usize, Sum>> = vec![BTreeMap::new(); candidates.len()];
+        for (_, outcome) in self.tried.iter().filter(|(round, _)| *round < before) {
+            let member = outcome.item.candidate.and_then(|c| of.get(&c));
+            let example = outcome.item.example.and_then(|e| places.get(&e));
+            if let (Some(&member), Some(&example)) = (member, example)
+                && let Some(sums) = sums.get_mut(member)
+            {
+                sums.entry(example).or_default().add(outcome);
+            }
+        }
+        let trials = |sums: BTreeMap<usize, Sum>| sums.into_iter().map(|(at, sum)| sum.trial(at));
+        let member = |(c, sums)| Member {
+            trials: trials(sums).collect(),
+            ..member(c, &of)
+        };
+        candidates.iter().zip(sums).map(member).collect()
     }
 }
 
@@ -181,16 +203,16 @@ struct Sum {
 }
 
 impl Sum {
-    fn add(&mut self, outcome: Outcome) {
-        let Some(grade) = outcome.grade.filter(|g| g.value.is_finite()) else {
+    fn add(&mut self, outcome: &Outcome) {
+        let Some(grade) = &outcome.grade else {
             return;
         };
         // What operators are shown is what the first repeat said.
         if self.n == 0 || outcome.item.repeat < self.first {
             self.first = outcome.item.repeat;
-            self.feedback = grade.feedback;
-            self.said = match outcome.reply {
-                Some(Reply::Text { text }) => Some(text),
+            self.feedback.clone_from(&grade.feedback);
+            self.said = match &outcome.reply {
+                Some(Reply::Text { text }) => Some(text.clone()),
                 _ => None,
             };
         }
@@ -206,31 +228,6 @@ impl Sum {
             feedback: self.feedback,
         }
     }
-}
-
-async fn gather(
-    store: &dyn Store,
-    key: StepKey,
-    of: &HashMap<CandidateId, usize>,
-    places: &HashMap<Hash, usize>,
-    sums: &mut [HashMap<usize, Sum>],
-) -> Result<(), CoordinatorError> {
-    let mut pages = Pages::new(key);
-    while let Some(page) = pages.next(store).await? {
-        for outcome in page.into_iter().filter(|o| o.grade.is_some()) {
-            let member = outcome.item.candidate.and_then(|c| of.get(&c));
-            let example = outcome.item.example.and_then(|e| places.get(&e));
-            if let (Some(&member), Some(&example)) = (member, example)
-                && let Some(sums) = sums.get_mut(member)
-            {
-                sums.entry(example).or_default().add(outcome);
-            }
-        }
-    }
-    for sums in sums {
-        sums.retain(|_, sum| sum.n > 0);
-    }
-    Ok(())
 }
 
 /// The run's plan for this mode.
@@ -264,23 +261,12 @@ async fn examples(
     let most = plan(settings)?.most_examples();
     let place = |id: Hash| Hash::of([&settings.seed.to_le_bytes()[..], &id.0[..]]);
     let mut kept: Vec<(Hash, Hash, Example)> = Vec::new();
-    let mut after = 0;
-    loop {
-        let page = MemberPage {
-            run,
-            dataset: None,
-            split: Some(Split::Train),
-            after,
-            limit: PAGE,
-        };
-        let members = store.members(&page).await?;
-        let Some(last) = members.last().map(|m| m.0) else {
-            break;
-        };
-        after = last;
-        let placed =
-            |(_, m, e): (i64, domain::run::Member, Example)| (place(m.example), m.example, e);
-        kept.extend(members.into_iter().map(placed));
+    let mut members = Members::new(run, Some(Split::Train));
+    while let Some(page) = members.next(store).await? {
+        let placed = page
+            .into_iter()
+            .map(|(m, e)| (place(m.example), m.example, e));
+        kept.extend(placed);
         if kept.len() >= 2 * most {
             kept.sort_by_key(|k| k.0);
             kept.truncate(most);
@@ -326,25 +312,17 @@ fn task(plan: &InstructPlan, settings: &Settings, grader: &Grader) -> Task {
     }
 }
 
-fn members(candidates: &[Candidate]) -> Vec<Member> {
-    let place: HashMap<CandidateId, usize> = candidates
-        .iter()
-        .enumerate()
-        .map(|(i, c)| (c.id, i))
-        .collect();
-    let one = |c: &Candidate| Member {
+/// A candidate as a member that was not tried.
+fn member(c: &Candidate, of: &HashMap<CandidateId, usize>) -> Member {
+    let parents = c.parents.iter().filter_map(|p| of.get(p).copied());
+    Member {
         mutation: c.doc.mutation.clone(),
         doc: c.doc.clone(),
-        parents: c
-            .parents
-            .iter()
-            .filter_map(|p| place.get(p).copied())
-            .collect(),
+        parents: parents.collect(),
         operator: (c.arm != Arm::Original).then(|| plain_name(&c.operator).to_owned()),
         round: c.round,
         trials: Vec::new(),
-    };
-    candidates.iter().map(one).collect()
+    }
 }
 
 /// An operator's name without its version.

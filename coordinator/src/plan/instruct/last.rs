@@ -6,13 +6,12 @@ use super::{
 };
 use crate::{
     CoordinatorError,
-    board::PAGE,
+    board::Members,
     plan::{Additions, Planner},
     settings::{FRESH, InstructPlan},
 };
 use domain::{candidate::Candidate, example::Split};
 use search::{choose, pool::Member};
-use store::MemberPage;
 
 /// Which of all candidates is chosen: the one that is believed best, less what its length costs. The choice looks at
 /// train examples alone.
@@ -44,22 +43,10 @@ pub(super) async fn questions(
     let compared = compared(plan, field);
     let mut out = Additions::default();
     for (split, repeats) in [(Split::Validation, 1), (Split::Test, plan.test_repeats)] {
-        let mut after = 0;
-        loop {
-            let page = MemberPage {
-                run: planner.run,
-                dataset: None,
-                split: Some(split),
-                after,
-                limit: PAGE,
-            };
-            let members = planner.store.members(&page).await?;
-            let Some(last) = members.last().map(|m| m.0) else {
-                break;
-            };
-            after = last;
+        let mut members = Members::new(planner.run, Some(split));
+        while let Some(page) = members.next(planner.store).await? {
             for candidate in &compared {
-                for (_, member, example) in &members {
+                for (member, example) in &page {
                     for repeat in FRESH..FRESH + repeats {
                         let drawn = Drawn {
                             example,

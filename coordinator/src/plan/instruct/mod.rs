@@ -24,7 +24,7 @@ pub use tries::dropped;
 use super::{Additions, Planner, order::Place};
 use crate::CoordinatorError;
 use domain::run::{RoundKind, Step};
-use field::{Field, Until};
+use field::{History, Until};
 
 /// What a step of a search for one instruction adds.
 pub(super) async fn additions(
@@ -38,7 +38,8 @@ pub(super) async fn additions(
     if (place.kind, place.round) == (RoundKind::Baseline, 0) {
         return tries::baseline(planner).await;
     }
-    let field = Field::load(planner.store, planner.run, planner.settings, until).await?;
+    let history = History::load(planner.store, planner.run, planner.settings).await?;
+    let field = history.until(until);
     match (place.kind, place.step) {
         (RoundKind::Confirm, _) => last::questions(planner, &field).await,
         (_, Step::Propose) => Ok(birth::questions(planner, &field, place)),

@@ -1,17 +1,17 @@
 //! Who is tried on which examples next.
 
-use super::field::{Field, plan, target};
+use super::field::{Field, History, Until, plan, target};
 use crate::{
     CoordinatorError,
-    plan::{Additions, Planner, block::Question, order::Place, tries::grading},
+    plan::{Additions, Planner, block::Question, mine::as_given, order::Place, tries::grading},
     settings::InstructPlan,
 };
 use domain::{
-    candidate::{Arm, Candidate, Target, Verdict},
+    candidate::{Candidate, Target},
     example::Example,
     grade::Grader,
     hash::Hash,
-    prompt::{self, Asking},
+    prompt::{self, Asking, PromptDoc},
 };
 use search::{
     pool::Pool,
@@ -22,23 +22,13 @@ use search::{
 pub(super) async fn baseline(planner: &Planner<'_>) -> Result<Additions, CoordinatorError> {
     let (target, _) = target(planner.run, planner.settings)?;
     let starts = plan(planner.settings)?.starts.iter().enumerate();
-    let candidates: Vec<Candidate> = starts
-        .map(|(ordinal, doc)| Candidate {
-            id: planner
-                .run
-                .candidate(&format!("{}/start/{ordinal}", target.id)),
-            target: target.id,
-            round: 0,
-            ordinal: ordinal as u32,
-            arm: Arm::Original,
-            operator: "none".to_owned(),
-            author: "user".to_owned(),
-            parents: Vec::new(),
-            doc: doc.clone(),
-            verdict: Verdict::Accepted,
-        })
-        .collect();
-    let field = Field::of_starts(planner, candidates.clone()).await?;
+    let start = |(ordinal, doc): (usize, &PromptDoc)| {
+        let place = format!("{}/start/{ordinal}", target.id);
+        as_given(planner, &target, &place, ordinal, "user", doc)
+    };
+    let candidates: Vec<Candidate> = starts.map(start).collect();
+    let history = History::of_starts(planner, candidates.clone()).await?;
+    let field = history.until(Until::tried(0));
     let mut out = asked(planner, &field, 0);
     out.targets = vec![target];
     out.candidates = candidates;
