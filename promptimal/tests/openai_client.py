@@ -43,6 +43,9 @@ assert whole.choices[0].finish_reason == "stop"
 usage = whole.usage
 assert usage.prompt_tokens > 10 and usage.completion_tokens > 10, usage
 assert usage.total_tokens == usage.prompt_tokens + usage.completion_tokens
+assert usage.prompt_tokens_details.cached_tokens == 0, usage
+known = chat(temperature=0, seed=1).usage.prompt_tokens_details.cached_tokens
+assert known == usage.prompt_tokens - 1, known
 three = chat(model=base, n=3, temperature=1.5, seed=4, max_tokens=8)
 texts = [choice.message.content for choice in three.choices]
 assert [choice.index for choice in three.choices] == [0, 1, 2]

@@ -6,6 +6,7 @@
 mod batch;
 mod row;
 
+use crate::Limits;
 use batch::Batch;
 use model::{Draft, Engine, Finish, Told};
 use std::{
@@ -42,8 +43,10 @@ pub struct Event {
 pub struct End {
     /// Why; or what went wrong, in a sentence.
     pub finish: Result<Finish, String>,
-    /// Tokens read.
+    /// Tokens of the prompt.
     pub prompt_tokens: usize,
+    /// Of these, how many had been read before.
+    pub known_tokens: usize,
     /// Tokens written.
     pub completion_tokens: usize,
 }
@@ -84,16 +87,17 @@ pub struct Desk {
 }
 
 impl Desk {
-    /// Starts the thread: so many texts side by side, and so many more that may wait.
-    pub fn start(engine: Arc<Engine>, rows: usize, queue: usize) -> io::Result<Self> {
+    /// Starts the thread.
+    pub fn start(engine: Arc<Engine>, limits: &Limits) -> io::Result<Self> {
         let (orders, inbox) = mpsc::channel();
         let took = Arc::new(AtomicU64::new(1_000));
-        let batch = Batch::new(engine.clone(), rows, took.clone());
+        let bounds = (limits.rows, limits.remembered);
+        let batch = Batch::new(engine.clone(), bounds, took.clone());
         let thread = std::thread::Builder::new().name("model".to_owned());
         let thread = thread.spawn(move || batch.run(&inbox))?;
         Ok(Self {
             orders: Mutex::new(Some(orders)),
-            places: Arc::new(Semaphore::new(rows + queue)),
+            places: Arc::new(Semaphore::new(limits.rows + limits.queue)),
             took,
             engine,
             thread: Some(thread),
@@ -190,6 +194,16 @@ mod tests {
         }
     }
 
+    fn limits(rows: usize, queue: usize) -> Limits {
+        Limits {
+            rows,
+            queue,
+            remembered: 1 << 20,
+            max_tokens: 100,
+            body: 0,
+        }
+    }
+
     pub(super) const WHOLE: Manner = Manner {
         stream: false,
         trim: false,
@@ -197,7 +211,7 @@ mod tests {
 
     #[tokio::test]
     async fn who_finds_no_place_is_told_and_places_come_free() {
-        let desk = Desk::start(engine(), 2, 1).unwrap();
+        let desk = Desk::start(engine(), &limits(2, 1)).unwrap();
         assert!(desk.is_alive());
         let mut texts = desk.place((97..100).map(draft).collect(), WHOLE).unwrap();
         assert!((1..=60).contains(&desk.place(vec![draft(97)], WHOLE).unwrap_err().retry));
@@ -218,7 +232,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_stream_and_a_whole_text_are_the_same() {
-        let desk = Desk::start(engine(), 4, 0).unwrap();
+        let desk = Desk::start(engine(), &limits(4, 0)).unwrap();
         let whole = desk
             .place(vec![draft(97)], WHOLE)
             .unwrap()

@@ -56,6 +56,8 @@ pub struct Limits {
     pub rows: usize,
     /// Texts that may wait for a place beside them.
     pub queue: usize,
+    /// Bytes of keys and values that are kept of what was read, for texts that begin alike.
+    pub remembered: usize,
     /// The longest reply, in tokens.
     pub max_tokens: usize,
     /// The largest body, in bytes.
@@ -92,7 +94,7 @@ impl Service {
     /// When no thread can be had.
     pub fn start(engine: Engine, names: Names, limits: Limits) -> io::Result<Self> {
         let engine = Arc::new(engine);
-        let desk = Desk::start(engine.clone(), limits.rows, limits.queue)?;
+        let desk = Desk::start(engine.clone(), &limits)?;
         Ok(Self(Arc::new(Site {
             desk,
             engine,

@@ -20,12 +20,22 @@ pub struct Usage {
     pub prompt_tokens: usize,
     pub completion_tokens: usize,
     pub total_tokens: usize,
+    pub prompt_tokens_details: Known,
+}
+
+/// Of the prompt's tokens, those that had been read before.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub struct Known {
+    pub cached_tokens: usize,
 }
 
 impl Usage {
     /// Counts a text; its prompt counts once for all texts that go on from it.
     pub fn add(&mut self, end: &End, first: bool) {
-        self.prompt_tokens += if first { end.prompt_tokens } else { 0 };
+        if first {
+            self.prompt_tokens += end.prompt_tokens;
+            self.prompt_tokens_details.cached_tokens += end.known_tokens;
+        }
         self.completion_tokens += end.completion_tokens;
         self.total_tokens = self.prompt_tokens + self.completion_tokens;
     }

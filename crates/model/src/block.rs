@@ -1,7 +1,11 @@
 //! What the jobs of a block share: one reading of their common beginning.
 
-use crate::{cache::Sequence, engine::Engine, error::Result, llama::Segment};
-use std::sync::Arc;
+use crate::{
+    cache::{Beginning, Sequence},
+    engine::Engine,
+    error::Result,
+    llama::Segment,
+};
 
 /// A common beginning shorter than this is not worth a reading of its own.
 const WORTH: usize = 16;
@@ -22,7 +26,7 @@ fn common(texts: &[&[u32]]) -> usize {
 
 /// The common beginning of a block, read once.
 pub(crate) struct Shared {
-    root: Option<Arc<Sequence>>,
+    root: Option<Beginning>,
     /// How many tokens of each text are in it.
     pub(crate) len: usize,
 }
@@ -37,7 +41,7 @@ impl Shared {
         let mut sequence = engine.network.sequence();
         engine.read(&mut sequence, &texts[0][..len])?;
         Ok(Self {
-            root: Some(Arc::new(sequence)),
+            root: Some(sequence.freeze()),
             len,
         })
     }
@@ -45,7 +49,7 @@ impl Shared {
     /// A text that has read the common beginning.
     pub(crate) fn sequence(&self, engine: &Engine) -> Sequence {
         match &self.root {
-            Some(root) => Sequence::after(root),
+            Some(root) => engine.network.after(root.clone()),
             None => engine.network.sequence(),
         }
     }

@@ -1,7 +1,6 @@
 //! What the model remembers of a text it has read: keys and values of each layer.
 //!
-//! A [`Sequence`] may stand on a frozen parent, so that texts with a common beginning keep (and read)
-//! that beginning once.
+//! A [`Sequence`] may stand on frozen pieces, so that texts with a common beginning keep (and read) that beginning once.
 
 use crate::kernels::LANES;
 use std::sync::Arc;
@@ -32,6 +31,15 @@ impl LayerCache {
         self.len += 1;
     }
 
+    /// Appends what `other` remembers of its token `at`.
+    fn push_of(&mut self, other: &Self, at: usize) {
+        let width = other.values.len() / other.len;
+        let (block, lane) = (at / LANES, at % LANES);
+        let keys = &other.keys[block * LANES * width..][..LANES * width];
+        let key: Vec<f32> = keys.iter().skip(lane).step_by(LANES).copied().collect();
+        self.push(&key, &other.values[at * width..][..width]);
+    }
+
     /// How many tokens are remembered.
     pub(crate) fn len(&self) -> usize {
         self.len
@@ -48,57 +56,122 @@ impl LayerCache {
     }
 }
 
-/// A text the model has read, perhaps continuing a common beginning.
+/// Keys and values of a run of tokens, in every layer.
 #[derive(Clone, Debug)]
-pub(crate) struct Sequence {
-    parent: Option<Arc<Sequence>>,
+pub(crate) struct Piece {
     layers: Vec<LayerCache>,
-    start: usize,
-    /// Whether the adapter takes part: a text is read with it from the beginning, or never.
+}
+
+impl Piece {
+    fn new(layers: usize) -> Self {
+        Self {
+            layers: vec![LayerCache::default(); layers],
+        }
+    }
+
+    /// How many tokens.
+    pub(crate) fn len(&self) -> usize {
+        self.layers.first().map_or(0, LayerCache::len)
+    }
+
+    /// Bytes of its keys and values.
+    pub(crate) fn bytes(&self) -> usize {
+        let numbers = self.layers.iter().map(|l| l.keys.len() + l.values.len());
+        numbers.sum::<usize>() * size_of::<f32>()
+    }
+
+    /// A copy of the tokens before and of those from `at` on.
+    pub(crate) fn cut(&self, at: usize) -> (Self, Self) {
+        let (mut head, mut tail) = (Self::new(self.layers.len()), Self::new(self.layers.len()));
+        for (i, layer) in self.layers.iter().enumerate() {
+            (0..at).for_each(|token| head.layers[i].push_of(layer, token));
+            (at..layer.len()).for_each(|token| tail.layers[i].push_of(layer, token));
+        }
+        (head, tail)
+    }
+}
+
+/// The beginning of texts, not to be changed any more: pieces that stand one after the other.
+#[derive(Clone, Debug)]
+pub(crate) struct Beginning {
+    pub(crate) pieces: Vec<Arc<Piece>>,
+    /// Whether the adapter took part: a text is read with it from the beginning, or never.
     pub(crate) tuned: bool,
+}
+
+impl Beginning {
+    /// How many tokens.
+    pub(crate) fn len(&self) -> usize {
+        self.pieces.iter().map(|piece| piece.len()).sum()
+    }
+}
+
+/// A text the model has read, perhaps continuing a common beginning.
+#[derive(Debug)]
+pub(crate) struct Sequence {
+    before: Beginning,
+    /// Tokens in `before`.
+    start: usize,
+    own: Piece,
 }
 
 impl Sequence {
     /// An empty text for a model of `layers` layers, whose adapter takes part or not.
     pub(crate) fn new(layers: usize, tuned: bool) -> Self {
+        let pieces = Vec::new();
+        Self::after(Beginning { pieces, tuned }, layers)
+    }
+
+    /// An empty continuation.
+    pub(crate) fn after(before: Beginning, layers: usize) -> Self {
         Self {
-            parent: None,
-            layers: vec![LayerCache::default(); layers],
-            start: 0,
-            tuned,
+            start: before.len(),
+            before,
+            own: Piece::new(layers),
         }
     }
 
-    /// An empty continuation of `parent`.
-    pub(crate) fn after(parent: &Arc<Sequence>) -> Self {
-        let layers = vec![LayerCache::default(); parent.layers.len()];
-        Self {
-            start: parent.len(),
-            tuned: parent.tuned,
-            parent: Some(Arc::clone(parent)),
-            layers,
+    /// The text as a beginning of others.
+    pub(crate) fn freeze(self) -> Beginning {
+        let mut beginning = self.before;
+        if self.own.len() > 0 {
+            beginning.pieces.push(Arc::new(self.own));
         }
+        beginning
     }
 
-    /// Tokens read, the parent's included: the position of the next token.
+    /// Whether the adapter takes part.
+    pub(crate) fn tuned(&self) -> bool {
+        self.before.tuned
+    }
+
+    /// Tokens read, the beginning's included: the position of the next token.
     pub(crate) fn len(&self) -> usize {
-        self.start + self.layers.first().map_or(0, LayerCache::len)
+        self.start + self.own.len()
     }
 
-    /// Layer `layer` of this sequence, to be appended to.
+    /// A copy of the tokens from `start` on.
+    pub(crate) fn rest(&self, start: usize) -> Piece {
+        let mut rest = Piece::new(self.own.layers.len());
+        for (i, layer) in rest.layers.iter_mut().enumerate() {
+            let mut from = start;
+            for cache in self.chain(i) {
+                (from.min(cache.len())..cache.len()).for_each(|token| layer.push_of(cache, token));
+                from = from.saturating_sub(cache.len());
+            }
+        }
+        rest
+    }
+
+    /// Layer `layer` of its own tokens, to be appended to.
     pub(crate) fn layer_mut(&mut self, layer: usize) -> &mut LayerCache {
-        &mut self.layers[layer]
+        &mut self.own.layers[layer]
     }
 
     /// Layer `layer` of the whole text, first part first.
     pub(crate) fn chain(&self, layer: usize) -> Vec<&LayerCache> {
-        let mut chain = self
-            .parent
-            .as_ref()
-            .map_or_else(Vec::new, |p| p.chain(layer));
-        if self.layers[layer].len() > 0 {
-            chain.push(&self.layers[layer]);
-        }
-        chain
+        let before = self.before.pieces.iter().map(|piece| &piece.layers[layer]);
+        let own = Some(&self.own.layers[layer]).filter(|own| own.len() > 0);
+        before.chain(own).collect()
     }
 }

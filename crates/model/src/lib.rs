@@ -6,6 +6,7 @@
 //!                     ▼                  ├── tokeniser, chat: words to tokens
 //!              config, weights ─► llama ─┤
 //!                adapter (lora) ─►       └── generate, loglik, writing: what to read and write
+//!                                            prefixes: what need not be read again
 //! ```
 //!
 //! An [`Engine`] computes one block, or one step of a running batch, at a time. The same block gives the
@@ -34,6 +35,7 @@ mod loglik;
 pub mod lora;
 mod packed;
 pub mod place;
+mod prefixes;
 mod quants;
 mod safetensors;
 mod sample;
@@ -49,6 +51,7 @@ pub use error::{Error, Result};
 pub use generate::{GenerateJob, Generated};
 pub use linear::Precision;
 pub use loglik::{LoglikJob, Scored, Weighed};
+pub use prefixes::Prefixes;
 pub use tokeniser::Tokeniser;
 pub use told::Told;
 pub use writing::{Draft, Finish, Writing};

@@ -5,7 +5,7 @@
 
 use crate::{
     attention::{Span, attend},
-    cache::Sequence,
+    cache::{Beginning, Sequence},
     config::{Config, Pairing},
     error::{Error, Result},
     kernels::{RowKernel, add, rms_norm, rows, silu_mul},
@@ -100,6 +100,16 @@ impl Llama {
         Sequence::new(self.layers.len(), false)
     }
 
+    /// An empty text after what was read.
+    pub(crate) fn after(&self, beginning: Beginning) -> Sequence {
+        Sequence::after(beginning, self.layers.len())
+    }
+
+    /// Bytes of the keys and values of one token.
+    pub(crate) fn bytes_a_token(&self) -> usize {
+        2 * self.layers.len() * self.config.heads.kv_width() * size_of::<f32>()
+    }
+
     /// Reads the segments and gives the hidden state of each of their tokens, `[n, width]`, in order.
     pub(crate) fn forward(&self, segments: &mut [Segment<'_>]) -> Result<Vec<f32>> {
         let tokens: Vec<u32> = segments.iter().flat_map(|s| s.tokens).copied().collect();
@@ -165,7 +175,7 @@ fn tuned(segments: &[Segment<'_>]) -> Vec<Range<usize>> {
     let (mut ranges, mut start): (Vec<Range<usize>>, usize) = (Vec::new(), 0);
     for segment in segments {
         let end = start + segment.tokens.len();
-        if segment.sequence.tuned {
+        if segment.sequence.tuned() {
             match ranges.last_mut() {
                 Some(last) if last.end == start => last.end = end,
                 _ => ranges.push(start..end),

@@ -2,7 +2,7 @@
 
 use crate::{
     block::Shared,
-    cache::Sequence,
+    cache::{Beginning, Sequence},
     chat::Turn,
     engine::Engine,
     error::{Error, Result},
@@ -10,7 +10,6 @@ use crate::{
     llama::Segment,
 };
 use rayon::prelude::*;
-use std::sync::Arc;
 
 /// Continuations to be weighed.
 #[derive(Clone, Debug)]
@@ -164,8 +163,8 @@ impl Engine {
             }
         }
         self.look_up(&hidden, &lookups, &mut sums)?;
-        let parents: Vec<_> = sequences.into_iter().map(Arc::new).collect();
-        self.weigh_rest(texts, &parents, &mut sums)?;
+        let read: Vec<_> = sequences.into_iter().map(Sequence::freeze).collect();
+        self.weigh_rest(texts, &read, &mut sums)?;
         Ok(texts
             .iter()
             .zip(sums)
@@ -174,12 +173,7 @@ impl Engine {
     }
 
     /// Adds what follows the first token of each continuation.
-    fn weigh_rest(
-        &self,
-        texts: &[Text],
-        parents: &[Arc<Sequence>],
-        sums: &mut [Vec<f64>],
-    ) -> Result<()> {
+    fn weigh_rest(&self, texts: &[Text], read: &[Beginning], sums: &mut [Vec<f64>]) -> Result<()> {
         let mut tails: Vec<((usize, usize), &[u32])> = Vec::new();
         for (t, text) in texts.iter().enumerate() {
             for (c, continuation) in text.continuations.iter().enumerate() {
@@ -193,7 +187,7 @@ impl Engine {
             let tails = &tails[range];
             let mut sequences: Vec<_> = tails
                 .iter()
-                .map(|((t, _), _)| Sequence::after(&parents[*t]))
+                .map(|((t, _), _)| self.network.after(read[*t].clone()))
                 .collect();
             let (mut segments, mut lookups, mut row) = (Vec::new(), Vec::new(), 0);
             for (sequence, (owner, tokens)) in sequences.iter_mut().zip(tails) {

@@ -49,6 +49,8 @@ pub enum Finish {
 pub struct Writing {
     draft: Draft,
     sequence: Sequence,
+    /// How many tokens of the prompt others had read before.
+    known: usize,
     sampler: Sampler,
     written: Vec<u32>,
     told_prompt: Vec<Told>,
@@ -84,6 +86,11 @@ impl Writing {
         &self.told_prompt
     }
 
+    /// How many tokens of its prompt were known and not read again.
+    pub fn known(&self) -> usize {
+        self.known
+    }
+
     /// How it ended, once it has.
     pub fn end(&self) -> Option<&Result<Finish>> {
         self.end.as_ref()
@@ -97,8 +104,18 @@ impl Writing {
         }
     }
 
+    /// What it has read.
+    pub(crate) fn sequence(&self) -> &Sequence {
+        &self.sequence
+    }
+
+    /// The prompt's tokens and those written.
+    pub(crate) fn tokens(&self) -> impl Iterator<Item = u32> {
+        self.draft.prompt.iter().chain(&self.written).copied()
+    }
+
     /// Whether the prompt was read.
-    fn is_read(&self) -> bool {
+    pub fn is_read(&self) -> bool {
         self.sequence.len() >= self.draft.prompt.len()
     }
 }
@@ -109,11 +126,15 @@ impl Engine {
     /// # Errors
     /// When its prompt has nothing to read or is too long, or there is nothing to do.
     pub fn begin(&self, draft: Draft) -> Result<Writing> {
-        let sequence = match draft.plain {
+        self.begin_after(self.empty(&draft), draft)
+    }
+
+    /// What a draft begins with where nothing was read.
+    pub(crate) fn empty(&self, draft: &Draft) -> Sequence {
+        match draft.plain {
             true => self.network.plain_sequence(),
             false => self.network.sequence(),
-        };
-        self.begin_after(sequence, draft)
+        }
     }
 
     /// Begins a text whose beginning was read.
@@ -121,6 +142,7 @@ impl Engine {
         self.check_draft(&draft)?;
         Ok(Writing {
             sampler: Sampler::new(draft.temperature, draft.top_p, draft.seed),
+            known: sequence.len(),
             sequence,
             draft,
             written: Vec::new(),

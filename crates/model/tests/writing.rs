@@ -9,7 +9,7 @@
 mod common;
 
 use common::{fixture_path, real, with_real};
-use model::{Draft, Engine, Error, Finish, Options, Precision, Turn, Writing};
+use model::{Draft, Engine, Error, Finish, Options, Precision, Prefixes, Turn, Writing};
 
 fn tiny(read_tokens: usize) -> Engine {
     let options = Options {
@@ -198,4 +198,114 @@ fn a_text_grows_token_by_token_and_ends_before_its_stop() {
             .map(|t| engine.tokeniser().piece(*t).unwrap());
         assert_eq!(pieces.collect::<String>(), "The capital of France");
     });
+}
+
+/// Writes the drafts one after the other, each after what is known of it; how much that was of each.
+fn one_by_one(engine: &Engine, drafts: &[Draft], known: &mut Prefixes) -> Vec<(Writing, usize)> {
+    let mut texts = Vec::new();
+    for draft in drafts {
+        let mut text = engine.begin_known(draft.clone(), known).unwrap();
+        let before = text.known();
+        while text.end().is_none() {
+            engine.step(&mut [&mut text]).unwrap();
+            // In parts, as a server does it while others wait.
+            known.keep(&text);
+        }
+        texts.push((text, before));
+    }
+    texts
+}
+
+fn check_known(engine: &Engine) {
+    let long =
+        "You are asked about rivers. Answer in one short sentence, and say how sure you are. ";
+    let questions = QUESTIONS.iter().map(|q| format!("{long}{q}"));
+    let mut drafts: Vec<Draft> = questions.map(|q| draft(engine, &q)).collect();
+    // The same again, and one that leaves the others in the middle of what they have in common.
+    drafts.push(drafts[1].clone());
+    drafts.push(draft(
+        engine,
+        "You are asked about rivers. Answer in French.",
+    ));
+    drafts.push(drafts[2].clone());
+    drafts.iter_mut().for_each(|draft| draft.tell = Some(2));
+    let mut known = Prefixes::new(1 << 30);
+    let texts = one_by_one(engine, &drafts, &mut known);
+    for ((text, _), draft) in texts.iter().zip(&drafts) {
+        let alone = alone(engine, draft);
+        assert_eq!(text.written(), alone.written());
+        assert_eq!(text.told(), alone.told());
+    }
+    let common = |a: usize, b: usize| {
+        let both = drafts[a].prompt.iter().zip(&drafts[b].prompt);
+        both.take_while(|(a, b)| a == b).count()
+    };
+    let before: Vec<usize> = texts.iter().map(|(_, before)| *before).collect();
+    assert_eq!(before[0], 0);
+    // What a text has in common with one before it, but for a few tokens that are not worth a node.
+    let most = |i: usize| (0..i).map(|j| common(i, j)).max().unwrap();
+    for i in 1..drafts.len() {
+        let most = most(i).min(drafts[i].prompt.len() - 1);
+        assert!(
+            before[i] <= most && before[i] + 16 > most,
+            "{i}: {before:?}"
+        );
+    }
+    assert_eq!(before[5], drafts[5].prompt.len() - 1);
+    assert!(known.bytes() > 0);
+}
+
+#[test]
+fn a_text_after_a_known_beginning_has_the_same_bits() {
+    check_known(&tiny(1024));
+    check_known(&tiny(7));
+}
+
+#[test]
+fn the_real_model_goes_on_from_known_beginnings() {
+    with_real(|engine| check_known(engine));
+}
+
+#[test]
+fn what_is_known_stays_within_its_bounds() {
+    let engine = tiny(1024);
+    let long = |i: usize| draft(&engine, &format!("{i} {}", "many words ".repeat(20)));
+    let drafts: Vec<Draft> = (0..12).map(long).collect();
+    let mut all = Prefixes::new(1 << 30);
+    one_by_one(&engine, &drafts, &mut all);
+    let bound = all.bytes() / 3;
+    let mut some = Prefixes::new(bound);
+    one_by_one(&engine, &drafts, &mut some);
+    assert!(some.bytes() > 0 && some.bytes() <= bound);
+    // The last are known, the first are not.
+    let again = [drafts[11].clone(), drafts[0].clone()];
+    let texts = one_by_one(&engine, &again, &mut some);
+    assert_eq!(texts[0].1, drafts[11].prompt.len() - 1);
+    assert!(texts[1].1 < drafts[0].prompt.len() / 2, "{}", texts[1].1);
+    let mut none = Prefixes::new(0);
+    let texts = one_by_one(&engine, &[drafts[0].clone(), drafts[0].clone()], &mut none);
+    assert!(texts.iter().all(|(_, known)| *known == 0));
+    assert_eq!(none.bytes(), 0);
+}
+
+#[test]
+fn who_begins_as_another_is_being_read_waits_for_it() {
+    let engine = tiny(8);
+    let mut drafts: Vec<Draft> = ["red", "blue"]
+        .map(|end| draft(&engine, &format!("{} {end}", "a long beginning".repeat(4))))
+        .to_vec();
+    let mut known = Prefixes::new(1 << 30);
+    let mut first = engine.begin_known(drafts[0].clone(), &mut known).unwrap();
+    assert!(engine.is_coming(&drafts[1], &first, &known));
+    assert!(!engine.is_coming(&drafts[1], &first, &Prefixes::new(0)));
+    drafts[1].tell_prompt = true;
+    assert!(!engine.is_coming(&drafts[1], &first, &known));
+    drafts[1].tell_prompt = false;
+    while !first.is_read() {
+        engine.step(&mut [&mut first]).unwrap();
+        known.keep(&first);
+    }
+    assert!(!engine.is_coming(&drafts[1], &first, &known));
+    let second = engine.begin_known(drafts[1].clone(), &mut known).unwrap();
+    assert!(second.known() > 16, "{}", second.known());
 }

@@ -102,6 +102,9 @@ pub struct ServeArgs {
     /// Texts that may wait for their turn; who comes when all places are taken is told to try later (429).
     #[arg(long, value_name = "N", default_value_t = 64)]
     pub queue: usize,
+    /// Memory for what was read, so that a text which begins as another did is read from there on; 0 remembers nothing.
+    #[arg(long, value_name = "MIB", default_value_t = 512, value_parser = clap::value_parser!(u32).range(0..=1 << 20))]
+    pub prefix_memory: u32,
     /// The longest reply that may be asked for.
     #[arg(long, value_name = "TOKENS", default_value = "1024")]
     pub max_tokens: NonZeroUsize,

@@ -116,6 +116,7 @@ fn limits(args: &ServeArgs) -> Limits {
     Limits {
         rows: args.rows.get(),
         queue: args.queue,
+        remembered: (args.prefix_memory as usize) << 20,
         max_tokens: args.max_tokens.get(),
         body: args.max_body.get(),
     }

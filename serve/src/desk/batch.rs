@@ -1,7 +1,7 @@
 //! What the thread does: a step of all texts that run, over and over.
 
 use super::{Order, ended, row::Row};
-use model::{Engine, Writing};
+use model::{Engine, Prefixes, Writing};
 use std::{
     collections::VecDeque,
     panic::{AssertUnwindSafe, catch_unwind},
@@ -17,17 +17,24 @@ pub(super) struct Batch {
     engine: Arc<Engine>,
     rows: usize,
     took: Arc<AtomicU64>,
+    prefixes: Prefixes,
     waiting: VecDeque<Order>,
     running: Vec<Row>,
 }
 
 impl Batch {
-    /// An empty one of so many rows, which notes in `took` how long texts take.
-    pub(super) fn new(engine: Arc<Engine>, rows: usize, took: Arc<AtomicU64>) -> Self {
+    /// An empty one of so many rows, which remembers so many bytes of what was read and notes in `took` how long texts
+    /// take.
+    pub(super) fn new(
+        engine: Arc<Engine>,
+        (rows, remembered): (usize, usize),
+        took: Arc<AtomicU64>,
+    ) -> Self {
         Self {
             engine,
             rows,
             took,
+            prefixes: Prefixes::new(remembered),
             waiting: VecDeque::new(),
             running: Vec::new(),
         }
@@ -50,6 +57,7 @@ impl Batch {
                 tracing::error!(problem, texts = self.running.len(), "a step failed");
                 self.fail(&problem);
             }
+            self.keep();
             self.hand_out();
             self.measure();
         }
@@ -58,6 +66,7 @@ impl Batch {
     fn measure(&self) {
         metrics::gauge!("promptimal_serve_texts").set(self.running.len() as f64);
         metrics::gauge!("promptimal_serve_waiting").set(self.waiting.len() as f64);
+        metrics::gauge!("promptimal_serve_prefix_bytes").set(self.prefixes.bytes() as f64);
     }
 
     /// Gives up what nobody waits for any more.
@@ -71,18 +80,40 @@ impl Batch {
         }
     }
 
-    /// Lets in who waits, as long as there is room.
+    /// Lets in who waits, as long as there is room. Whoever begins as a text does that is being read waits until that
+    /// beginning is known, and then reads only what is its own.
     fn join(&mut self) {
-        while self.running.len() < self.rows {
-            let Some(order) = self.waiting.pop_front() else {
-                return;
-            };
-            match self.engine.begin(order.draft.clone()) {
+        let waiting = std::mem::take(&mut self.waiting);
+        for order in waiting {
+            if self.running.len() >= self.rows || self.is_coming(&order) {
+                self.waiting.push_back(order);
+                continue;
+            }
+            let begun = self
+                .engine
+                .begin_known(order.draft.clone(), &mut self.prefixes);
+            match begun {
                 Ok(text) => self.running.push(Row::new(order, text)),
                 Err(error) => {
                     ended("failed", 1);
                     order.failed(&error.to_string());
                 }
+            }
+        }
+    }
+
+    fn is_coming(&self, order: &Order) -> bool {
+        let mut texts = self.running.iter().map(|row| &row.text);
+        texts.any(|text| self.engine.is_coming(&order.draft, text, &self.prefixes))
+    }
+
+    /// Remembers what the step has read: prompts when they are read, or in parts while somebody waits; texts at their end.
+    fn keep(&mut self) {
+        for row in &mut self.running {
+            let new = !row.kept && (row.text.is_read() || !self.waiting.is_empty());
+            if new || row.text.end().is_some() {
+                self.prefixes.keep(&row.text);
+                row.kept = row.text.is_read();
             }
         }
     }
@@ -124,13 +155,59 @@ impl Batch {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::desk::tests::{WHOLE, draft, engine};
-    use tokio::sync::{Semaphore, mpsc::unbounded_channel};
+    use crate::desk::{
+        Event,
+        tests::{WHOLE, draft, engine},
+    };
+    use model::Draft;
+    use tokio::sync::{
+        Semaphore,
+        mpsc::{UnboundedReceiver, unbounded_channel},
+    };
+
+    /// An order for a text with this prompt, and who waits for it.
+    fn order(prompt: Vec<u32>) -> (Order, UnboundedReceiver<Event>) {
+        let place = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
+        let (events, caller) = unbounded_channel();
+        let draft = Draft {
+            prompt,
+            ..draft(97)
+        };
+        let order = Order {
+            choice: 0,
+            draft,
+            manner: WHOLE,
+            events,
+            _place: Arc::new(place),
+        };
+        (order, caller)
+    }
+
+    #[test]
+    fn texts_that_begin_alike_wait_until_one_of_them_is_read() {
+        let mut batch = Batch::new(engine(), (8, 1 << 20), Arc::default());
+        let beginning: Vec<u32> = (97..117).collect();
+        let alike = |end: u32| order([beginning.clone(), vec![end]].concat());
+        let mut callers = Vec::new();
+        for (order, caller) in [alike(97), alike(98), order(vec![99; 5]), alike(98)] {
+            batch.waiting.push_back(order);
+            callers.push(caller);
+        }
+        batch.join();
+        // The first, and the one that has nothing in common with it.
+        assert_eq!((batch.running.len(), batch.waiting.len()), (2, 2));
+        batch.step().unwrap();
+        batch.keep();
+        batch.join();
+        assert_eq!((batch.running.len(), batch.waiting.len()), (4, 0));
+        let known: Vec<usize> = batch.running.iter().map(|row| row.text.known()).collect();
+        assert_eq!(known, [0, 0, beginning.len(), beginning.len()]);
+    }
 
     #[test]
     fn what_nobody_waits_for_leaves_the_batch_and_frees_its_place() {
         let places = Arc::new(Semaphore::new(2));
-        let mut batch = Batch::new(engine(), 1, Arc::default());
+        let mut batch = Batch::new(engine(), (1, 0), Arc::default());
         let mut callers = Vec::new();
         for first in [97, 98] {
             let (events, caller) = unbounded_channel();

@@ -14,6 +14,8 @@ pub(super) struct Row {
     told: usize,
     /// Nothing went out yet.
     silent: bool,
+    /// Its prompt is among what is remembered.
+    pub(super) kept: bool,
     pub(super) begun: Instant,
 }
 
@@ -26,6 +28,7 @@ impl Row {
             order,
             told: 0,
             silent: true,
+            kept: false,
             begun: Instant::now(),
         }
     }
@@ -51,6 +54,7 @@ impl Row {
             End {
                 finish,
                 prompt_tokens: self.text.draft().prompt.len(),
+                known_tokens: self.text.known(),
                 completion_tokens: self.text.completion_tokens(),
             }
         });
@@ -77,7 +81,9 @@ impl Row {
             1,
         );
         let tokens = |kind| metrics::counter!("promptimal_serve_tokens_total", "kind" => kind);
-        tokens("read").increment(self.text.draft().prompt.len() as u64);
+        let known = self.text.known();
+        tokens("read").increment((self.text.draft().prompt.len() - known) as u64);
+        tokens("known").increment(known as u64);
         tokens("written").increment(self.text.completion_tokens() as u64);
     }
 }
@@ -88,6 +94,7 @@ impl Order {
         let end = End {
             finish: Err(problem.to_owned()),
             prompt_tokens: self.draft.prompt.len(),
+            known_tokens: 0,
             completion_tokens: 0,
         };
         let _ = self.events.send(Event {
