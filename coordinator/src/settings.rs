@@ -94,9 +94,11 @@ pub struct InstructPlan {
     pub starts: Vec<PromptDoc>,
     /// Calls of the target in all search rounds together.
     pub calls: u64,
-    /// Rounds that make new prompts.
+    /// Rounds after the baseline.
     pub rounds: u32,
-    /// New prompts in each.
+    /// How many of them, the first ones, make new prompts.
+    pub bearing: u32,
+    /// New prompts in each of those.
     pub candidates: u32,
     /// The most demonstrations in one prompt.
     pub shots: usize,
@@ -331,6 +333,7 @@ fn instruct_plan(spec: &Spec, kind: RunKind) -> Option<InstructPlan> {
             .collect(),
         calls: of.calls,
         rounds: of.rounds,
+        bearing: of.bearing(),
         candidates: of.newcomers(),
         shots: of.shots,
         block: of.block,

@@ -201,6 +201,7 @@ fn settings() -> Settings {
             hardest: 0,
         }],
         instruct: Some(InstructPlan {
+            bearing: ROUNDS - ROUNDS / 5,
             description: "Say whether a list of words is good or bad.".into(),
             starts: vec![start],
             calls: CALLS,

@@ -288,7 +288,7 @@ fn search(spec: &Spec, settings: &Settings, shapes: &[Shape]) -> Vec<Stage> {
 /// The search's calls, what is written for it, and the last evaluation of two prompts. Demonstrations make prompts longer.
 fn instruct(spec: &Spec, plan: &InstructPlan, shapes: &[Shape]) -> Vec<Stage> {
     let shown = |s: &Shape| s.read + s.continuations + s.words * plan.shots as f64 / 2.0;
-    let written = u64::from(plan.rounds) * u64::from(plan.candidates);
+    let written = u64::from(plan.bearing) * u64::from(plan.candidates);
     let asked = shapes
         .iter()
         .map(|s| (written, meta_tokens() + 4.0 * s.words, true));

@@ -1,5 +1,5 @@
-//! Simulated searches under several policies, block sizes and numbers of newcomers: the mean true accuracy of the choice
-//! at 200, 600 and 1,500 calls, and the standard error of the last. `RUNS` is how many searches each row is of.
+//! Simulated searches in two worlds: the mean true accuracy of the choice at 200, 600 and 1,500 calls, the standard error of
+//! the last, and by how much the estimate of the choice flatters. `RUNS` is how many searches each row is of.
 
 #[path = "../tests/sim/mod.rs"]
 mod sim;
@@ -12,44 +12,83 @@ const RACE: Policy = (Asking::Race, Choosing::Shrunk, Breeding::Fronts);
 fn main() {
     let runs = std::env::var("RUNS").ok().and_then(|v| v.parse().ok());
     let runs = runs.unwrap_or(80);
-    let usual = Setting::default();
+    for (world, setting) in [("settles", sim::settles()), ("climbs", sim::climbs())] {
+        policies(world, &setting, runs);
+        settings(world, &setting, runs);
+    }
+}
+
+fn policies(world: &str, setting: &Setting, runs: u64) {
     for asking in [Asking::Race, Asking::Uniform, Asking::Halving, Asking::Capo] {
         for choosing in [Choosing::Shrunk, Choosing::Highest, Choosing::MostTried] {
             let policy = (asking, choosing, Breeding::Fronts);
-            row(&format!("{policy:?}"), &usual, policy, runs);
+            row(&format!("{world}: {policy:?}"), setting, policy, runs);
         }
     }
     for breeding in [Breeding::Best, Breeding::Any] {
         let policy = (Asking::Race, Choosing::Shrunk, breeding);
-        row(&format!("{policy:?}"), &usual, policy, runs);
+        row(&format!("{world}: {policy:?}"), setting, policy, runs);
     }
-    for block in [5, 10, 15, 20] {
-        for newcomers in [2, 4, 6, 8] {
-            let rules = Rules {
-                block,
-                ..Rules::default()
-            };
-            let setting = Setting {
-                newcomers,
-                rules,
-                ..usual.clone()
-            };
-            let name = format!("block {block}, newcomers {newcomers}");
-            row(&name, &setting, RACE, runs);
-        }
+}
+
+/// The defaults, and one after the other changed.
+fn settings(world: &str, usual: &Setting, runs: u64) {
+    let with = |change: &dyn Fn(&mut Setting)| {
+        let mut setting = usual.clone();
+        change(&mut setting);
+        setting
+    };
+    let mut rows = vec![
+        (
+            "operators in fixed shares".to_owned(),
+            with(&|s| s.learns = false),
+        ),
+        (
+            "the same examples for all".to_owned(),
+            with(&|s| s.turn = false),
+        ),
+        (
+            "starts are asked a whole round".to_owned(),
+            with(&|s| s.first = 100),
+        ),
+    ];
+    for last in [0.0, 0.1, 0.3, 0.4] {
+        rows.push((
+            format!("none born in the last {last}"),
+            with(&|s| s.last = last),
+        ));
+    }
+    for newcomers in [2, 4, 8, 10] {
+        rows.push((
+            format!("{newcomers} newcomers"),
+            with(&|s| s.newcomers = newcomers),
+        ));
+    }
+    for block in [5, 15, 20] {
+        let rules = Rules {
+            block,
+            ..Rules::default()
+        };
+        rows.push((
+            format!("blocks of {block}"),
+            with(&|s| s.rules = rules.clone()),
+        ));
+    }
+    for (name, setting) in rows {
+        row(&format!("{world}: {name}"), &setting, RACE, runs);
     }
 }
 
 #[expect(clippy::print_stdout, reason = "the table is what a bench is for")]
 fn row(name: &str, setting: &Setting, policy: Policy, runs: u64) {
-    let all: Vec<Vec<f64>> = (0..runs)
-        .map(|s| Search::new(setting, 1_000 + s).run(policy))
-        .collect();
+    let one = |s| Search::new(setting, 1_000 + s).run(policy);
+    let all: Vec<(Vec<f64>, f64)> = (0..runs).map(one).collect();
     let n = runs as f64;
-    let mean = |k: usize| all.iter().map(|r| r[k]).sum::<f64>() / n;
+    let mean = |k: usize| all.iter().map(|r| r.0[k]).sum::<f64>() / n;
     let means: Vec<f64> = (0..setting.budgets.len()).map(mean).collect();
     let last = setting.budgets.len() - 1;
-    let squares = all.iter().map(|r| (r[last] - means[last]).powi(2));
+    let squares = all.iter().map(|r| (r.0[last] - means[last]).powi(2));
     let error = squares.sum::<f64>().sqrt() / n;
-    println!("{name:32} {means:.3?} se {error:.3}");
+    let flattered = all.iter().map(|r| r.1).sum::<f64>() / n;
+    println!("{name:48} {means:.3?} se {error:.3} flattered by {flattered:+.3}");
 }

@@ -1,6 +1,11 @@
-//! Which operator makes the next child: the ones whose children beat their parents more often are used more.
+//! Which operator makes the next child: those of whose children more is to be gained over the best are used more.
 
-use crate::{draws::Draws, operator::Operator, pool::Pool, race::table::Table};
+use crate::{
+    draws::Draws,
+    operator::Operator,
+    pool::Pool,
+    race::{belief::Belief, table::Table},
+};
 
 /// How often an operator is drawn at random, whatever it has done: what helps late is not what helps early.
 const EXPLORE: f64 = 0.1;
@@ -8,6 +13,9 @@ const EXPLORE: f64 = 0.1;
 const UNTRIED: f64 = 0.5;
 /// Draws by which weights are estimated.
 const DRAWS: u32 = 2_000;
+
+/// Draws by which an expected gain is estimated.
+const GAINS: u32 = 500;
 
 /// What is known of each operator.
 #[derive(Clone, Debug)]
@@ -28,6 +36,8 @@ struct Arm {
     tried: u32,
     /// Those that beat it.
     won: u32,
+    /// What its next child is expected to gain over the best member: less than nothing is nothing.
+    worth: Option<f64>,
     /// Successes and failures believed before the first child.
     prior: (f64, f64),
 }
@@ -58,7 +68,34 @@ impl Arms {
                 arm.count(Some(0.0));
             }
         }
-        Self { arms, fixed: false }
+        let mut learned = Self { arms, fixed: false };
+        learned.weigh(pool, &table);
+        learned
+    }
+
+    /// Sets what each operator that has children is worth: by how much its next child is expected to be better than the
+    /// best member, were it the best one's ("expected improvement"), times the share of its drafts that came to something.
+    /// An operator whose children differ much is worth more than one whose children are all a little poorer than the best.
+    fn weigh(&mut self, pool: &Pool, table: &Table) {
+        let belief = Belief::of(pool, table);
+        let tried = (0..table.members()).filter(|m| table.count(*m) > 0);
+        let best = tried.reduce(|a, b| {
+            if belief.mean(b) > belief.mean(a) {
+                b
+            } else {
+                a
+            }
+        });
+        let Some(best) = best else {
+            return;
+        };
+        for arm in self.arms.iter_mut().filter(|arm| arm.born > 0) {
+            let (mean, deviation) = belief.child(best, &arm.name);
+            let gain = expected_gain(mean - belief.mean(best), deviation);
+            let refused = pool.refused.iter().filter(|name| **name == arm.name);
+            let failed = refused.count() as f64 / (f64::from(arm.born) + 1.0);
+            arm.worth = Some(gain * (1.0 - failed));
+        }
     }
 
     /// For each operator, in the order given: the probability that it is picked next, how many of its children were
@@ -82,8 +119,8 @@ impl Arms {
     /// The next operator; empty where there are none that may be picked.
     ///
     /// Half of all picks go to operators without a child while there are such, so that all get their turn and no round is
-    /// made of beginners only. One in ten goes to any. The rest is Thompson sampling: for each operator a chance of
-    /// success is drawn from its Beta posterior (by its mean and variance, as a normal), and the highest wins.
+    /// made of beginners only. One in ten goes to any. The rest is shared out by what the operators' next children are
+    /// expected to gain; where no member was tried yet, by Thompson sampling of their chances of success.
     pub fn pick(&self, seed: u64) -> &str {
         let drawn = self.draw(&mut Draws::new("bandit", seed));
         drawn.map_or("", |a| self.arms[a].name.as_str())
@@ -103,6 +140,10 @@ impl Arms {
         if draws.unit() < EXPLORE {
             return draws.weighted(&weights(&|_| 1.0));
         }
+        let worth = weights(&|a| a.worth.unwrap_or(0.0));
+        if let Some(worthy) = draws.weighted(&worth) {
+            return Some(worthy);
+        }
         let known = self.arms.iter().enumerate().filter(|(_, a)| a.born > 0);
         let chances = known.map(|(i, a)| (i, a.success() + a.deviation() * draws.normal()));
         let best = chances.reduce(|a, b| if b.1 > a.1 { b } else { a });
@@ -118,6 +159,7 @@ impl Arm {
             born: 0,
             tried: 0,
             won: 0,
+            worth: None,
             prior: Operator::from_name(name).map_or((1.0, 1.0), |o| o.prior()),
         }
     }
@@ -140,6 +182,15 @@ impl Arm {
         let (good, bad) = self.prior;
         (p * (1.0 - p) / (f64::from(self.tried) + good + bad + 1.0)).sqrt()
     }
+}
+
+/// The mean of what is above 0 of N(mean, deviation), by draws that are the same on any machine.
+fn expected_gain(mean: f64, deviation: f64) -> f64 {
+    let mut draws = Draws::new("gain", 0);
+    let sum: f64 = (0..GAINS)
+        .map(|_| (mean + deviation * draws.normal()).max(0.0))
+        .sum();
+    sum / f64::from(GAINS)
 }
 
 /// The child's sum less the parent's on what both were tried on; `None` where that is nothing.
@@ -220,24 +271,35 @@ mod tests {
         assert_eq!(Arms::fixed(&[]).pick(1), "");
     }
 
-    /// Two operators whose children win 42% and 6% of the time: of 120 picks the better one has well over half, in
-    /// nearly all of 100 runs.
+    /// Children of one operator are all a little poorer than their parent, those of the other poorer on the whole, and very
+    /// different: of 60 picks the second has well over half, in nearly all of 30 runs.
     #[test]
-    fn forty_two_percent_is_told_from_six() {
-        let mut most = 0;
-        for run in 0..100 {
-            let (mut pool, mut lot) = (start(), Lot::new(run));
-            let mut good = 0;
-            for k in 0..120 {
-                let arms = Arms::learned(&names()[..2], &pool);
-                let name = arms.pick(1_000 * run + k).to_owned();
-                good += usize::from(name == "good");
-                let chance = if name == "good" { 0.42 } else { 0.06 };
-                let value = f64::from(u8::from(lot.unit() < chance));
-                bear(&mut pool, &name, &[(1, value)]);
+    fn where_children_differ_much_there_is_more_to_gain() {
+        let (mut most, mut all) = (0, Vec::new());
+        for run in 0..30 {
+            let (mut pool, mut lot) = (crate::race::tests::pool(400, &[&[]]), Lot::new(run));
+            let ask = |skill: f64, from: usize, lot: &mut Lot| -> Vec<(usize, f64)> {
+                let value = |lot: &mut Lot| f64::from(u8::from(lot.unit() < skill));
+                (from..from + 40).map(|i| (i % 400, value(lot))).collect()
+            };
+            let first = ask(0.6, 0, &mut lot);
+            pool.members[0] = crate::race::tests::member(&first);
+            let mut wild = 0;
+            for k in 0..60 {
+                let name = Arms::learned(&names()[..2], &pool)
+                    .pick(1_000 * run + k)
+                    .to_owned();
+                wild += usize::from(name == "good");
+                let skill = match name == "good" {
+                    true => 0.2 + 0.6 * lot.unit(),
+                    false => 0.5,
+                };
+                let values = ask(skill, 10 * k as usize, &mut lot);
+                bear(&mut pool, &name, &values);
             }
-            most += usize::from(good >= 84);
+            most += usize::from(wild >= 38);
+            all.push(wild);
         }
-        assert!(most >= 90, "{most}");
+        assert!(most >= 24, "{most} {all:?}");
     }
 }

@@ -9,7 +9,9 @@ fn mean(setting: &Setting, policy: Policy) -> Vec<f64> {
     let seeds = [1_000u64, 2_000, 3_000]
         .into_iter()
         .flat_map(|s| s..s + 100);
-    let runs: Vec<Vec<f64>> = seeds.map(|s| Search::new(setting, s).run(policy)).collect();
+    let runs: Vec<Vec<f64>> = seeds
+        .map(|s| Search::new(setting, s).run(policy).0)
+        .collect();
     let at = |k: usize| runs.iter().map(|r| r[k]).sum::<f64>() / runs.len() as f64;
     (0..setting.budgets.len()).map(at).collect()
 }
@@ -20,7 +22,7 @@ fn fixed() -> Setting {
         starts: 24,
         newcomers: 0,
         budgets: vec![300, 600],
-        ..Setting::default()
+        ..sim::climbs()
     }
 }
 

@@ -16,7 +16,7 @@ pub struct Instruct {
     pub user: String,
     /// Calls of the target in the search. The last evaluation comes on top.
     pub calls: u64,
-    /// Rounds: calls are shared out evenly.
+    /// Rounds: calls are shared out evenly. The last fifth of them makes no new prompts ([`Instruct::bearing`]).
     pub rounds: u32,
     /// New prompts in each round; see [`Instruct::newcomers`].
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -78,7 +78,13 @@ impl Default for Instruct {
 const NEWCOMERS: u64 = 6;
 
 impl Instruct {
-    /// New prompts in each round: as the spec says, or so many that each hundred calls see six.
+    /// Rounds that make new prompts: all but the last fifth, which tries those that are there. What is born at the very end
+    /// could only be chosen for luck.
+    pub fn bearing(&self) -> u32 {
+        self.rounds - self.rounds / 5
+    }
+
+    /// New prompts in each such round: as the spec says, or so many that each hundred calls see six.
     pub fn newcomers(&self) -> u32 {
         let rounds = u64::from(self.rounds.max(1));
         let fit = (self.calls.saturating_mul(NEWCOMERS) / 100).div_ceil(rounds);

@@ -156,6 +156,9 @@ fn drafts(settings: &Settings, field: &Field, round: u32) -> Vec<(u32, Draft)> {
     let Some(plan) = &settings.instruct else {
         return Vec::new();
     };
+    if round > plan.bearing {
+        return Vec::new();
+    }
     let arms = learned(plan, settings, &field.pool);
     let alive = alive(plan, &field.pool);
     let mut out: Vec<(u32, Draft)> = Vec::new();

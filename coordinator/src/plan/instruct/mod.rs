@@ -10,7 +10,7 @@
 //!
 //! What is drafted, dropped, tried and chosen is decided by pure functions of crate `search`. This module reads what they
 //! look at from the store ([`field`]) and turns what they say into candidates and questions. All candidates are tried on
-//! the same examples in the same order, so that comparisons are paired.
+//! the same examples where they are asked together, so that comparisons are paired.
 
 mod birth;
 pub mod field;

@@ -18,6 +18,9 @@ use search::{
     race::{self, Rules},
 };
 
+/// The most blocks that a start prompt is tried on before there are others: what is left serves the next rounds.
+const FIRST: usize = 3;
+
 /// The start prompts, and the first blocks for them.
 pub(super) async fn baseline(planner: &Planner<'_>) -> Result<Additions, CoordinatorError> {
     let (target, _) = target(planner.run, planner.settings)?;
@@ -47,10 +50,15 @@ fn asked(planner: &Planner<'_>, field: &Field, round: u32) -> Additions {
     };
     let repeats = planner.settings.repeats.max(1);
     let left = plan.calls_until(round).saturating_sub(field.asked) / u64::from(repeats);
-    let left = usize::try_from(left).unwrap_or(usize::MAX);
+    let mut left = usize::try_from(left).unwrap_or(usize::MAX);
+    if round == 0 {
+        left = left.min(FIRST * plan.block * plan.starts.len());
+    }
     let seed = Hash::of([planner.settings.seed, u64::from(round)].map(u64::to_le_bytes)).seed();
     let alive = alive(plan, &field.pool);
-    let given = race::allocate(&field.pool, &alive, left, &rules(plan), seed);
+    // Where the round begins: what is new meets examples that nobody has been chosen by.
+    let from = round as usize * plan.block % field.pool.examples.len().max(1);
+    let given = race::allocate(&field.pool, &alive, (left, from), &rules(plan), seed);
     for (candidate, examples) in field.candidates.iter().zip(given) {
         for known in examples.iter().filter_map(|&e| field.pool.examples.get(e)) {
             for repeat in 0..repeats {
@@ -109,7 +117,7 @@ pub(super) fn rules(plan: &InstructPlan) -> Rules {
     Rules {
         block: plan.block,
         alpha: plan.alpha,
-        members: plan.starts.len() + plan.rounds as usize * plan.candidates as usize,
+        members: plan.starts.len() + plan.bearing as usize * plan.candidates as usize,
     }
 }
 

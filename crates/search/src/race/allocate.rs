@@ -11,17 +11,18 @@ const TRIES: usize = 30;
 /// Members without a trial get their first block, the earliest members first. What is left goes block by block to
 /// one of two members by top-two Thompson sampling (Russo 2016).
 ///
-/// A member is never asked an example that it was tried on or shows, and always the first that are left: so any two
-/// share as many examples as they can.
+/// Examples are asked in turn from `from` on, round and round, and never one that a member was tried on or shows. With
+/// one `from` for all that are asked together, those share as many examples as they can. With another one each time,
+/// newcomers meet examples that nobody was chosen by, and whose answers nobody has seen who wrote them.
 pub fn allocate(
     pool: &Pool,
     alive: &[bool],
-    calls: usize,
+    (calls, from): (usize, usize),
     rules: &Rules,
     seed: u64,
 ) -> Vec<Vec<usize>> {
     let table = Table::of(pool);
-    let mut plan = Plan::new(pool, &table, alive, calls);
+    let mut plan = Plan::new(pool, &table, alive, (calls, from));
     let block = rules.block.max(1);
     for m in 0..table.members() {
         if table.count(m) == 0 {
@@ -56,19 +57,27 @@ struct Plan<'a> {
     table: &'a Table,
     /// Whether a member may be asked more.
     open: Vec<bool>,
-    /// The first example that a member may still have to be asked.
+    /// Where the examples begin.
+    from: usize,
+    /// How far from there the first example stands that a member may still be asked.
     next: Vec<usize>,
     calls: usize,
     asked: Vec<Vec<usize>>,
 }
 
 impl<'a> Plan<'a> {
-    fn new(pool: &'a Pool, table: &'a Table, alive: &[bool], calls: usize) -> Self {
+    fn new(
+        pool: &'a Pool,
+        table: &'a Table,
+        alive: &[bool],
+        (calls, from): (usize, usize),
+    ) -> Self {
         let alive = |m: usize| alive.get(m).copied().unwrap_or(false);
         let mut plan = Self {
             pool,
             table,
             open: (0..table.members()).map(alive).collect(),
+            from,
             next: vec![0; table.members()],
             calls,
             asked: vec![Vec::new(); table.members()],
@@ -92,7 +101,8 @@ impl<'a> Plan<'a> {
             if !self.open[member] {
                 break;
             }
-            self.asked[member].push(self.next[member]);
+            let example = (self.from + self.next[member]) % self.table.examples();
+            self.asked[member].push(example);
             self.next[member] += 1;
             self.calls -= 1;
             self.skip(member);
@@ -102,10 +112,14 @@ impl<'a> Plan<'a> {
     /// Moves on to an example that the member may be asked, or closes it.
     fn skip(&mut self, member: usize) {
         let (table, examples) = (self.table, &self.pool.examples);
-        let doc = &self.pool.members[member].doc;
-        let may = |i: &usize| !table.tried(member, *i) && !doc.shows(examples[*i].id);
-        match (self.next[member]..table.examples()).find(may) {
-            Some(next) => self.next[member] = next,
+        let (doc, from) = (&self.pool.members[member].doc, self.from);
+        let may = |place: &usize| {
+            let i = (from + *place) % table.examples();
+            !table.tried(member, i) && !doc.shows(examples[i].id)
+        };
+        let next = (self.next[member]..table.examples()).find(may);
+        match next {
+            Some(place) => self.next[member] = place,
             None => self.open[member] = false,
         }
     }

@@ -1,6 +1,6 @@
 //! Who is asked next, and who is out.
 //!
-//! All members are tried on the same examples in the same order, so that any two can be compared on what both met.
+//! Who is asked together meets the same examples, so that any two can be compared on what both met.
 //! [`dropped`] is a question of validity: it says which members cannot win, at a stated risk, however often it is asked.
 //! [`allocate`] is one of efficiency: it asks those of whom more should be known, and owes no guarantee.
 

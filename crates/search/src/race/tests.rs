@@ -107,30 +107,34 @@ pub(crate) fn turned(pool: &Pool) -> Pool {
 proptest! {
     #[test]
     fn nobody_is_asked_twice_or_what_it_shows(
-        pool in any_pool(), dead in prop::collection::vec(any::<bool>(), 12), calls in 0..200usize, block in 0..12usize, seed: u64,
+        pool in any_pool(), dead in prop::collection::vec(any::<bool>(), 12), (calls, from) in (0..200usize, 0..40usize),
+        block in 0..12usize, seed: u64,
     ) {
         let alive: Vec<bool> = dead[..pool.members.len()].iter().map(|d| !d).collect();
         let rules = Rules { block, ..Rules::default() };
-        let asked = allocate(&pool, &alive, calls, &rules, seed);
+        let asked = allocate(&pool, &alive, (calls, from), &rules, seed);
         prop_assert_eq!(asked.len(), pool.members.len());
         let mut possible = 0;
         for (m, member) in pool.members.iter().enumerate() {
             let may = |i: &usize| member.on(*i).is_none() && !member.doc.shows(pool.examples[*i].id);
-            let left: Vec<usize> = (0..pool.examples.len()).filter(may).collect();
+            let n = pool.examples.len();
+            let left: Vec<usize> = (0..n).map(|i| (from + i) % n).filter(may).collect();
             possible += if alive[m] { left.len() } else { 0 };
             prop_assert!(asked[m].len() <= left.len() && (alive[m] || asked[m].is_empty()));
-            // Always the first that are left: in particular none twice.
+            // Always the first that are left, seen from there: in particular none twice.
             prop_assert_eq!(&asked[m][..], &left[..asked[m].len()]);
         }
         let sum: usize = asked.iter().map(Vec::len).sum();
         prop_assert_eq!(sum, calls.min(possible));
-        prop_assert_eq!(asked, allocate(&turned(&pool), &alive, calls, &rules, seed));
+        prop_assert_eq!(asked, allocate(&turned(&pool), &alive, (calls, from), &rules, seed));
     }
 
     #[test]
-    fn newcomers_have_their_first_block_first(pool in any_pool(), calls in 0..200usize, seed: u64) {
+    fn newcomers_have_their_first_block_first(
+        pool in any_pool(), (calls, from) in (0..200usize, 0..40usize), seed: u64,
+    ) {
         let alive = vec![true; pool.members.len()];
-        let asked = allocate(&pool, &alive, calls, &Rules::default(), seed);
+        let asked = allocate(&pool, &alive, (calls, from), &Rules::default(), seed);
         let mut left = calls;
         for (m, member) in pool.members.iter().enumerate().filter(|(_, m)| m.trials.is_empty()) {
             let open = pool.examples.iter().filter(|e| !member.doc.shows(e.id)).count();
@@ -173,7 +177,7 @@ fn leaders_are_asked_more_than_the_hopeless() {
     };
     let (good, fair, bad) = (values(24), values(23), values(6));
     let pool = pool(2_000, &[&bad, &good, &fair]);
-    let asked = allocate(&pool, &[true; 3], 600, &Rules::default(), 5);
+    let asked = allocate(&pool, &[true; 3], (600, 0), &Rules::default(), 5);
     let n: Vec<usize> = asked.iter().map(Vec::len).collect();
     assert!(n[0] < 60 && n[1] > 150 && n[2] > 150, "{n:?}");
 }

@@ -68,11 +68,15 @@ impl Triangle {
         (0..self.size).map(|r| dot(self.row(r), &x[..=r])).collect()
     }
 
-    /// The variance of `x[a] - x[b]`, where the covariance of x is this one's transpose times itself.
-    pub(super) fn contrast(&self, a: usize, b: usize) -> f64 {
-        let column = |r: usize, c: usize| if c <= r { self.row(r)[c] } else { 0.0 };
-        let rows = a.min(b)..self.size;
-        rows.map(|r| (column(r, a) - column(r, b)).powi(2)).sum()
+    /// The variance of a weighted sum of x, where the covariance of x is this one's transpose times itself.
+    pub(super) fn contrast(&self, terms: &[(usize, f64)]) -> f64 {
+        let first = terms.iter().map(|t| t.0).min().unwrap_or(self.size);
+        let sum = |r: usize| {
+            let row = self.row(r);
+            let below = terms.iter().filter(|(c, _)| *c <= r);
+            below.map(|(c, weight)| row[*c] * weight).sum::<f64>()
+        };
+        (first..self.size).map(|r| sum(r).powi(2)).sum()
     }
 }
 
@@ -137,7 +141,7 @@ mod tests {
         let covariance =
             |a, b: usize| multiply_transposed(&inverse, &inverse.multiply(&unit(a)))[b];
         let expected = covariance(0, 0) + covariance(3, 3) - 2.0 * covariance(0, 3);
-        assert!((inverse.contrast(0, 3) - expected).abs() < 1e-12);
-        assert!((inverse.contrast(3, 0) - expected).abs() < 1e-12);
+        assert!((inverse.contrast(&[(0, 1.0), (3, -1.0)]) - expected).abs() < 1e-12);
+        assert!((inverse.contrast(&[(3, 1.0), (0, -1.0)]) - expected).abs() < 1e-12);
     }
 }

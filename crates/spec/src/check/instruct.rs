@@ -111,7 +111,7 @@ fn drawn(c: &mut Check<'_>, instruct: &Instruct) {
         Ok(_) => {}
     }
     let newcomers = u64::from(instruct.newcomers());
-    let first = newcomers * instruct.block as u64 * u64::from(instruct.rounds);
+    let first = newcomers * instruct.block as u64 * u64::from(instruct.bearing());
     if instruct.calls < instruct.block as u64 * 2 {
         let message = format!(
             "is less than two blocks of {}: not even two prompts could be compared",
@@ -122,7 +122,9 @@ fn drawn(c: &mut Check<'_>, instruct: &Instruct) {
         let message = format!(
             "{} new prompts in {} rounds with a block of {} each need {first} calls alone, so that not all are tried: \
              raise it, or lower candidates, rounds or block",
-            newcomers, instruct.rounds, instruct.block
+            newcomers,
+            instruct.bearing(),
+            instruct.block
         );
         c.report.warn("instruct.calls", message);
     }
