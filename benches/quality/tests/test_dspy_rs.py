@@ -91,7 +91,8 @@ class Whole(unittest.TestCase):
         for shown in ("Input: Example", ROWS[80].text, "It must name exactly one label: 'positive'", START):
             self.assertIn(shown, reflected)
         self.assertIn(f"[[ ## reflection ## ]]\n{BETTER}", proposed)
-        self.assertEqual([(question["temperature"], question["max_tokens"]) for question in asked[:2]], [(1.0, 256)] * 2)
+        settings = [(round(question["temperature"], 3), question["max_tokens"]) for question in asked[:2]]
+        self.assertEqual(settings, [(0.8, 256)] * 2)
 
 
 if __name__ == "__main__":

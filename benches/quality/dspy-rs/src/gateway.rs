@@ -7,6 +7,12 @@ use anyhow::{Context, Result, bail};
 use dspy_rs::{Chat, LM};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
+use std::sync::Arc;
+use tokio::sync::Semaphore;
+
+/// Questions at once: as many as the model has in hand. GEPA would send a whole validation set, of which much would still be
+/// under way when the calls are used up.
+const TOGETHER: usize = 16;
 
 /// Calls of the target are used up: an end, not a failure.
 #[derive(Debug)]
@@ -22,16 +28,22 @@ impl std::error::Error for Ended {}
 
 /// One client for all that is asked. It asks once: the gateway counts each question.
 #[derive(Clone)]
-pub struct Gateway(reqwest::Client);
+pub struct Gateway {
+    client: reqwest::Client,
+    room: Arc<Semaphore>,
+}
 
 impl Gateway {
     pub fn new() -> Result<Self> {
         // It is on this machine, whatever proxy the environment names.
-        Ok(Self(reqwest::Client::builder().no_proxy().build()?))
+        let client = reqwest::Client::builder().no_proxy().build()?;
+        let room = Arc::new(Semaphore::new(TOGETHER));
+        Ok(Self { client, room })
     }
 
     /// What a model replies. One that cannot read a question, because it is too long, replies nothing.
     pub async fn ask(&self, lm: &LM, chat: &Chat) -> Result<String> {
+        let _place = self.room.acquire().await?;
         let base = lm.base_url.as_deref().context("a model without an URL")?;
         let question = json!({
             "model": lm.model, "messages": chat.to_json(),
@@ -52,7 +64,7 @@ impl Gateway {
     }
 
     pub async fn post(&self, url: &str, body: &Value) -> Result<(StatusCode, Value)> {
-        let request = self.0.post(url).body(body.to_string());
+        let request = self.client.post(url).body(body.to_string());
         let reply = request.header("Content-Type", "application/json").send();
         let reply = reply
             .await
