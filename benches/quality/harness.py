@@ -36,6 +36,7 @@ RUNS = {
     "capo": [1500],
     "evoprompt": [1500],
     "opro": [1500],
+    "dspy-rs": [1500],
     "promptimal": [1500],
 }
 OURS = "promptimal"
@@ -71,6 +72,16 @@ def listening(process, log, patience=120):
     sys.exit("promptimal serve does not start: see its log")
 
 
+def job(task, seed, method, budget, url, pool, folder, program):
+    """What a method is told. `tests/job.json` shows it to the program that is not Python."""
+    return {
+        "task": task, "seed": seed, "method": method, "budget": budget, "url": url,
+        "labels": tasks.LABELS[task], "start": tasks.START[task], "initial": tasks.initial(task),
+        "pool": [[row.text, row.label] for row in pool],
+        "folder": str(folder), "program": str(program),
+    }  # fmt: skip
+
+
 class Bench:
     def __init__(self, options, gateway):
         self.options, self.gateway = options, gateway
@@ -85,12 +96,7 @@ class Bench:
         account.method = method
         folder = self.options.folder / called
         folder.mkdir(exist_ok=True)
-        told = {
-            "task": task, "seed": seed, "method": method, "budget": budget, "url": url,
-            "labels": tasks.LABELS[task], "start": tasks.START[task], "initial": tasks.initial(task),
-            "pool": [[row.text, row.label] for row in pool],
-            "folder": str(folder), "program": str(self.options.program),
-        }  # fmt: skip
+        told = job(task, seed, method, budget, url, pool, folder, self.options.program)
         (folder / "job.json").write_text(json.dumps(told))
         before, started = self.gateway.upstream.computed, time.monotonic()
         ended = self.watch(folder, account)

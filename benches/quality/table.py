@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 import platform
+import re
 import statistics
 import sys
 
@@ -26,6 +27,7 @@ NAMES = {
     "capo": "CAPO",
     "evoprompt": "EvoPrompt GA",
     "opro": "OPRO",
+    "dspy-rs": "dspy-rs GEPA",
 }
 PEERS = [method for method in NAMES if method not in (OURS, "start")]
 
@@ -149,6 +151,12 @@ def goals(results, mean, drawn, wanted):
     return lines
 
 
+def versions():
+    """The peers, as they are pinned."""
+    crate = re.search(r'^dspy-rs = "=(.+)"$', (HERE / "dspy-rs" / "Cargo.toml").read_text(), re.MULTILINE)
+    return [*(HERE / "requirements.txt").read_text().split(), f"dspy-rs=={crate[1]}"]
+
+
 def report(results):
     parts, mean, drawn = accuracies(results)
     peers = [peer for peer in PEERS if peer in results.methods]
@@ -157,7 +165,7 @@ def report(results):
     load = [cell["load"] for cell in results.cells.values()]
     head = (
         f"{datetime.date.today()}: {len(os.sched_getaffinity(0))} cores ({processor()}), Python {platform.python_version()}, "
-        f"{', '.join((HERE / 'requirements.txt').read_text().split())}; {seeds}. Test accuracy in percent, 95% intervals in "
+        f"{', '.join(versions())}; {seeds}. Test accuracy in percent, 95% intervals in "
         f"brackets. Load average {min(load):.1f} to {max(load):.1f}: seconds say little."
     )
     return "\n".join([head, "", *parts, "", *costs(results, wanted), "", *goals(results, mean, drawn, wanted)])
