@@ -409,7 +409,7 @@ async fn no_death_of_the_coordinator_changes_what_is_written() {
     let expected = calm.finished().await;
     let hurt = Scene::new(&rewriting(), |_| {}).await;
     let worker = hurt.world.worker();
-    let mut ended = None;
+    let (mut ended, mut deaths) = (None, 0);
     for life in 0..4_000usize {
         let (config, deps) = hurt.world.parts();
         let driven = coordinator::run(hurt.world.run, config, deps, Shutdown::new(), false);
@@ -417,7 +417,9 @@ async fn no_death_of_the_coordinator_changes_what_is_written() {
         if ended.is_some() {
             break;
         }
+        deaths += 1;
     }
+    assert!(deaths > 20, "only {deaths} deaths: the test proves little");
     assert_eq!(
         ended.expect("the run never ends").unwrap(),
         Outcome::Finished
