@@ -56,7 +56,6 @@ pub fn pool() -> Pool {
                 .to_owned(),
             })
             .collect(),
-        ..Member::default()
     };
     Pool {
         task: Task {
