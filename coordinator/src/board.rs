@@ -69,7 +69,7 @@ impl Spot {
 }
 
 /// The state of a search: targets in a fixed order, and every trial.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Board {
     /// The targets, sorted by id.
     pub spots: Vec<Spot>,

@@ -18,7 +18,7 @@ use std::collections::HashMap;
 use store::{MemberPage, Store};
 
 /// The references of the first examples of each dataset, by dataset.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Pools(HashMap<String, Vec<String>>);
 
 impl Pools {

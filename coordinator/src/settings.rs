@@ -5,6 +5,7 @@ use domain::{
     call::Sampling, example::Split, grade::Grader, hash::Hash, prompt::PromptDoc, run::RunKind,
     tuning::Tuning,
 };
+use search::operator::Operator;
 use spec::{EvalSplit, Feedback, Mode, Spec};
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -50,6 +51,15 @@ impl Proposes {
             _ => Self::Proposer,
         }
     }
+}
+
+/// Operators that write rewrites, drawn by weight.
+#[derive(Clone, Debug)]
+pub struct DrawPlan {
+    /// Those in use.
+    pub operators: Vec<Operator>,
+    /// Fixed weights; learnt where empty.
+    pub weights: Vec<(String, f64)>,
 }
 
 /// How a rewriter is trained at the end.
@@ -154,6 +164,8 @@ pub struct Settings {
     pub rewrites: u32,
     /// Who writes them, in turn.
     pub operators: Vec<Proposes>,
+    /// The operators that write them, where some are named: drawn by weight, not in turn.
+    pub drawn: Option<DrawPlan>,
     /// Repeats of each trial in the search.
     pub repeats: u32,
     /// Items in a block.
@@ -219,6 +231,7 @@ impl Settings {
                 .iter()
                 .map(|name| Proposes::named(name))
                 .collect(),
+            drawn: draw_plan(spec, kind),
             repeats: match kind {
                 RunKind::Optimise => spec.search.repeats,
                 RunKind::Evaluate => spec.eval.repeats,
@@ -318,6 +331,15 @@ fn train_plan(spec: &Spec, kind: RunKind) -> Option<TrainPlan> {
     Some(TrainPlan {
         tuning,
         identity: String::new(),
+    })
+}
+
+fn draw_plan(spec: &Spec, kind: RunKind) -> Option<DrawPlan> {
+    let searched = kind == RunKind::Optimise && spec.run.mode == Mode::Rewrite;
+    let named = spec.search.operators.iter();
+    (searched && spec.search.draws()).then(|| DrawPlan {
+        operators: named.filter_map(|name| Operator::from_name(name)).collect(),
+        weights: spec.search.fixed().unwrap_or_default(),
     })
 }
 

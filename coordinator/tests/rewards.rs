@@ -8,7 +8,7 @@ use coordinator::{
     Outcome,
     board::Board,
     ingest::{Division, clusters, ingest},
-    settings::{DatasetPlan, EvalPlan, NamedPrompt, Settings, TARGET},
+    settings::{DatasetPlan, DrawPlan, EvalPlan, NamedPrompt, Settings, TARGET},
     summary,
 };
 use dataset::{Format, Ratios, Source};
@@ -21,6 +21,7 @@ use domain::{
 use llm::{Identity, ModelError, Request, scripted::ScriptedModel};
 use queue::memory::MemoryQueue;
 use runtime::{heart::Heart, shutdown::Shutdown};
+use search::operator::Operator;
 use std::{
     collections::BTreeSet,
     sync::{Arc, Mutex},
@@ -312,6 +313,65 @@ async fn the_same_twice_and_nothing_is_scored_again_in_another_run() {
     let (left, right) = (of(&a).await, of(&b).await);
     assert!(left.iter().filter(|l| l.contains("score")).count() > 50);
     assert_eq!(left, right);
+}
+
+/// Replies that say which operator was asked.
+fn telling(request: &Request) -> Result<Answer, ModelError> {
+    let mut answer = script(request)?;
+    let Call::Generate { messages, .. } = &request.call else {
+        return Ok(answer);
+    };
+    let asked = &messages[messages.len() - 1].content;
+    let who = match asked {
+        a if a.contains("Which wording leads a model") => "guessed from good answers",
+        a if a.contains("Find what in the words") => "learnt from what went wrong",
+        _ => return Ok(answer),
+    };
+    if let Reply::Text { text } = &mut answer.reply {
+        *text = text.replace("for item", &format!("({who}) for item"));
+    }
+    Ok(answer)
+}
+
+/// Where no answer is the right one, words may be guessed from good answers. Drafts are computed a second time when
+/// replies are read, in round 1 before its originals have rewards of their own: they are the same drafts.
+#[tokio::test]
+async fn operators_see_what_was_preferred_and_are_noted_as_they_were_asked() {
+    let mut open = Open::new(16).await;
+    let identity = Identity {
+        key: "scripted".into(),
+        name: "scripted".into(),
+        scores: false,
+    };
+    open.world.model = Arc::new(ScriptedModel::new(identity, telling));
+    (open.world.settings.rewrites, open.world.settings.rounds) = (3, 3);
+    open.world.settings.drawn = Some(DrawPlan {
+        operators: vec![Operator::Lamarckian, Operator::Reflect, Operator::ZeroOrder],
+        weights: Vec::new(),
+    });
+    let workers = open.workers(reward);
+    assert_eq!(open.world.drive(true).await, Outcome::Finished);
+    workers.iter().for_each(tokio::task::JoinHandle::abort);
+    let mut seen: BTreeSet<(u32, String)> = BTreeSet::new();
+    for c in open.world.store.candidates(open.world.run).await.unwrap() {
+        let Some(words) = c.doc.question.filter(|_| c.operator != "paraphrase@1") else {
+            continue;
+        };
+        let expected = match &words {
+            w if w.contains("guessed") => "lamarckian@1",
+            w if w.contains("learnt") => "reflect@1",
+            _ => "zero_order@1",
+        };
+        assert_eq!(c.operator, expected, "{words}");
+        seen.insert((c.round, c.operator));
+    }
+    for operator in ["reflect@1", "zero_order@1"] {
+        assert!(seen.contains(&(1, operator.to_owned())), "{seen:?}");
+    }
+    assert!(seen.iter().any(|(_, o)| o == "lamarckian@1"), "{seen:?}");
+    let summary = open.summary().await;
+    assert_eq!(summary.operators.len(), 3);
+    assert!(summary.operators.iter().any(|o| o.success > 0.0));
 }
 
 /// The coordinator dies again and again, and the scoring worker is replaced while tasks are in its hands.

@@ -1,12 +1,17 @@
 //! From replies to candidates, and the leak guard.
 //!
-//! A reply is read (one that lost the question's material is rejected), deduplicated within its target, tested by
-//! text rules, and (where the target model gives log-likelihoods) by the [`probe`]: the words that a rewrite adds must
-//! not raise the probability of the reference above the 99th percentile of what added words do to references of other
-//! questions.
+//! A reply is read (one that lost the question's material is rejected), deduplicated within its target, tested by text
+//! rules (and, where operators are drawn, for being a near-copy), and, where the target model gives log-likelihoods, by the
+//! [`probe`]: the words that a rewrite adds must not raise the probability of the reference above the 99th percentile of
+//! what added words do to references of other questions.
 
 use super::{
-    Additions, Planner, block::Question, order::Place, probe, propose, rewriters::TRAINED,
+    Additions, Planner,
+    block::Question,
+    drawn::{self, Drafted, words},
+    order::Place,
+    probe, propose,
+    rewriters::TRAINED,
 };
 use crate::{
     CoordinatorError,
@@ -23,6 +28,11 @@ use domain::{
     prompt::PromptDoc,
     proposal::{self, Refusal},
     run::{RoundKind, Step},
+};
+use search::{
+    operator::{self, Draft},
+    refused::Refused,
+    similar::{Profile, near_versions},
 };
 use std::collections::{HashMap, HashSet};
 use store::Outcome;
@@ -42,21 +52,23 @@ pub async fn additions(
             .facts
             .get(TARGET)
             .is_some_and(|facts| facts.identity.scores);
+    let drafted = match drawn::plan(planner.settings, place.kind) {
+        Some(plan) => Some(drawn::drafted(planner, plan, board, place).await?),
+        None => None,
+    };
     let mut out = Additions::default();
     for (at, spot) in board.spots.iter().enumerate() {
-        let mut known: HashSet<Hash> = spot
-            .candidates
-            .iter()
-            .map(|c| proposal::fingerprint(words(spot, c)))
-            .collect();
+        let mut sieve = Sieve::of(planner, spot, place);
         let own = replies
             .get(&spot.target.id)
             .map(Vec::as_slice)
             .unwrap_or_default();
-        for (ordinal, reply) in own {
-            let mut candidate = candidate(planner, spot, place, *ordinal);
-            let read = read(planner, spot, reply, candidate.author == REWRITER);
-            candidate.verdict = first_verdict(spot, read, &mut known, &mut candidate.doc);
+        let written = match drafted.as_ref().and_then(|of| of.get(at)) {
+            Some(drafted) => of_drafts(planner, spot, place, drafted, own),
+            None => of_replies(planner, spot, place, own),
+        };
+        for (mut candidate, read) in written {
+            candidate.verdict = sieve.verdict(spot, read, &mut candidate.doc);
             if candidate.verdict == Verdict::Proposed && !probing {
                 candidate.verdict = Verdict::Accepted;
             }
@@ -67,6 +79,143 @@ pub async fn additions(
         }
     }
     Ok(out)
+}
+
+/// A candidate without its words, and the document that was read for it or why there is none.
+type Written = (Candidate, Result<PromptDoc, Unread>);
+
+/// Why nothing was read: one word, and a sentence.
+pub(super) struct Unread(&'static str, String);
+
+impl From<Refusal> for Unread {
+    fn from(why: Refusal) -> Self {
+        Self(why.name(), why.to_string())
+    }
+}
+
+impl From<Refused> for Unread {
+    fn from(why: Refused) -> Self {
+        Self(why.name(), why.to_string())
+    }
+}
+
+/// What proposer and rewriter wrote in turn.
+fn of_replies(
+    planner: &Planner<'_>,
+    spot: &Spot,
+    place: Place,
+    replies: &[(u32, String)],
+) -> Vec<Written> {
+    let one = |(ordinal, reply): &(u32, String)| {
+        let candidate = candidate(planner, spot, place, *ordinal);
+        let read = read(planner, spot, reply, candidate.author == REWRITER);
+        let read = read.map(PromptDoc::rewrite).map_err(Unread::from);
+        (candidate, read)
+    };
+    replies.iter().map(one).collect()
+}
+
+/// What came of the drafts of operators; one that no usable reply came to among them, so that it counts against its
+/// operator.
+fn of_drafts(
+    planner: &Planner<'_>,
+    spot: &Spot,
+    place: Place,
+    drafted: &Drafted,
+    replies: &[(u32, String)],
+) -> Vec<Written> {
+    let one = |(nth, draft): &(u32, Draft)| {
+        let repeat = drawn::repeat(planner.settings, place.round, *nth);
+        let reply = replies.iter().find(|(of, _)| *of == repeat);
+        let operator = draft.operator.name();
+        let read = reply
+            .ok_or(Refused::NoReply { operator })
+            .and_then(|(_, reply)| operator::read(draft, reply, &drafted.pool));
+        let parents = draft.parents.iter();
+        let parents = parents.filter_map(|p| Some(drafted.versions.get(*p)?.id));
+        let candidate = Candidate {
+            operator: format!("{operator}@{}", draft.operator.version()),
+            author: drawn::author(draft.operator).to_owned(),
+            parents: parents.collect(),
+            ..candidate(planner, spot, place, *nth)
+        };
+        (candidate, read.map_err(Unread::from))
+    };
+    drafted.drafts.iter().map(one).collect()
+}
+
+/// What is known of a target, so that nothing is tried twice.
+#[derive(Default)]
+pub(super) struct Sieve {
+    /// Of all candidates.
+    known: HashSet<Hash>,
+    /// Where near-copies are refused: those of the same arm, and the original.
+    near: Option<Vec<Profile>>,
+}
+
+impl Sieve {
+    /// Of a target before a round. Near-copies are refused where operators are drawn; in both arms, so that the placebo
+    /// stays a fair one.
+    fn of(planner: &Planner<'_>, spot: &Spot, place: Place) -> Self {
+        let arm = match place.kind {
+            RoundKind::Placebo => Arm::Placebo,
+            _ => Arm::Search,
+        };
+        let near = || {
+            let versions = spot.original().into_iter().chain(spot.accepted(arm));
+            versions.map(|c| Profile::of(words(spot, c))).collect()
+        };
+        let all = spot.candidates.iter();
+        Self {
+            known: all.map(|c| proposal::fingerprint(words(spot, c))).collect(),
+            near: planner.settings.drawn.is_some().then(near),
+        }
+    }
+
+    /// Puts what was read into `doc`; says whether it is rejected at sight.
+    pub(super) fn verdict(
+        &mut self,
+        spot: &Spot,
+        read: Result<PromptDoc, Unread>,
+        doc: &mut PromptDoc,
+    ) -> Verdict {
+        let rejected = |reason: &str, detail: String| Verdict::Rejected {
+            reason: reason.to_owned(),
+            detail,
+        };
+        match read {
+            Ok(read) => *doc = read,
+            Err(Unread(reason, detail)) => return rejected(reason, detail),
+        }
+        let text = doc.question.as_deref().unwrap_or_default();
+        if !self.known.insert(proposal::fingerprint(text)) {
+            let detail = "the same words were proposed before".to_owned();
+            return rejected("duplicate", detail);
+        }
+        if let Some(found) = leak::text_rules(&leak::Case::of(&spot.example, text)) {
+            return rejected(&format!("leak_{}", found.rule.name()), found.detail);
+        }
+        match self.is_new(text) {
+            true => Verdict::Proposed,
+            false => {
+                let detail = "no more than three words differ from a version that is known";
+                rejected("near_copy", detail.to_owned())
+            }
+        }
+    }
+
+    /// Whether a text is no near-copy; it is known from then on.
+    fn is_new(&mut self, text: &str) -> bool {
+        let Some(near) = &mut self.near else {
+            return true;
+        };
+        let profile = Profile::of(text);
+        let is_new = !near.iter().any(|known| near_versions(known, &profile));
+        if is_new {
+            near.push(profile);
+        }
+        is_new
+    }
 }
 
 /// The proposer's replies by target, in order.
@@ -153,37 +302,6 @@ fn by(planner: &Planner<'_>, place: Place, ordinal: u32) -> Proposes {
 /// An operator as candidates name it: with its version.
 pub(super) fn written(operator: Operator) -> String {
     format!("{}@{}", operator.name(), operator.version())
-}
-
-/// Puts what was read into `doc`; says whether it is rejected at sight.
-pub(super) fn first_verdict(
-    spot: &Spot,
-    read: Result<String, Refusal>,
-    known: &mut HashSet<Hash>,
-    doc: &mut PromptDoc,
-) -> Verdict {
-    let rejected = |reason: String, detail: String| Verdict::Rejected { reason, detail };
-    let text = match read {
-        Ok(text) => text,
-        Err(refusal) => return rejected(refusal.name().to_owned(), refusal.to_string()),
-    };
-    *doc = PromptDoc::rewrite(text.clone());
-    if !known.insert(proposal::fingerprint(&text)) {
-        let detail = "the same words were proposed before".to_owned();
-        return rejected("duplicate".to_owned(), detail);
-    }
-    match leak::text_rules(&leak::Case::of(&spot.example, &text)) {
-        Some(found) => rejected(format!("leak_{}", found.rule.name()), found.detail),
-        None => Verdict::Proposed,
-    }
-}
-
-fn words<'a>(spot: &'a Spot, candidate: &'a Candidate) -> &'a str {
-    candidate
-        .doc
-        .question
-        .as_deref()
-        .unwrap_or(&spot.example.input)
 }
 
 /// The probe's two calls as questions.

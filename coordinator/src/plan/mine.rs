@@ -1,6 +1,6 @@
 //! The baseline, and mining: which examples are the hardest?
 
-use super::{Additions, Planner, block::Question, propose, score};
+use super::{Additions, Planner, block::Question, drawn, propose, score};
 use crate::{
     CoordinatorError,
     board::{Board, PAGE, Pages, Spot, Trial},
@@ -216,7 +216,10 @@ pub async fn first_round(planner: &Planner<'_>) -> Result<Additions, Coordinator
         kind: RoundKind::Search,
         step: Step::Propose,
     };
-    let mut additions = propose::questions(planner, &board, place);
+    let mut additions = match drawn::plan(planner.settings, place.kind) {
+        Some(plan) => drawn::questions(planner, plan, &board, place),
+        None => propose::questions(planner, &board, place),
+    };
     let originals = super::tries::originals(planner, &board);
     additions.questions.extend(originals);
     additions.targets = board.spots.iter().map(|s| s.target.clone()).collect();
@@ -375,7 +378,10 @@ async fn fetch(
 }
 
 /// Gives each original the trials its example had in the baseline.
-async fn baseline_trials(planner: &Planner<'_>, board: &mut Board) -> Result<(), CoordinatorError> {
+pub(super) async fn baseline_trials(
+    planner: &Planner<'_>,
+    board: &mut Board,
+) -> Result<(), CoordinatorError> {
     let originals: HashMap<Hash, CandidateId> = board
         .spots
         .iter()

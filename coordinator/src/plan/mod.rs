@@ -5,6 +5,7 @@
 
 pub mod block;
 mod confirm;
+pub mod drawn;
 mod guard;
 pub mod instruct;
 mod mine;
@@ -100,7 +101,10 @@ impl Planner<'_> {
         let board = Board::load(self.store, self.run, self.settings).await?;
         match (place.kind, place.step) {
             (RoundKind::Confirm, _) => Ok(confirm::questions(self, &board)),
-            (_, Step::Propose) => Ok(propose::questions(self, &board, place)),
+            (kind, Step::Propose) => Ok(match drawn::plan(self.settings, kind) {
+                Some(plan) => drawn::questions(self, plan, &board, place),
+                None => propose::questions(self, &board, place),
+            }),
             (_, Step::Guard) => guard::additions(self, &board, place).await,
             (_, Step::Answer) => tries::additions(self, &board, place).await,
             // They are planned by themselves.

@@ -3,7 +3,7 @@
 use super::{Additions, Planner, block::Question, order::Place, score::value};
 use crate::{
     board::{Board, Spot, Trial},
-    settings::{PROPOSER, Proposes, REWRITER},
+    settings::{PROPOSER, Proposes, REWRITER, Settings},
 };
 use domain::{
     call::{Call, Message},
@@ -106,18 +106,24 @@ struct Seen<'a> {
     feedback: Option<String>,
 }
 
+/// What a grader said of a trial, as an operator may read it: with the reference only where the spec says so, which
+/// marks the run.
+pub(super) fn feedback(settings: &Settings, spot: &Spot, trial: Option<&Trial>) -> Option<String> {
+    let said = trial.map(|t| t.grade.feedback.clone());
+    match (settings.show_reference, spot.example.reference_text()) {
+        (true, Some(reference)) => {
+            let told = format!("The reference answer is: {reference}");
+            Some(said.map_or(told.clone(), |f| format!("{f} {told}")))
+        }
+        _ => said,
+    }
+}
+
 /// The outcome of a candidate, as an operator may see it.
 fn seen<'a>(planner: &Planner<'_>, board: &Board, spot: &'a Spot, c: &'a Candidate) -> Seen<'a> {
     let trials = board.tried(c.id, false);
     let first: Option<&&Trial> = trials.first();
-    let mut feedback = first.map(|t| t.grade.feedback.clone());
-    if let (true, Some(reference)) = (
-        planner.settings.show_reference,
-        spot.example.reference_text(),
-    ) {
-        let told = format!("The reference answer is: {reference}");
-        feedback = Some(feedback.map_or(told.clone(), |f| format!("{f} {told}")));
-    }
+    let feedback = feedback(planner.settings, spot, first.copied());
     Seen {
         text: c.doc.question.as_deref().unwrap_or(&spot.example.input),
         score: 100.0 * value(board, spot, c, false).unwrap_or(f64::NAN),

@@ -12,7 +12,8 @@
 use super::{
     Additions, Planner,
     block::Question,
-    guard, mine,
+    guard::{self, Sieve},
+    mine,
     order::Place,
     propose::{bare, kind},
     tries::{self, Draw},
@@ -30,7 +31,6 @@ use domain::{
     prompt::PromptDoc,
     proposal::{self, Limits},
 };
-use std::collections::HashSet;
 
 /// The author of the control: the words of another person's prompt.
 pub const RESAMPLED: &str = "resampled";
@@ -199,8 +199,9 @@ fn unwritten() -> Verdict {
 /// No rewriter knows what another wrote, so nothing is a duplicate; and what the text rules let pass is tried.
 fn judged(planner: &Planner<'_>, spot: &Spot, model: &str, reply: &str) -> (PromptDoc, Verdict) {
     let read = guard::read(planner, spot, reply, planner.settings.is_trained(model));
+    let read = read.map(PromptDoc::rewrite).map_err(Into::into);
     let mut doc = PromptDoc::default();
-    let verdict = match guard::first_verdict(spot, read, &mut HashSet::new(), &mut doc) {
+    let verdict = match Sieve::default().verdict(spot, read, &mut doc) {
         Verdict::Proposed => Verdict::Accepted,
         decided => decided,
     };

@@ -3,24 +3,24 @@
 //! What chose is never what reports: candidates race on train examples, the chosen one is estimated on validation
 //! examples, and its gain is measured on test examples that were sealed until the search had ended.
 
-use super::{lost, places};
+use super::{OperatorResult, lost, operators, places};
 use crate::{
     CoordinatorError,
     board::{Pages, graded_in},
     plan::instruct::{
         chosen, dropped,
-        field::{Field, History, Until, plain_name},
+        field::{Field, History, Until},
         learned,
     },
     settings::{InstructPlan, Settings},
 };
 use domain::{
-    candidate::{Arm, Candidate, Verdict},
+    candidate::{Candidate, Verdict},
     example::Split,
     hash::Hash,
     ids::{CandidateId, RunId},
     prompt::PromptDoc,
-    run::{RoundKind, RunStatus, Step},
+    run::{RoundKind, RunStatus, Spend, Step},
     stats::{self, Estimate},
 };
 use search::{choose, pareto};
@@ -58,7 +58,7 @@ pub struct InstructSummary {
     pub trajectory: Vec<InstructRound>,
     /// What each operator did, and how often it is drawn.
     pub operators: Vec<OperatorResult>,
-    /// Prompts of which none is both better and shorter.
+    /// Prompts of which none is better, shorter and cheaper than another.
     pub front: Vec<FrontPoint>,
     /// Model calls.
     pub calls: u64,
@@ -122,23 +122,6 @@ pub struct InstructRound {
     pub doc: PromptDoc,
 }
 
-/// What an operator did.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct OperatorResult {
-    /// Its name.
-    pub operator: String,
-    /// How often it is drawn, as a share.
-    pub weight: f64,
-    /// Prompts of its that were accepted.
-    pub accepted: u64,
-    /// Prompts of its that were rejected.
-    pub rejected: u64,
-    /// Prompts of its that were compared with their parents.
-    pub compared: u64,
-    /// The share of those that are believed better than their parents.
-    pub success: f64,
-}
-
 /// A prompt of the front.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FrontPoint {
@@ -148,6 +131,13 @@ pub struct FrontPoint {
     pub estimate: f64,
     /// How long it is without the example, in tokens (a quarter of its bytes).
     pub tokens: f64,
+    /// What a call of the target with it takes on average, in tokens read and written, as if all prompts had met the same
+    /// examples.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub call_tokens: Option<f64>,
+    /// The same in US dollars, where the target has a price.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub call_usd: Option<f64>,
     /// Whether it is the chosen one.
     pub chosen: bool,
     /// Its instruction.
@@ -193,7 +183,7 @@ pub async fn instruct(
         gain: best.and_then(|best| last.gain(&field, best, settings.seed)),
         noise_floor: last.noise_floor(),
         trajectory: trajectory(plan, &history, &all, &steps),
-        operators: operators(plan, settings, &field, &all),
+        operators: operators::results(&learned(plan, settings, &field.pool), &all),
         front: front(&field, &estimates, best),
         calls: totals.spend.calls,
         tokens: totals.spend.tokens,
@@ -267,58 +257,68 @@ fn trajectory(
     out
 }
 
-fn operators(
-    plan: &InstructPlan,
-    settings: &Settings,
-    field: &Field,
-    all: &[Candidate],
-) -> Vec<OperatorResult> {
-    let made = |name: &str, accepted: bool| {
-        let by = all
-            .iter()
-            .filter(|c| c.arm == Arm::Search && plain_name(&c.operator) == name);
-        by.filter(|c| (c.verdict == Verdict::Accepted) == accepted)
-            .count() as u64
-    };
-    let weights = learned(plan, settings, &field.pool).weights();
-    let one = |(operator, weight, compared, success): (String, f64, u32, f64)| OperatorResult {
-        accepted: made(&operator, true),
-        rejected: made(&operator, false),
-        operator,
-        weight,
-        compared: u64::from(compared),
-        success,
-    };
-    weights.into_iter().map(one).collect()
+/// What calls take, by member; NaN where nothing is known.
+struct Costs {
+    tokens: Vec<f64>,
+    /// `None` where nobody was charged.
+    micros: Option<Vec<f64>>,
+}
+
+impl Costs {
+    fn of(field: &Field) -> Self {
+        let costs = |part: fn(&Spend) -> u64| {
+            let one = |(example, spent): &(usize, Spend)| (*example, part(spent) as f64);
+            let members = field.spent.iter().map(|of| of.iter().map(one).collect());
+            pareto::costs(&members.collect::<Vec<_>>())
+        };
+        let mut all = field.spent.iter().flatten();
+        let priced = all.any(|(_, spent)| spent.cost_micros > 0);
+        Self {
+            tokens: costs(|s| s.tokens),
+            micros: priced.then(|| costs(|s| s.cost_micros)),
+        }
+    }
+
+    fn known(of: &[f64], member: usize) -> Option<f64> {
+        of.get(member).copied().filter(|cost| cost.is_finite())
+    }
+
+    /// What prompts are compared by: money where it is charged, else tokens. In whole ones, so that no prompt is on the
+    /// front for a part of one.
+    fn objective(&self, member: usize) -> f64 {
+        let of = self.micros.as_ref().unwrap_or(&self.tokens);
+        Self::known(of, member).unwrap_or(f64::NAN).round()
+    }
 }
 
 fn front(field: &Field, estimates: &[Option<f64>], best: Option<usize>) -> Vec<FrontPoint> {
+    let costs = Costs::of(field);
     let tried: Vec<(usize, f64)> = estimates
         .iter()
         .enumerate()
         .filter_map(|(i, e)| Some((i, (*e)?)))
         .collect();
-    let points: Vec<pareto::Objectives> = tried
-        .iter()
-        .filter_map(|(i, estimate)| {
-            let member = field.pool.members.get(*i)?;
-            Some(pareto::Objectives {
-                score: *estimate,
-                length: member.tokens(),
-                cost: 0.0,
-            })
+    let objectives = |(i, estimate): &(usize, f64)| {
+        Some(pareto::Objectives {
+            score: *estimate,
+            length: field.pool.members.get(*i)?.tokens(),
+            cost: costs.objective(*i),
         })
-        .collect();
+    };
+    let points: Vec<pareto::Objectives> = tried.iter().filter_map(objectives).collect();
     let point = |at: usize| {
         let (member, estimate) = *tried.get(at)?;
         let candidate = field.candidates.get(member)?;
         let of = field.pool.members.get(member)?;
+        let micros = costs.micros.as_ref();
         Some(FrontPoint {
             candidate: candidate.id,
             estimate,
             tokens: of.tokens(),
+            call_tokens: Costs::known(&costs.tokens, member),
+            call_usd: micros.and_then(|of| Some(Costs::known(of, member)? / 1e6)),
             chosen: best == Some(member),
-            instruction: of.instruction().to_owned(),
+            instruction: of.words().to_owned(),
             shots: candidate.doc.shots.len(),
         })
     };

@@ -5,6 +5,7 @@
 
 mod evaluation;
 mod instruct;
+mod operators;
 mod outcome;
 mod reward;
 mod rewriters;
@@ -12,9 +13,8 @@ mod search;
 mod training;
 
 pub use evaluation::{Cell, EvalSummary, evaluation};
-pub use instruct::{
-    FrontPoint, InstructRound, InstructSummary, OperatorResult, PromptResult, instruct,
-};
+pub use instruct::{FrontPoint, InstructRound, InstructSummary, PromptResult, instruct};
+pub use operators::OperatorResult;
 pub use outcome::{Evaluated, Shown, keep, missed, rewriter, shown, shown_of};
 pub use reward::{Against, CellRewards, RewardSummary};
 pub use rewriters::{Controls, Difference, RewriterSummary, Standing, rewriters};
@@ -30,7 +30,7 @@ use domain::{
     example::Split,
     hash::Hash,
     ids::RunId,
-    run::{RunStatus, Spend, Step, StepKey},
+    run::{RoundKind, RunStatus, Spend, Step, StepKey},
     stats::{self, Estimate},
 };
 use serde::{Deserialize, Serialize};
@@ -61,6 +61,9 @@ pub struct Summary {
     pub gain: Option<Gain>,
     /// The same for each dataset: grades of different graders do not compare.
     pub datasets: Vec<DatasetSummary>,
+    /// What each operator did, and how often it is drawn; empty where proposer and rewriter write in turn.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub operators: Vec<OperatorResult>,
     /// Training pairs kept.
     pub pairs: u64,
     /// The rewriter that was trained on them, where the spec asks for one and its training has ended.
@@ -203,11 +206,12 @@ pub async fn search(
         best: search::best(&numbers, settings.seed),
         gain: search::gain(&numbers, settings),
         datasets: datasets.collect(),
+        operators: search::operators(&board, settings),
         pairs: pairs.len() as u64,
         training: training::training(store, run.id, &steps, settings).await?,
         examples: search::examples(&board, &numbers, &pairs),
         leaks_rejected: leaks,
-        rejected: rejected(totals.rejected, lost(&steps, Step::Propose)),
+        rejected: rejected(totals.rejected, unwritten(&steps, settings)),
         unmeasured: lost(&steps, Step::Answer) + lost(&steps, Step::Score),
         seconds: (run.finished_at.unwrap_or(now) - run.created_at) as f64 / 1e6,
         marks: marks(settings, cut + reward::cut(&board)),
@@ -228,6 +232,7 @@ fn spent(spend: Spend, run: &Run) -> Summary {
         best: None,
         gain: None,
         datasets: Vec::new(),
+        operators: Vec::new(),
         pairs: 0,
         training: None,
         examples: Vec::new(),
@@ -246,6 +251,13 @@ fn spent(spend: Spend, run: &Run) -> Summary {
 fn lost(steps: &[StepStatus], step: Step) -> u64 {
     let of_kind = steps.iter().filter(|s| s.key.step == step && s.open == 0);
     of_kind.map(|s| s.items - s.items_done).sum()
+}
+
+/// Rewrites that were never written and are no candidates: where operators are drawn, those of the search are.
+fn unwritten(steps: &[StepStatus], settings: &Settings) -> u64 {
+    let counts = |s: &&StepStatus| settings.drawn.is_none() || s.kind == RoundKind::Placebo;
+    let steps: Vec<StepStatus> = steps.iter().filter(counts).copied().collect();
+    lost(&steps, Step::Propose)
 }
 
 /// Rejected rewrites by reason; those that were never written (cut off, refused, empty) among them.

@@ -1,9 +1,12 @@
 //! A search's numbers: per target first, then means over targets.
 
-use super::{BeforeAfter, DatasetSummary, Gain, GainKind, RoundSummary, estimate, reward};
+use super::{
+    BeforeAfter, DatasetSummary, Gain, GainKind, OperatorResult, RoundSummary, estimate,
+    operators::results, reward,
+};
 use crate::{
     board::{Board, Spot},
-    plan::{Effect, effect, selected, value},
+    plan::{Effect, drawn, effect, selected, value},
     settings::{DatasetPlan, Settings},
 };
 use domain::{
@@ -219,6 +222,15 @@ pub fn rounds(
         })
     };
     steps.iter().filter(closed).filter_map(one).collect()
+}
+
+/// What each operator did, and how often it is drawn; empty where none is.
+pub fn operators(board: &Board, settings: &Settings) -> Vec<OperatorResult> {
+    let Some(plan) = &settings.drawn else {
+        return Vec::new();
+    };
+    let arms = drawn::arms(settings, plan, board, u32::MAX);
+    results(&arms, board.spots.iter().flat_map(|spot| &spot.candidates))
 }
 
 /// The three largest gains, confirmed ones first.

@@ -72,6 +72,7 @@ pub fn settings() -> Settings {
         rounds: 2,
         rewrites: 2,
         operators: vec![],
+        drawn: None,
         repeats: 1,
         block: 3,
         max_chars: 400,

@@ -30,8 +30,8 @@ pub struct PromptDoc {
     /// Answered examples, shown as earlier turns of the conversation. The instruction stands before the first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub shots: Vec<Shot>,
-    /// `instruct` mode: how the search changes what it makes of this prompt (a mutation prompt, as Promptbreeder's units
-    /// carry one). No target sees it.
+    /// How the search changes what it makes of this prompt (a mutation prompt, as Promptbreeder's units carry one). No
+    /// target sees it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mutation: Option<String>,
     /// `rewrite` mode: the words that stand in for the example's own input. Choices, context and format

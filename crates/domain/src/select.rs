@@ -76,6 +76,14 @@ pub fn winner(candidates: &[Tried]) -> Option<usize> {
     originals.all(|o| beats(best, o)).then_some(index)
 }
 
+/// The places of those that were measured, the best first; of equals the first.
+pub fn ranked(candidates: &[Tried]) -> Vec<usize> {
+    let measured = |i: &usize| !candidates[*i].mean.is_nan();
+    let mut out: Vec<usize> = (0..candidates.len()).filter(measured).collect();
+    out.sort_by(|a, b| better(&candidates[*b], &candidates[*a]));
+    out
+}
+
 fn better(a: &Tried, b: &Tried) -> Ordering {
     let margin = |t: &Tried| known(t.margin).map_or(f64::NEG_INFINITY, rounded);
     rounded(a.mean)
@@ -84,7 +92,9 @@ fn better(a: &Tried, b: &Tried) -> Ordering {
         .then(b.length.cmp(&a.length))
 }
 
-fn beats(a: &Tried, original: &Tried) -> bool {
+/// Whether a candidate is shown to be better than another: on mean, or on margin at the same mean. Never where one of
+/// them was not measured.
+pub fn beats(a: &Tried, original: &Tried) -> bool {
     let (mean, bar) = (rounded(a.mean), rounded(original.mean));
     if mean != bar {
         return mean > bar; // false where the bar is NaN
@@ -184,6 +194,20 @@ mod tests {
             pick(&[tried("a", 0.5, None, 9), tried("b", f64::NAN, None, 9)]),
             Some(1)
         );
+    }
+
+    #[test]
+    fn ranks_follow_the_choice() {
+        let rows = [
+            tried("a", 0.5, None, 9),
+            tried("b", f64::NAN, None, 9),
+            tried("c", 0.5, None, 4),
+            tried("d", 0.75, None, 99),
+            tried("e", 0.5, None, 4),
+        ];
+        assert_eq!(ranked(&rows), [3, 2, 4, 0]);
+        assert!(beats(&rows[3], &rows[0]) && !beats(&rows[2], &rows[0]));
+        assert!(!beats(&rows[1], &rows[0]) && !beats(&rows[3], &rows[1]));
     }
 
     #[test]

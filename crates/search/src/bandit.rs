@@ -17,6 +17,17 @@ const DRAWS: u32 = 2_000;
 /// Draws by which an expected gain is estimated.
 const GAINS: u32 = 500;
 
+/// What became of a child.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// It beat what it was held against.
+    Better,
+    /// It did not, or came to nothing: a draft that no usable reply came to is as bad as a child that is no better.
+    NoBetter,
+    /// It could not be compared.
+    Unknown,
+}
+
 /// What is known of each operator.
 #[derive(Clone, Debug)]
 pub struct Arms {
@@ -43,34 +54,47 @@ struct Arm {
 }
 
 impl Arms {
-    /// Operators with fixed weights; one whose weight is not above 0 is never picked.
-    pub fn fixed(weights: &[(String, f64)]) -> Self {
-        let arms = weights.iter().map(|(name, w)| Arm::new(name, *w)).collect();
-        Self { arms, fixed: true }
+    /// Operators with fixed weights; one whose weight is not above 0, or not given, is never picked.
+    pub fn fixed(names: &[String], weights: &[(String, f64)]) -> Self {
+        let given = |name: &String| weights.iter().find(|(n, _)| n == name).map_or(0.0, |w| w.1);
+        let arms = names.iter().map(|name| Arm::new(name, given(name)));
+        Self {
+            arms: arms.collect(),
+            fixed: true,
+        }
+    }
+
+    /// Operators of which nothing is known; [`Arms::born`] says what they made.
+    pub fn untried(names: &[String]) -> Self {
+        let arms = names.iter().map(|name| Arm::new(name, 1.0)).collect();
+        Self { arms, fixed: false }
+    }
+
+    /// Notes a child; those of operators that are not among these are passed over.
+    pub fn born(&mut self, operator: &str, fate: Fate) {
+        if let Some(arm) = self.arms.iter_mut().find(|a| a.name == operator) {
+            arm.count(fate);
+        }
     }
 
     /// Weights learned from what each operator's children did: one is a success if its sum is above that of its first
     /// parent on the examples that both were tried on (GEPA's rule of acceptance; a tie is none). Children without such
     /// an example count as not tried yet; drafts that came to nothing are failures.
     pub fn learned(names: &[String], pool: &Pool) -> Self {
-        let mut arms: Vec<Arm> = names.iter().map(|name| Arm::new(name, 1.0)).collect();
+        let mut arms = Self::untried(names);
         let table = Table::of(pool);
         for (m, member) in pool.members.iter().enumerate() {
-            let named = |a: &&mut Arm| member.operator.as_ref() == Some(&a.name);
-            if let Some(arm) = arms.iter_mut().find(named) {
+            if let Some(operator) = &member.operator {
                 let parent = member.parents.first().filter(|p| **p < m);
-                arm.count(parent.and_then(|p| gain(&table, m, *p)));
+                let gain = parent.and_then(|p| gain(&table, m, *p));
+                arms.born(operator, fate(gain));
             }
         }
         for name in &pool.refused {
-            if let Some(arm) = arms.iter_mut().find(|a| a.name == *name) {
-                // It cost a call and was worth nothing: as bad as a child that did not beat its parent.
-                arm.count(Some(0.0));
-            }
+            arms.born(name, Fate::NoBetter);
         }
-        let mut learned = Self { arms, fixed: false };
-        learned.weigh(pool, &table);
-        learned
+        arms.weigh(pool, &table);
+        arms
     }
 
     /// Sets what each operator that has children is worth: by how much its next child is expected to be better than the
@@ -103,7 +127,7 @@ impl Arms {
     /// ([`Operator::prior`]).
     pub fn weights(&self) -> Vec<(String, f64, u32, f64)> {
         let mut picked = vec![0u32; self.arms.len()];
-        let mut draws = Draws::new("bandit weights", 0);
+        let mut draws = Draws::of("bandit weights", 0);
         for _ in 0..DRAWS {
             if let Some(a) = self.draw(&mut draws) {
                 picked[a] += 1;
@@ -122,7 +146,7 @@ impl Arms {
     /// made of beginners only. One in ten goes to any. The rest is shared out by what the operators' next children are
     /// expected to gain; where no member was tried yet, by Thompson sampling of their chances of success.
     pub fn pick(&self, seed: u64) -> &str {
-        let drawn = self.draw(&mut Draws::new("bandit", seed));
+        let drawn = self.draw(&mut Draws::of("bandit", seed));
         drawn.map_or("", |a| self.arms[a].name.as_str())
     }
 
@@ -164,10 +188,10 @@ impl Arm {
         }
     }
 
-    fn count(&mut self, gain: Option<f64>) {
+    fn count(&mut self, fate: Fate) {
         self.born += 1;
-        self.tried += u32::from(gain.is_some());
-        self.won += u32::from(gain.is_some_and(|g| g > 1e-9));
+        self.tried += u32::from(fate != Fate::Unknown);
+        self.won += u32::from(fate == Fate::Better);
     }
 
     /// The mean of Beta(prior successes + won, prior failures + lost).
@@ -186,11 +210,19 @@ impl Arm {
 
 /// The mean of what is above 0 of N(mean, deviation), by draws that are the same on any machine.
 fn expected_gain(mean: f64, deviation: f64) -> f64 {
-    let mut draws = Draws::new("gain", 0);
+    let mut draws = Draws::of("gain", 0);
     let sum: f64 = (0..GAINS)
         .map(|_| (mean + deviation * draws.normal()).max(0.0))
         .sum();
     sum / f64::from(GAINS)
+}
+
+fn fate(gain: Option<f64>) -> Fate {
+    match gain {
+        Some(gain) if gain > 1e-9 => Fate::Better,
+        Some(_) => Fate::NoBetter,
+        None => Fate::Unknown,
+    }
 }
 
 /// The child's sum less the parent's on what both were tried on; `None` where that is nothing.
@@ -263,12 +295,13 @@ mod tests {
 
     #[test]
     fn given_weights_stay() {
-        let given = [("a", 3.0), ("b", 1.0), ("c", 0.0)].map(|(n, w)| (n.to_owned(), w));
-        let arms = Arms::fixed(&given);
+        let given = [("b", 1.0), ("c", 0.0), ("a", 3.0)].map(|(n, w)| (n.to_owned(), w));
+        let names = ["a", "b", "c", "d"].map(str::to_owned);
+        let arms = Arms::fixed(&names, &given);
         let picked = |name| (0..4_000).filter(|s| arms.pick(*s) == name).count();
         assert!((2_850..3_150).contains(&picked("a")), "{}", picked("a"));
-        assert_eq!(picked("c"), 0);
-        assert_eq!(Arms::fixed(&[]).pick(1), "");
+        assert_eq!(picked("c") + picked("d"), 0);
+        assert_eq!(Arms::fixed(&[], &given).pick(1), "");
     }
 
     /// Children of one operator are all a little poorer than their parent, those of the other poorer on the whole, and very

@@ -72,7 +72,7 @@ fn best(
     worth: &dyn Fn(usize) -> f64,
     among: impl Iterator<Item = usize>,
 ) -> Option<usize> {
-    let length = |m: usize| pool.members[m].instruction().chars().count();
+    let length = |m: usize| pool.members[m].words().chars().count();
     among.reduce(|a, b| {
         let gain = worth(b) - worth(a);
         let better = gain > TIE || (gain.abs() <= TIE && length(b) < length(a));
@@ -81,7 +81,7 @@ fn best(
 }
 
 fn p_best(belief: &Belief, open: &[usize], member: usize) -> f64 {
-    let mut draws = Draws::new("choose", 0);
+    let mut draws = Draws::of("choose", 0);
     let wins = |_: &usize| {
         let means = belief.draw(&mut draws);
         open.iter().all(|m| means[*m] <= means[member])

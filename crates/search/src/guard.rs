@@ -18,6 +18,8 @@ mod echo;
 mod parser;
 mod slots;
 
+pub(crate) use echo::of_rewrite;
+
 use crate::{
     pool::{Pool, Task},
     refused::Refused,
@@ -62,8 +64,11 @@ impl Given {
         let said = std::iter::once(task.description.as_str())
             .chain(task.labels.iter().map(String::as_str))
             .chain(task.must_keep.iter().map(String::as_str))
-            .chain(starts.map(|m| m.instruction()));
-        let raw = said.collect::<Vec<_>>().join("\n");
+            .chain(starts.map(|m| m.words()));
+        Self::said(said.collect::<Vec<_>>().join("\n"))
+    }
+
+    fn said(raw: String) -> Self {
         // Texts are folded one by one: no stretch of words runs from one into the next.
         let folded: Vec<String> = raw.lines().map(fold).collect();
         Self {

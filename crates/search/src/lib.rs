@@ -1,4 +1,5 @@
-//! The search for one instruction for a whole data set: `instruct` mode.
+//! The search as pure functions: for one instruction for a whole data set (`instruct` mode), and the operators and
+//! learned weights by which single questions are rewritten (`rewrite` mode).
 //!
 //! Everything is a pure function of a [`pool::Pool`] (what was made and how it did) and a seed, so that the same rows
 //! give the same plan on any machine. Nothing here asks a model, reads a clock or awaits.

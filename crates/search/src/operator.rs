@@ -1,4 +1,4 @@
-//! Ways to make a candidate for the whole data set.
+//! Ways to make a candidate: an instruction for a whole data set, or other words for one question.
 //!
 //! [`draft`] is the first half: what a proposer is asked, or the prompt itself where no proposer is needed.
 //! [`read`] is the second: the prompt that the proposer's reply holds. [`crate::guard::judge`] says of either kind
@@ -6,25 +6,29 @@
 //!
 //! Instructions, inputs, answers and feedback are untrusted. They stand between tags and are defused, as in rewrite mode
 //! ([`domain::operator`]). Every request has worked turns of ours before it and the thing to change last, so that a
-//! proposer of 135 million parameters can follow. `docs/instruct-operators.md` lists what each operator sees.
+//! proposer of 135 million parameters can follow. `docs/operators.md` lists what each operator sees.
+//!
+//! [`crate::pool::Subject`] says which of the two is searched. Most operators do the same with either, in words that suit it. A
+//! question's pool has no examples and no reference: an operator sees outcomes and nothing else.
 
 mod breed;
 mod crossover;
-pub(crate) mod draw;
 mod evolve;
 mod form;
 mod hyper;
 mod lists;
+mod outcomes;
 mod read;
 mod reflect;
 pub(crate) mod say;
 mod scene;
 mod shots;
+mod subject;
 pub(crate) mod tags;
 mod trajectory;
 mod wording;
 
-pub use read::{Born, read};
+pub use read::read;
 
 use crate::pool::Pool;
 use domain::{call::Message, prompt::PromptDoc};
@@ -35,6 +39,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Operator {
+    /// Improves a question, given what a model made of it.
+    Improve,
     /// Goes on from all earlier instructions, given their scores (OPRO; Yang et al. 2023).
     Trajectory,
     /// Writes an instruction from the description alone (this and the next eight: Promptbreeder; Fernando et al. 2023).
@@ -53,7 +59,8 @@ pub enum Operator {
     HyperFirst,
     /// Guesses the instruction from answers that are right.
     Lamarckian,
-    /// Shows another member's demonstrations under an instruction, in another order.
+    /// Shows another member's demonstrations under an instruction, in another order; changes a question as another
+    /// version's mutation prompt says.
     Crossover,
     /// Crosses two instructions and changes the result (EvoPrompt GA; Guo et al. 2023).
     Ga,
@@ -79,7 +86,8 @@ pub enum Operator {
 
 impl Operator {
     /// All of them.
-    pub const ALL: [Operator; 20] = [
+    pub const ALL: [Operator; 21] = [
+        Operator::Improve,
         Operator::Trajectory,
         Operator::ZeroOrder,
         Operator::FirstOrder,
@@ -102,7 +110,7 @@ impl Operator {
         Operator::Rewriter,
     ];
 
-    /// Those that are drawn where a spec names none: at least one of each family. Every further one costs a first child
+    /// Those that are drawn where a spec of `instruct` mode names none: at least one of each family. Every further one costs a first child
     /// before it is known to be no better, and a search of some hundred calls has some twenty.
     pub const DEFAULT: [Operator; 10] = [
         Operator::Shots,
@@ -120,6 +128,7 @@ impl Operator {
     /// The word used in the spec, in SQL and in reports.
     pub fn name(&self) -> &'static str {
         match self {
+            Operator::Improve => "improve",
             Operator::Trajectory => "trajectory",
             Operator::ZeroOrder => "zero_order",
             Operator::FirstOrder => "first_order",
@@ -148,6 +157,20 @@ impl Operator {
         Self::ALL.into_iter().find(|o| o.name() == name)
     }
 
+    /// Whether it makes instructions.
+    pub fn instructs(&self) -> bool {
+        *self != Operator::Improve
+    }
+
+    /// Whether it rewrites questions. Demonstrations have no place beside a question that is asked once, and what an answer
+    /// should look like stands outside the words that are rewritten.
+    pub fn rewrites(&self) -> bool {
+        !matches!(
+            self,
+            Operator::Shots | Operator::Bootstrapped | Operator::AnswerForm | Operator::Frame
+        )
+    }
+
     /// Raised whenever the text of its messages, or what it makes of the same pool and seed, changes.
     pub fn version(&self) -> u32 {
         1
@@ -162,7 +185,8 @@ impl Operator {
         }
     }
 
-    /// Whether it needs a proposer's reply: a call. The others make a prompt from the pool.
+    /// Whether an instruction of its needs a proposer's reply: a call. The others make a prompt from the pool. Every rewrite
+    /// needs one.
     pub fn asks(&self) -> bool {
         !matches!(
             self,
@@ -216,6 +240,8 @@ pub fn draft(operator: Operator, pool: &Pool, parent: usize, seed: u64) -> Optio
 
 fn sketch(operator: Operator, scene: &mut Scene<'_>) -> Sketch {
     match operator {
+        _ if !scene.subject().suits(operator) => None,
+        Operator::Improve => outcomes::improve(scene),
         Operator::Trajectory => trajectory::sketch(scene),
         Operator::ZeroOrder => breed::zero_order(scene),
         Operator::FirstOrder => breed::first_order(scene),
@@ -239,6 +265,8 @@ fn sketch(operator: Operator, scene: &mut Scene<'_>) -> Sketch {
     }
 }
 
+#[cfg(test)]
+mod questions;
 #[cfg(test)]
 mod snapshots;
 #[cfg(test)]

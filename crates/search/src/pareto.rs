@@ -5,6 +5,7 @@ use crate::{
     pool::Pool,
     race::{belief::Belief, table::Table},
 };
+use std::collections::BTreeMap;
 
 /// Examples for which a member's share of fronts is taken to be the mean share.
 const PRIOR: f64 = 5.0;
@@ -36,7 +37,7 @@ pub fn parent(pool: &Pool, alive: &[bool], seed: u64) -> usize {
         return (0..table.members()).find(living).unwrap_or(0);
     };
     let belief = Belief::of(pool, &table);
-    let mut draws = Draws::new("parent", seed);
+    let mut draws = Draws::of("parent", seed);
     if draws.unit() < BELIEVED {
         let means = belief.draw(&mut draws);
         let better = |a: usize, b: usize| if means[b] > means[a] { b } else { a };
@@ -46,6 +47,14 @@ pub fn parent(pool: &Pool, alive: &[bool], seed: u64) -> usize {
     keep_undominated(&mut fronts, &open, &belief);
     let weights = weights(&fronts, &table, &open);
     draws.weighted(&weights).map_or(only, |k| open[k])
+}
+
+/// The place of a version of one question that is to have the next child, where so many are ordered with the best first:
+/// the best twice as often as the next, three times as often as the third, and so on. One question has no fronts, and too
+/// few answers to believe in means. `None` where there is none.
+pub fn by_rank(versions: usize, seed: u64) -> Option<usize> {
+    let weights: Vec<f64> = (1..=versions).map(|rank| 1.0 / rank as f64).collect();
+    Draws::of("rank", seed).weighted(&weights)
 }
 
 /// For each example that at least two were tried on, who did best.
@@ -139,6 +148,26 @@ impl Objectives {
     }
 }
 
+/// What a call of each member costs on average, as if all members had met the same examples: from each cost that of its
+/// example is taken, the mean of all members on it, and the mean of all is put in its place. Costs stand by example; NaN
+/// for a member that has none.
+pub fn costs(members: &[Vec<(usize, f64)>]) -> Vec<f64> {
+    let mut of_example: BTreeMap<usize, Vec<f64>> = BTreeMap::new();
+    for (example, cost) in members.iter().flatten() {
+        of_example.entry(*example).or_default().push(*cost);
+    }
+    let mean = |of: &[f64]| domain::stats::mean(of).unwrap_or(f64::NAN);
+    let all: Vec<f64> = members.iter().flatten().map(|(_, cost)| *cost).collect();
+    let examples: BTreeMap<usize, f64> = of_example.iter().map(|(e, of)| (*e, mean(of))).collect();
+    let own = |costs: &Vec<(usize, f64)>| {
+        let apart = costs
+            .iter()
+            .filter_map(|(e, cost)| Some(cost - examples.get(e)?));
+        mean(&apart.collect::<Vec<f64>>()) + mean(&all)
+    };
+    members.iter().map(own).collect()
+}
+
 /// The points that no other dominates, in order. Equal points are all on the front.
 pub fn front(points: &[Objectives]) -> Vec<usize> {
     let free = |p: &usize| !points.iter().any(|other| other.dominates(&points[*p]));
@@ -171,6 +200,33 @@ mod tests {
         let mut drawn = vec![0; pool.members.len()];
         (0..2_000).for_each(|seed| drawn[parent(pool, alive, seed)] += 1);
         drawn
+    }
+
+    #[test]
+    fn the_best_version_has_most_children() {
+        let mut seen = [0; 3];
+        for seed in 0..1_100 {
+            seen[by_rank(3, seed).unwrap()] += 1;
+        }
+        // 6, 3 and 2 of 11.
+        assert!((540..660).contains(&seen[0]), "{seen:?}");
+        assert!((240..360).contains(&seen[1]), "{seen:?}");
+        assert_eq!(by_rank(0, 1), None);
+    }
+
+    #[test]
+    fn a_member_that_met_dear_examples_is_not_dear() {
+        // Example 1 is a long text; the first member says twenty tokens more than the others.
+        let members = [
+            vec![(0, 120.0), (1, 920.0)],
+            vec![(0, 100.0), (1, 900.0)],
+            vec![(1, 900.0)],
+            vec![],
+        ];
+        let costs = costs(&members);
+        assert!(costs[0] > costs[1] + 15.0, "{costs:?}");
+        assert!((costs[1] - costs[2]).abs() < 5.0, "{costs:?}");
+        assert!(costs[3].is_nan());
     }
 
     /// The last can do alone what no other can; the second does nothing that the first does not.

@@ -3,6 +3,7 @@
 use domain::{
     example::Example,
     hash::Hash,
+    operator::TaskKind,
     prompt::{PromptDoc, Shot},
 };
 
@@ -21,14 +22,33 @@ pub struct Pool {
     pub refused: Vec<String>,
 }
 
+/// What operators change.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Subject {
+    /// One instruction for all inputs of a task: `instruct` mode.
+    #[default]
+    Instruction,
+    /// The words of one question: `rewrite` mode. Its pool has no examples, so that no operator can see a reference.
+    Question {
+        /// The words as they stand in the data.
+        original: String,
+        /// What kind of question it is.
+        kind: TaskKind,
+        /// Whether there is a right answer, so that an answer which is right says what the reference says.
+        keyed: bool,
+    },
+}
+
 /// What operators are told of the task, and what a prompt may be.
 #[derive(Clone, Debug, Default)]
 pub struct Task {
+    /// What is searched.
+    pub subject: Subject,
     /// What the user says that the task is; the first start prompt's instruction where nothing is said.
     pub description: String,
     /// The labels, where an answer is one of a few.
     pub labels: Vec<String>,
-    /// The longest instruction, characters.
+    /// The longest instruction or rewrite, characters; a long question may grow by half whatever this says.
     pub max_chars: usize,
     /// The most demonstrations in one prompt; 0: none are shown.
     pub max_shots: usize,
@@ -67,10 +87,9 @@ impl Known {
 /// A prompt of the search.
 #[derive(Clone, Debug, Default)]
 pub struct Member {
-    /// The prompt; [`PromptDoc::instruction`] is what operators change.
+    /// The prompt: operators change its [words](Member::words). It carries the mutation prompt (Promptbreeder) by which
+    /// its children are changed.
     pub doc: PromptDoc,
-    /// The mutation prompt that it carries (Promptbreeder): how its children are changed.
-    pub mutation: Option<String>,
     /// Members that it was made from: its instruction came from the first.
     pub parents: Vec<usize>,
     /// The operator that made it; `None` for a start prompt.
@@ -82,9 +101,9 @@ pub struct Member {
 }
 
 impl Member {
-    /// Its instruction.
-    pub fn instruction(&self) -> &str {
-        self.doc.instruction.as_deref().unwrap_or_default()
+    /// What operators change: the instruction, or the question's words.
+    pub fn words(&self) -> &str {
+        self.doc.words().unwrap_or_default()
     }
 
     /// Its mean value; `None` where it was not tried.

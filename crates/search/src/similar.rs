@@ -15,6 +15,9 @@ use std::collections::BTreeMap;
 /// From here on two instructions are near-copies.
 pub const NEAR: f64 = 0.84;
 
+/// Rewrites of one question that are near-copies differ in no more words than this.
+const FEW_WORDS: usize = 3;
+
 /// A text as its trigrams are counted.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Profile {
@@ -56,6 +59,26 @@ impl Profile {
         });
         (dot.sum::<f64>() / (self.norm * other.norm)).clamp(0.0, 1.0)
     }
+
+    /// Words that one has and the other lacks, as often as they stand there; a replaced word counts twice.
+    fn other_words(&self, other: &Self) -> usize {
+        let mut counts: BTreeMap<&str, i64> = BTreeMap::new();
+        for word in self.folded.split(' ') {
+            *counts.entry(word).or_default() += 1;
+        }
+        for word in other.folded.split(' ') {
+            *counts.entry(word).or_default() -= 1;
+        }
+        let apart: u64 = counts.values().map(|n| n.unsigned_abs()).sum();
+        usize::try_from(apart).unwrap_or(usize::MAX)
+    }
+}
+
+/// Whether two versions of one question are near-copies: alike from [`NEAR`] on, and different in no more than three
+/// words. Versions of a long question share what it is about (a passage, a signature) and are alike by that; it is what
+/// differs that makes another version.
+pub fn near_versions(a: &Profile, b: &Profile) -> bool {
+    a.cosine(b) >= NEAR && a.other_words(b) <= FEW_WORDS
 }
 
 /// How alike two texts are, in `[0, 1]`.
@@ -150,6 +173,22 @@ mod tests {
     }
 
     #[test]
+    fn versions_of_a_long_question_are_told_apart_by_what_differs() {
+        let near = |a: &str, b: &str| near_versions(&Profile::of(a), &Profile::of(b));
+        assert!(COPIES.iter().all(|(a, b)| near(a, b)));
+        assert!(!OTHERS.iter().any(|(a, b)| near(a, b)));
+        let passage = "The mill was built in 1731 beside the old bridge and burnt down twice before it was sold. ";
+        let ask = |question: &str| format!("{}{question}", passage.repeat(3));
+        let (one, other) = (
+            ask("When was it built?"),
+            ask("Name the year in which the mill was set up."),
+        );
+        assert!(similarity(&one, &other) >= NEAR, "they share the passage");
+        assert!(!near(&one, &other));
+        assert!(near(&one, &ask("When was the mill built?")));
+    }
+
+    #[test]
     fn the_first_of_near_copies_is_kept() {
         let texts = ["Name the bird.", "Which bird is it?", "name the bird", ""];
         assert_eq!(distinct(texts), [0, 1, 3]);
@@ -162,6 +201,14 @@ mod tests {
             prop_assert!((0.0..=1.0).contains(&s));
             prop_assert_eq!(s, similarity(&b, &a));
             prop_assert_eq!(similarity(&a, &a), 1.0);
+        }
+
+        #[test]
+        fn near_copies_of_versions_are_near_copies(a in "[ab ]{0,12}", b in "[ab ]{0,12}") {
+            let (a, b) = (Profile::of(&a), Profile::of(&b));
+            prop_assert!(near_versions(&a, &a));
+            prop_assert_eq!(near_versions(&a, &b), near_versions(&b, &a));
+            prop_assert!(!near_versions(&a, &b) || a.cosine(&b) >= NEAR);
         }
 
         #[test]

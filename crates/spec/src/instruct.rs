@@ -104,15 +104,20 @@ impl Instruct {
 
     /// The fixed weights, by name. `Err` holds the entry that is none.
     pub fn fixed(&self) -> Result<Vec<(String, f64)>, String> {
-        let one = |entry: &String| {
-            let (name, weight) = entry.split_once('=').ok_or_else(|| entry.clone())?;
-            let weight: f64 = weight.trim().parse().map_err(|_| entry.clone())?;
-            let usable = weight.is_finite() && weight >= 0.0;
-            match usable {
-                true => Ok((name.trim().to_owned(), weight)),
-                false => Err(entry.clone()),
-            }
-        };
-        self.weights.iter().map(one).collect()
+        fixed(&self.weights)
     }
+}
+
+/// Weights of operators, by name, from entries like `name=2`. `Err` holds the entry that is none.
+pub(crate) fn fixed(weights: &[String]) -> Result<Vec<(String, f64)>, String> {
+    let one = |entry: &String| {
+        let (name, weight) = entry.split_once('=').ok_or_else(|| entry.clone())?;
+        let weight: f64 = weight.trim().parse().map_err(|_| entry.clone())?;
+        let usable = weight.is_finite() && weight >= 0.0;
+        match usable {
+            true => Ok((name.trim().to_owned(), weight)),
+            false => Err(entry.clone()),
+        }
+    };
+    weights.iter().map(one).collect()
 }

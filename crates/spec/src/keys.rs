@@ -186,7 +186,8 @@ pub const KEYS: &[Key] = &[
 
     key("search.hardest", Count(1, BILLION), Is("24"), "how many of the hardest examples become targets, shared between the data sets"),
     key("search.rewrites", Count(1, 64), Is("2"), "rewrites asked for in each round, per target"),
-    key("search.operators", Texts, Is("[\"proposer\"]"), "who writes the rewrites, in turn: `proposer`, and `rewriter`, the trained model of `[models.rewriter]`"),
+    key("search.operators", Texts, Is("[\"proposer\"]"), "who writes the rewrites, in turn: `proposer`, and `rewriter`, the trained model of `[models.rewriter]`; or operators that are drawn by what they achieve ([operators.md](operators.md)): `improve`, `trajectory`, `first_order`, `ga`, `reflect` and others"),
+    key("search.weights", Texts, Is("[]"), "`[\"reflect=2\", \"ga=1\"]` fixes how often the operators that are named are drawn; without it that is learnt from what their rewrites achieve, over all targets"),
     key("search.rounds", Count(1, 100), Is("4"), "rounds in all: the first, and those that read the scores of the earlier ones"),
     key("search.repeats", Count(1, 1000), Is("1"), "how often each question is asked during the search"),
     key("search.block", Count(1, 4096), Is("8"), "how many items one task holds"),
@@ -202,7 +203,7 @@ pub const KEYS: &[Key] = &[
     key("instruct.shots", Count(0, 64), Is("4"), "the most demonstrations in one prompt; 0: none are shown"),
     key("instruct.block", Count(1, 1000), Is("10"), "examples in one block of the race: what a new prompt is tried on first"),
     key("instruct.alpha", Number(0.0001, 0.5), Is("0.05"), "how probable it may be that the race drops the best prompt"),
-    key("instruct.operators", Texts, Is("[]"), "operators that make prompts (docs/instruct.md); none named: those that pay"),
+    key("instruct.operators", Texts, Is("[]"), "operators that make prompts ([operators.md](operators.md)); none named: those that pay"),
     key("instruct.weights", Texts, Is("[]"), "`[\"shots=2\", \"reflect=1\"]` fixes how often operators are drawn; without it that is learnt from what their prompts achieve"),
     key("instruct.must_keep", Texts, Is("[]"), "texts that every instruction has to contain"),
     key("instruct.must_not_contain", Texts, Is("[]"), "texts that no instruction may contain, case aside"),

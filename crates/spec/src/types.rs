@@ -1,6 +1,10 @@
 //! The spec as types: one struct a section.
 
-use crate::{data::Dataset, instruct::Instruct, model::Model};
+use crate::{
+    data::Dataset,
+    instruct::{Instruct, fixed},
+    model::Model,
+};
 use domain::{grade::Grader, hash::Hash, run::Limits, tuning::Tuning};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -208,8 +212,12 @@ pub struct Search {
     pub hardest: usize,
     /// How many rewrites each round asks for, per target.
     pub rewrites: u32,
-    /// Who writes them, in turn: `proposer`, `rewriter`.
+    /// Who writes them in turn (`proposer`, `rewriter`), or the operators that are drawn.
     pub operators: Vec<String>,
+    /// `name=weight`: fixes how often operators are drawn; learnt where nothing is said. (Left out where empty: specs
+    /// without it have the hash that they always had.)
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub weights: Vec<String>,
     /// Rounds in all: the first and those that read the scores of the earlier ones.
     pub rounds: u32,
     /// How often each question is asked during the search.
@@ -228,6 +236,7 @@ impl Default for Search {
             hardest: 24,
             rewrites: 2,
             operators: vec![PROPOSER.to_owned()],
+            weights: Vec::new(),
             rounds: 4,
             repeats: 1,
             block: 8,
@@ -238,6 +247,17 @@ impl Default for Search {
 }
 
 impl Search {
+    /// Whether operators are drawn by weight: some are named beyond those that write in turn.
+    pub fn draws(&self) -> bool {
+        let in_turn = |name: &String| name == PROPOSER || name == REWRITER;
+        !self.operators.iter().all(in_turn)
+    }
+
+    /// The fixed weights, by name. `Err` holds the entry that is none.
+    pub fn fixed(&self) -> Result<Vec<(String, f64)>, String> {
+        fixed(&self.weights)
+    }
+
     /// Whether a model that was trained to rewrite proposes.
     pub fn by_rewriter(&self) -> bool {
         self.operators.iter().any(|name| name == REWRITER)

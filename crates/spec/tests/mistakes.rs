@@ -317,6 +317,23 @@ fn weights_and_operators_have_names_and_numbers() {
 }
 
 #[test]
+fn rewrites_are_written_in_turn_or_by_operators_that_are_drawn() {
+    let with = |keys: &str| small_and(&format!("[search]\n{keys}\n"));
+    assert_snapshot!(with("operators = [\"reflct\"]"), @r#"specs/s.toml:13: search.operators = ["reflct"]: "reflct" is no operator, did you mean "reflect"? (there are improve, trajectory, zero_order, first_order, eda, eda_rank, lineage, hyper_zero, hyper_first, lamarckian, crossover, ga, de, reflect, paraphrase, shorten, rewriter)"#);
+    assert_snapshot!(with("operators = [\"shots\"]"), @r#"specs/s.toml:13: search.operators = ["shots"]: "shots" makes instructions and rewrites no question (there are improve, trajectory, zero_order, first_order, eda, eda_rank, lineage, hyper_zero, hyper_first, lamarckian, crossover, ga, de, reflect, paraphrase, shorten, rewriter)"#);
+    assert_snapshot!(with("operators = [\"proposer\", \"ga\"]"), @r#"specs/s.toml:13: search.operators = ["proposer", "ga"]: "proposer" is no operator beside others: it stands for "improve" in round 1 and "trajectory" in later ones; name these"#);
+    assert_snapshot!(with("operators = [\"ga\", \"ga\"]"), @r#"specs/s.toml:13: search.operators = ["ga", "ga"]: "ga" is there twice: say how often it is drawn in search.weights"#);
+    assert_snapshot!(with("operators = [\"ga\", \"rewriter\"]"), @r#"specs/s.toml:13: search.operators = ["ga", "rewriter"]: names "rewriter", and [models.rewriter] has no adapter: say kind = "local", its base as model, and adapter = "DIR""#);
+    assert_snapshot!(with("weights = [\"ga=1\"]"), @r#"specs/s.toml:13: search.weights = ["ga=1"]: weigh operators that are drawn, and "proposer" and "rewriter" write in turn: name operators in search.operators (docs/operators.md)"#);
+    assert_snapshot!(with("operators = [\"ga\"]\nweights = [\"ga=-1\"]"), @r#"specs/s.toml:14: search.weights = ["ga=-1"]: "ga=-1" is no weight: write "name=2", with a number that is at least 0"#);
+    let keys =
+        "[search]\noperators = [\"ga\", \"improve\"]\nweights = [\"ga=1\", \"improve=0.5\"]\n";
+    assert!(load(&format!("{SMALL}{keys}"), &World::small()).is_ok());
+    let instruct = instruct(&format!("[instruct]\noperators = [\"improve\"]\n{START}"));
+    assert_snapshot!(said(&instruct, &World::small()), @r#"specs/s.toml:14: instruct.operators = ["improve"]: "improve" rewrites questions and makes no instruction (there are trajectory, zero_order, first_order, eda, eda_rank, lineage, hyper_zero, hyper_first, lamarckian, crossover, ga, de, reflect, paraphrase, shorten, shots, bootstrapped, answer_form, frame, rewriter)"#);
+}
+
+#[test]
 fn one_instruction_is_for_one_data_set_and_no_pairs() {
     let world = World::small();
     let second = "[[datasets]]\nname = \"r\"\nformat = \"mmlu\"\npath = \"q.csv\"\n";

@@ -13,7 +13,7 @@ use domain::{
     candidate::{Candidate, Target, Verdict},
     grade::Grade,
     ids::{CandidateId, RunId, TargetId},
-    run::{Item, Pair, StepKey},
+    run::{Item, Pair, Spend, StepKey},
 };
 use sqlx::{query, query_as, query_scalar};
 use store::{Outcome, Result, Results, StepStatus, StoreError, Totals};
@@ -28,6 +28,9 @@ struct OutcomeRow {
     key: Uuid,
     reply_text: Option<String>,
     reply_json: Option<String>,
+    prompt_tokens: Option<i64>,
+    completion_tokens: Option<i64>,
+    cost_micros: Option<i64>,
     value: Option<f64>,
     raw: Option<f64>,
     margin: Option<f64>,
@@ -56,7 +59,18 @@ impl TryFrom<OutcomeRow> for Outcome {
             margin: row.margin,
             feedback: row.feedback.unwrap_or_default(),
         });
-        Ok(Self { item, reply, grade })
+        let number = |n: Option<i64>| at.number(n.unwrap_or_default());
+        let spent = Spend {
+            calls: 1,
+            tokens: number(row.prompt_tokens)? + number(row.completion_tokens)?,
+            cost_micros: number(row.cost_micros)?,
+        };
+        Ok(Self {
+            item,
+            spent: reply.is_some().then_some(spent),
+            reply,
+            grade,
+        })
     }
 }
 
@@ -145,6 +159,8 @@ impl Results for PostgresStore {
             OutcomeRow,
             r#"SELECT i.ordinal, i.target_id, i.candidate_id, i.example_id, i.repeat, i.key,
                       a.reply_text, a.reply_json::text AS reply_json,
+                      a.prompt_tokens AS "prompt_tokens?", a.completion_tokens AS "completion_tokens?",
+                      a.cost_micros AS "cost_micros?",
                       g.value AS "value?", g.raw, g.margin, g.feedback AS "feedback?"
                  FROM items i
                  LEFT JOIN answers a ON a.key = i.key

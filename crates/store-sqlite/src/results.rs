@@ -12,7 +12,7 @@ use domain::{
     candidate::{Candidate, Target, Verdict},
     grade::Grade,
     ids::RunId,
-    run::{Item, Pair, StepKey},
+    run::{Item, Pair, Spend, StepKey},
 };
 use sqlx::{query, query_as, query_scalar};
 use store::{Outcome, Result, Results, StepStatus, StoreError, Totals};
@@ -26,6 +26,9 @@ struct OutcomeRow {
     key: String,
     reply_text: Option<String>,
     reply_json: Option<String>,
+    prompt_tokens: Option<i64>,
+    completion_tokens: Option<i64>,
+    cost_micros: Option<i64>,
     value: Option<f64>,
     raw: Option<f64>,
     margin: Option<f64>,
@@ -52,7 +55,18 @@ impl TryFrom<OutcomeRow> for Outcome {
             margin: row.margin,
             feedback: row.feedback.unwrap_or_default(),
         });
-        Ok(Self { item, reply, grade })
+        let number = |n: Option<i64>| at.number(n.unwrap_or_default());
+        let spent = Spend {
+            calls: 1,
+            tokens: number(row.prompt_tokens)? + number(row.completion_tokens)?,
+            cost_micros: number(row.cost_micros)?,
+        };
+        Ok(Self {
+            item,
+            spent: reply.is_some().then_some(spent),
+            reply,
+            grade,
+        })
     }
 }
 
@@ -143,6 +157,8 @@ impl Results for SqliteStore {
             OutcomeRow,
             r#"SELECT i.ordinal AS "ordinal!", i.target_id, i.candidate_id, i.example_id, i.repeat, i.key,
                       a.reply_text, a.reply_json,
+                      a.prompt_tokens AS "prompt_tokens?", a.completion_tokens AS "completion_tokens?",
+                      a.cost_micros AS "cost_micros?",
                       g.value AS "value?", g.raw, g.margin, g.feedback AS "feedback?"
                  FROM items i
                  LEFT JOIN answers a ON a.key = i.key

@@ -390,6 +390,8 @@ pub struct Outcome {
     pub reply: Option<Reply>,
     /// The stored grade under the item's grader, if any.
     pub grade: Option<Grade>,
+    /// What the reply took when it was bought, whoever bought it; none without a reply.
+    pub spent: Option<Spend>,
 }
 
 /// Numbers for the summary.

@@ -1,8 +1,8 @@
 //! The result of a search for one instruction, as people read it.
 
-use super::{interval, shorten, table};
+use super::{interval, operators, shorten, table};
 use crate::{out, progress::thousands};
-use coordinator::summary::{InstructSummary, PromptResult};
+use coordinator::summary::{FrontPoint, InstructSummary, PromptResult};
 use domain::{
     call::{Call, Message, Role, Sampling},
     example::{Example, Reference},
@@ -32,7 +32,8 @@ pub fn instruct(summary: &InstructSummary, json: bool) -> anyhow::Result<()> {
         out::line(rounds(summary).to_string());
     }
     if !summary.operators.is_empty() {
-        out::line(operators(summary).to_string());
+        let header = "better than parent";
+        out::line(operators(&summary.operators, header).to_string());
     }
     if summary.front.len() > 1 {
         out::line(front(summary).to_string());
@@ -151,36 +152,12 @@ fn rounds(s: &InstructSummary) -> comfy_table::Table {
     out
 }
 
-fn operators(s: &InstructSummary) -> comfy_table::Table {
-    let mut out = table([
-        "operator",
-        "drawn",
-        "accepted",
-        "rejected",
-        "compared",
-        "better than parent",
-    ]);
-    for o in &s.operators {
-        out.add_row([
-            o.operator.clone(),
-            format!("{:.1}%", 100.0 * o.weight),
-            o.accepted.to_string(),
-            o.rejected.to_string(),
-            o.compared.to_string(),
-            match o.compared {
-                0 => "–".to_owned(),
-                _ => format!("{:.0}%", 100.0 * o.success),
-            },
-        ]);
-    }
-    out
-}
-
 fn front(s: &InstructSummary) -> comfy_table::Table {
     let mut out = table([
-        "better or shorter than all others",
+        "better, shorter or cheaper than all others",
         "believed",
         "tokens",
+        "a call takes",
         "shots",
     ]);
     for p in &s.front {
@@ -189,10 +166,20 @@ fn front(s: &InstructSummary) -> comfy_table::Table {
             format!("{mark}{}", brief(&p.instruction)),
             format!("{:.3}", p.estimate),
             format!("{:.0}", p.tokens),
+            call(p),
             p.shots.to_string(),
         ]);
     }
     out
+}
+
+/// What a call of the target takes.
+fn call(p: &FrontPoint) -> String {
+    match (p.call_usd, p.call_tokens) {
+        (Some(usd), _) => format!("${usd:.6}"),
+        (None, Some(tokens)) => format!("{tokens:.0} tokens"),
+        (None, None) => "–".to_owned(),
+    }
 }
 
 fn costs(s: &InstructSummary) -> String {

@@ -9,7 +9,8 @@ pub use rewriters::rewriters;
 use crate::{out, progress::thousands};
 use comfy_table::{CellAlignment, Table, presets};
 use coordinator::summary::{
-    BeforeAfter, Cell, CellRewards, EvalSummary, Gain, RewardSummary, Summary, TrainingSummary,
+    BeforeAfter, Cell, CellRewards, EvalSummary, Gain, OperatorResult, RewardSummary, Summary,
+    TrainingSummary,
 };
 use domain::{reward::LengthBias, run::RunStatus, stats::Estimate};
 
@@ -36,6 +37,10 @@ pub fn search(summary: &Summary, json: bool) -> anyhow::Result<()> {
         if let Some(reward) = &d.reward {
             out::line(rewards(&d.dataset, reward).to_string());
         }
+    }
+    if !summary.operators.is_empty() {
+        let header = "better than all before";
+        out::line(operators(&summary.operators, header).to_string());
     }
     out::line(costs(summary));
     if let Some(training) = &summary.training {
@@ -124,6 +129,27 @@ fn by_dataset(s: &Summary) -> Table {
         ]);
     }
     table
+}
+
+/// What each operator did; the last column says against what its prompts were held.
+fn operators(of: &[OperatorResult], better: &str) -> Table {
+    let mut out = table([
+        "operator", "drawn", "accepted", "rejected", "compared", better,
+    ]);
+    for o in of {
+        out.add_row([
+            o.operator.clone(),
+            format!("{:.1}%", 100.0 * o.weight),
+            o.accepted.to_string(),
+            o.rejected.to_string(),
+            o.compared.to_string(),
+            match o.compared {
+                0 => "–".to_owned(),
+                _ => format!("{:.0}%", 100.0 * o.success),
+            },
+        ]);
+    }
+    out
 }
 
 /// A data set that a reward model grades, in rewards.

@@ -76,6 +76,40 @@ fn people_get_a_table_examples_and_the_next_step() {
 }
 
 #[test]
+fn what_each_operator_achieved_is_shown() {
+    let scene = Scene::new(20);
+    scene.spec();
+    let named = "search.operators=[\"improve\", \"reflect\", \"first_order\"]";
+    let run = ["run", "spec.toml", "--set", named];
+    let done = scene.run(&run).exits(0);
+    for words in [
+        "better than all before",
+        "first_order",
+        "reflect",
+        "near_copy",
+    ] {
+        assert!(done.stdout.contains(words), "{words:?} in {}", done.stdout);
+    }
+    let found = scene.run(&["show", "--json"]).exits(0).json();
+    let operators = found["operators"].as_array().unwrap();
+    assert_eq!(operators.len(), 3);
+    let sum = |key: &str| {
+        operators
+            .iter()
+            .filter_map(|o| o[key].as_f64())
+            .sum::<f64>()
+    };
+    assert!((sum("weight") - 1.0).abs() < 1e-6, "{operators:?}");
+    assert!(
+        sum("accepted") > 0.0 && sum("compared") > 0.0,
+        "{operators:?}"
+    );
+    // Those that write in turn are no operators that are drawn.
+    let plain = scene.run(&["run", "spec.toml", "--json"]).exits(0).json();
+    assert_eq!(plain["operators"], Value::Null);
+}
+
+#[test]
 fn the_same_spec_again_prints_the_same_and_asks_nothing() {
     let scene = Scene::new(16);
     scene.spec();

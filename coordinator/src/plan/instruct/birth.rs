@@ -87,8 +87,7 @@ fn read(draft: &Draft, reply: Option<&String>, pool: &Pool) -> Result<PromptDoc,
             let reply = reply.ok_or(Refused::NoReply {
                 operator: draft.operator.name(),
             })?;
-            let born = operator::read(draft, reply, pool)?;
-            Ok(with_mutation(born.doc, born.mutation))
+            operator::read(draft, reply, pool)
         }
     }
 }
@@ -207,17 +206,8 @@ pub fn learned(plan: &InstructPlan, settings: &Settings, pool: &Pool) -> Arms {
         .collect();
     match plan.weights.is_empty() {
         true => Arms::learned(&names, pool),
-        // One that has no weight is not drawn.
-        false => Arms::fixed(&fixed(&names, &plan.weights)),
+        false => Arms::fixed(&names, &plan.weights),
     }
-}
-
-fn fixed(names: &[String], weights: &[(String, f64)]) -> Vec<(String, f64)> {
-    let weight = |name: &String| weights.iter().find(|(n, _)| n == name).map_or(0.0, |w| w.1);
-    names
-        .iter()
-        .map(|name| (name.clone(), weight(name)))
-        .collect()
 }
 
 fn seed(run: u64, round: u32, nth: u32, attempt: u32) -> u64 {

@@ -14,7 +14,7 @@ use domain::{
     hash::Hash,
     ids::{CandidateId, RunId},
     prompt::letter,
-    run::{RoundKind, Step, StepKey},
+    run::{RoundKind, Spend, Step, StepKey},
 };
 use search::pool::{Known, Member, Pool, Task, Trial};
 use std::collections::{BTreeMap, HashMap};
@@ -80,6 +80,8 @@ pub struct Field {
     pub candidates: Vec<Candidate>,
     /// Answers asked for by now.
     pub asked: u64,
+    /// What the graded answers of each member took, by example.
+    pub spent: Vec<Vec<(usize, Spend)>>,
 }
 
 impl History {
@@ -154,6 +156,7 @@ impl History {
         let refused = refused.into_iter().map(|c| plain_name(&c.operator));
         let asked = self.asked.iter().filter(|(round, _)| *round < until.tried);
         Field {
+            spent: self.spent(&candidates, until.tried),
             pool: Pool {
                 task: self.task.clone(),
                 examples: self.examples.clone(),
@@ -169,17 +172,10 @@ impl History {
 
     /// The candidates as members, with what was tried in rounds before this one.
     fn members(&self, candidates: &[Candidate], before: u32) -> Vec<Member> {
-        let examples = self.examples.iter().enumerate();
-        let places: HashMap<Hash, usize> = examples.map(|(i, known)| (known.id, i)).collect();
-        let born = candidates.iter().enumerate();
-        let of: HashMap<CandidateId, usize> = born.map(|(i, c)| (c.id, i)).collect();
+        let of = places(candidates);
         let mut sums: Vec<BTreeMap<usize, Sum>> = vec![BTreeMap::new(); candidates.len()];
-        for (_, outcome) in self.tried.iter().filter(|(round, _)| *round < before) {
-            let member = outcome.item.candidate.and_then(|c| of.get(&c));
-            let example = outcome.item.example.and_then(|e| places.get(&e));
-            if let (Some(&member), Some(&example)) = (member, example)
-                && let Some(sums) = sums.get_mut(member)
-            {
+        for (member, example, outcome) in self.outcomes(&of, before) {
+            if let Some(sums) = sums.get_mut(member) {
                 sums.entry(example).or_default().add(outcome);
             }
         }
@@ -190,6 +186,39 @@ impl History {
         };
         candidates.iter().zip(sums).map(member).collect()
     }
+}
+
+impl History {
+    /// Outcomes of rounds before this one, with the places of candidate and example.
+    fn outcomes<'h>(
+        &'h self,
+        of: &'h HashMap<CandidateId, usize>,
+        before: u32,
+    ) -> impl Iterator<Item = (usize, usize, &'h Outcome)> {
+        let examples = self.examples.iter().enumerate();
+        let places: HashMap<Hash, usize> = examples.map(|(i, known)| (known.id, i)).collect();
+        let tried = self.tried.iter().filter(move |(round, _)| *round < before);
+        tried.filter_map(move |(_, outcome)| {
+            let member = outcome.item.candidate.and_then(|c| of.get(&c))?;
+            let example = outcome.item.example.and_then(|e| places.get(&e))?;
+            Some((*member, *example, outcome))
+        })
+    }
+
+    fn spent(&self, candidates: &[Candidate], before: u32) -> Vec<Vec<(usize, Spend)>> {
+        let mut out = vec![Vec::new(); candidates.len()];
+        for (member, example, outcome) in self.outcomes(&places(candidates), before) {
+            if let (Some(own), Some(spent)) = (out.get_mut(member), outcome.spent) {
+                own.push((example, spent));
+            }
+        }
+        out
+    }
+}
+
+fn places(candidates: &[Candidate]) -> HashMap<CandidateId, usize> {
+    let born = candidates.iter().enumerate();
+    born.map(|(i, c)| (c.id, i)).collect()
 }
 
 /// What the answers of one candidate to one example add up to.
@@ -309,6 +338,7 @@ fn task(plan: &InstructPlan, settings: &Settings, grader: &Grader) -> Task {
         must_keep: plan.must_keep.clone(),
         must_not_contain: plan.must_not_contain.clone(),
         show_references: true,
+        ..Task::default()
     }
 }
 
@@ -316,7 +346,6 @@ fn task(plan: &InstructPlan, settings: &Settings, grader: &Grader) -> Task {
 fn member(c: &Candidate, of: &HashMap<CandidateId, usize>) -> Member {
     let parents = c.parents.iter().filter_map(|p| of.get(p).copied());
     Member {
-        mutation: c.doc.mutation.clone(),
         doc: c.doc.clone(),
         parents: parents.collect(),
         operator: (c.arm != Arm::Original).then(|| plain_name(&c.operator).to_owned()),

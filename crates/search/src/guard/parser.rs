@@ -63,7 +63,7 @@ const DEPENDS: [&str; 16] = [
 pub fn judge(text: &str, pool: &Pool) -> Result<(), Refused> {
     let folded = fold(text);
     let mut starts = pool.members.iter().filter(|m| m.operator.is_none());
-    if starts.any(|m| fold(m.instruction()) == folded) {
+    if starts.any(|m| fold(m.words()) == folded) {
         return Ok(());
     }
     let labels = pool.task.labels.iter().map(|l| fold(l));

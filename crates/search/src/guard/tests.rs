@@ -132,7 +132,7 @@ fn a_prompt_that_is_known_is_refused() {
         Err(Refused::Known { member: 3 })
     );
     // The same instruction with other demonstrations is another prompt.
-    accepts(&pool, &[pool.members[1].instruction()]);
+    accepts(&pool, &[pool.members[1].words()]);
     assert_eq!(
         judge(&pool.members[1].doc, &pool),
         Err(Refused::Known { member: 1 })
@@ -204,7 +204,7 @@ fn the_proposers_own_messages_are_refused() {
         &pool,
         &["Judge the film. Look for irony, negation and exceptions."],
     );
-    pool.members[2].mutation = Some("Tell it to a sleepy pirate.".to_owned());
+    pool.members[2].doc.mutation = Some("Tell it to a sleepy pirate.".to_owned());
     refuses(
         &pool,
         "echo",
@@ -419,7 +419,7 @@ proptest! {
         pool.task.labels.push(label.clone());
         pool.examples[0].example.input = input.clone();
         pool.examples[0].answer = Some(label.clone());
-        pool.members[0].mutation = Some(input.clone());
+        pool.members[0].doc.mutation = Some(input.clone());
         pool.members[0].doc.instruction = Some(label);
         for text in [&text, &format!("{text} {input}")] {
             let seen = judged_in(&pool, text);

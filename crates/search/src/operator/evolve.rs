@@ -19,13 +19,14 @@ const WANTS: &str =
 
 /// Crosses the parent with another, drawn by score, and changes the result.
 pub fn ga(scene: &mut Scene<'_>) -> Sketch {
-    let own = scene.instruction()?;
+    let own = scene.words()?;
     let mut others = scene.with_instruction();
     others.retain(|&m| scene.text(m) != own);
     let other = scene.roulette(&others)?;
+    let subject = scene.subject();
     let asked = |a: &str, b: &str| {
         let (a, b) = (say::version(a), say::version(b));
-        format!("{GA_STEPS}\n\nA:\n{a}\nB:\n{b}")
+        format!("{}\n\nA:\n{a}\nB:\n{b}", subject.said(GA_STEPS))
     };
     let request = Request {
         job: "You cross two instructions.",
@@ -35,10 +36,11 @@ pub fn ga(scene: &mut Scene<'_>) -> Sketch {
             .iter()
             .map(|t| {
                 let reply = format!("1. {}\n2. {}", t.better, say::prompt(t.reworded));
-                (asked(t.plain, t.brief), reply)
+                let of = say::below_as(t.plain, subject);
+                (asked(t.plain, t.brief) + &of, reply)
             })
             .collect(),
-        last: asked(scene.text(other), own),
+        last: asked(scene.text(other), own) + &say::below(subject),
     };
     Some((vec![scene.parent, other], request.write(scene)))
 }
@@ -46,7 +48,7 @@ pub fn ga(scene: &mut Scene<'_>) -> Sketch {
 /// What differs in two others, changed, put into the best other one and crossed with the parent. `None` where there are not two
 /// others that differ from the parent and from each other.
 pub fn de(scene: &mut Scene<'_>) -> Sketch {
-    let own = scene.instruction()?;
+    let own = scene.words()?;
     let ranked = scene.ranked();
     let differs = |m: &&usize| scene.text(**m) != own;
     // The parent may be the best itself: the next one then, or two of the four would be the same.
@@ -56,6 +58,7 @@ pub fn de(scene: &mut Scene<'_>) -> Sketch {
     let a = *scene.draw.one(&others)?;
     others.retain(|&m| scene.text(m) != scene.text(a));
     let b = *scene.draw.one(&others)?;
+    let subject = scene.subject();
     let asked = |texts: [&str; 4]| {
         let named = texts.iter().zip(["A", "B", "C", "D"]);
         let named: Vec<String> = named
@@ -77,10 +80,14 @@ pub fn de(scene: &mut Scene<'_>) -> Sketch {
                     t.better,
                     say::prompt(t.reworded)
                 );
-                (asked([t.plain, t.brief, t.better, t.rough]), reply)
+                let of = say::below_as(t.plain, subject);
+                (asked([t.plain, t.brief, t.better, t.rough]) + &of, reply)
             })
             .collect(),
-        last: asked([scene.text(a), scene.text(b), scene.text(best), own]),
+        last: asked([scene.text(a), scene.text(b), scene.text(best), own]) + &say::below(subject),
     };
-    Some((vec![scene.parent, a, b, best], request.write(scene)))
+    let mut parents = vec![scene.parent, a, b];
+    // It may be one of the two.
+    parents.extend((![a, b].contains(&best)).then_some(best));
+    Some((parents, request.write(scene)))
 }

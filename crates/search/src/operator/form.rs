@@ -18,7 +18,7 @@ pub fn frame(scene: &mut Scene<'_>) -> Sketch {
     let texts = frames
         .iter()
         .map(|f| frames::filled(f, description, &task.labels))
-        .filter(|text| text != scene.member.instruction() && fits(text, task));
+        .filter(|text| text != scene.member.words() && fits(text, task));
     let texts: Vec<String> = texts.collect();
     let text = scene.draw.one(&texts)?.clone();
     made(scene, text)
@@ -26,7 +26,7 @@ pub fn frame(scene: &mut Scene<'_>) -> Sketch {
 
 /// Sets a closing sentence, in place of one of ours that is there already. `None` where none fits and is new.
 pub fn answer_form(scene: &mut Scene<'_>) -> Sketch {
-    let instruction = scene.instruction()?.trim_end();
+    let instruction = scene.words()?.trim_end();
     let closings = closings(scene.pool);
     // The longest first: one closing may end in another.
     let mut ours: Vec<&String> = closings.iter().collect();

@@ -5,7 +5,7 @@ use super::{
     say::{self, Request},
     scene::Scene,
 };
-use crate::{similar, text::turns::Turn};
+use crate::{pool::Subject, similar, text::turns::Turn};
 
 /// A list is no longer than this.
 const ENTRIES: usize = 12;
@@ -25,7 +25,10 @@ pub fn eda(scene: &mut Scene<'_>) -> Sketch {
     members.truncate(ENTRIES);
     let list = List {
         job: "You continue lists of instructions.",
-        lead: "Instructions for one task, in no order:",
+        lead: [
+            "Instructions for one task, in no order:",
+            "Versions of one instruction, in no order:",
+        ],
         ask: ONE_MORE,
         of_turn: |t| [t.reworded, t.plain],
     };
@@ -40,7 +43,10 @@ pub fn eda_rank(scene: &mut Scene<'_>) -> Sketch {
     members.reverse();
     let list = List {
         job: "You continue rows of instructions that get better and better.",
-        lead: "Instructions for one task, from worse to better. The last is the best:",
+        lead: [
+            "Instructions for one task, from worse to better. The last is the best:",
+            "Versions of one instruction, from worse to better. The last is the best:",
+        ],
         ask: NEXT,
         of_turn: |t| [t.rough, t.plain],
     };
@@ -60,12 +66,12 @@ pub fn lineage(scene: &mut Scene<'_>) -> Sketch {
             line.push(at);
         }
     }
-    scene.instruction()?;
+    scene.words()?;
     line.truncate(ENTRIES);
     line.reverse();
     let list = List {
         job: "You carry on how an instruction was improved step by step.",
-        lead: "One instruction as it was improved, the oldest first:",
+        lead: ["One instruction as it was improved, the oldest first:"; 2],
         ask: GO_ON,
         of_turn: |t| [t.rough, t.plain],
     };
@@ -82,7 +88,8 @@ fn kept(scene: &Scene<'_>, members: &[usize]) -> Vec<usize> {
 /// How a list is shown and what is asked of it.
 struct List {
     job: &'static str,
-    lead: &'static str,
+    /// Of instructions, and of questions.
+    lead: [&'static str; 2],
     ask: &'static str,
     of_turn: fn(&Turn) -> [&'static str; 2],
 }
@@ -94,22 +101,32 @@ impl List {
             return None;
         }
         let texts: Vec<&str> = members.iter().map(|&m| scene.text(m)).collect();
+        let subject = scene.subject();
         let request = Request {
             job: self.job,
             wants: say::ONE_PROMPT,
             turns: scene
                 .turns(2)
                 .iter()
-                .map(|t| (self.asked(&(self.of_turn)(t)), say::prompt(t.better)))
+                .map(|t| {
+                    let of = say::below_as(t.plain, subject);
+                    let asked = self.asked(subject, &(self.of_turn)(t));
+                    (asked + &of, say::prompt(t.better))
+                })
                 .collect(),
-            last: self.asked(&texts),
+            last: self.asked(subject, &texts) + &say::below(subject),
         };
-        Some((vec![scene.parent], request.write(scene)))
+        Some((scene.parents(members), request.write(scene)))
     }
 
-    fn asked(&self, texts: &[&str]) -> String {
+    fn asked(&self, subject: &Subject, texts: &[&str]) -> String {
         let entries: Vec<String> = texts.iter().map(|t| say::version(t)).collect();
-        let (lead, ask) = (self.lead, self.ask);
-        format!("{lead}\n\n{}\n{ask}", say::fitting(&entries))
+        let (lead, ask) = (subject.either(self.lead[0], self.lead[1]), self.ask);
+        let end = if subject.original().is_some() {
+            "\n"
+        } else {
+            ""
+        };
+        format!("{lead}\n\n{}\n{ask}{end}", say::fitting(&entries))
     }
 }

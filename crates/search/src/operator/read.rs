@@ -1,10 +1,14 @@
 //! Reading what a proposer wrote.
 
 use super::{Draft, Operator, Write, tags};
-use crate::{pool::Pool, refused::Refused};
+use crate::{
+    guard,
+    pool::{Pool, Subject},
+    refused::Refused,
+};
 use domain::{
     prompt::PromptDoc,
-    proposal::{self, Limits, fold},
+    proposal::{self, Limits, Refusal, fold},
 };
 use regex::Regex;
 use std::sync::LazyLock;
@@ -14,21 +18,12 @@ const MIN_CHARS: usize = 4;
 /// A longer mutation prompt is none.
 const MUTATION_CHARS: usize = 300;
 
-/// A candidate.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Born {
-    /// The prompt.
-    pub doc: PromptDoc,
-    /// The mutation prompt that it carries.
-    pub mutation: Option<String>,
-}
-
-/// The candidate that a reply holds: the first parent's prompt with the instruction of the reply. A mutation prompt is
-/// inherited where the reply has none.
+/// The candidate that a reply holds: the first parent's prompt with the instruction of the reply, or the question's
+/// rewrite. A mutation prompt is inherited where the reply has none.
 ///
 /// # Errors
-/// Where the reply holds no instruction, or the draft asked nothing.
-pub fn read(draft: &Draft, reply: &str, pool: &Pool) -> Result<Born, Refused> {
+/// Where the reply holds no instruction or no rewrite, or the draft asked nothing.
+pub fn read(draft: &Draft, reply: &str, pool: &Pool) -> Result<PromptDoc, Refused> {
     let operator = draft.operator.name();
     let parent = draft.parents.first().and_then(|&p| pool.members.get(p));
     let (Write::Ask(_), Some(parent)) = (&draft.write, parent) else {
@@ -38,23 +33,54 @@ pub fn read(draft: &Draft, reply: &str, pool: &Pool) -> Result<Born, Refused> {
         Operator::HyperZero | Operator::HyperFirst => mutation(reply),
         _ => (None, reply.to_owned()),
     };
+    let doc = match &pool.task.subject {
+        Subject::Instruction => PromptDoc {
+            instruction: Some(instruction(draft, &reply, parent.words(), pool)?),
+            ..parent.doc.clone()
+        },
+        Subject::Question { original, .. } => {
+            let text = rewrite(draft, &reply, original, pool)?;
+            guard::of_rewrite(&text, original, pool)?;
+            PromptDoc::rewrite(text)
+        }
+    };
+    Ok(PromptDoc {
+        mutation: mutation.or_else(|| draft.mutation.clone()),
+        ..doc
+    })
+}
+
+fn instruction(draft: &Draft, reply: &str, current: &str, pool: &Pool) -> Result<String, Refused> {
     let limits = Limits {
         min_chars: MIN_CHARS,
         max_chars: pool.task.max_chars,
     };
-    let current = parent.instruction();
     let found = match draft.operator {
-        Operator::Rewriter => proposal::read_bare(&reply, current, &limits),
-        _ => proposal::read_instruction(&reply, current, &limits),
+        Operator::Rewriter => proposal::read_bare(reply, current, &limits),
+        _ => proposal::read_instruction(reply, current, &limits),
     };
-    let text = found.map_err(|why| Refused::Reply { operator, why })?;
-    Ok(Born {
-        doc: PromptDoc {
-            instruction: Some(tags::restored(&text, current)),
-            ..parent.doc.clone()
-        },
-        mutation: mutation.or_else(|| draft.mutation.clone()),
-    })
+    found
+        .map(|text| tags::restored(&text, current))
+        .map_err(|why| refused(draft, why))
+}
+
+/// As every rewrite is read: it keeps the question's material.
+fn rewrite(draft: &Draft, reply: &str, original: &str, pool: &Pool) -> Result<String, Refused> {
+    let limits = Limits::of(original, pool.task.max_chars);
+    let found = match draft.operator {
+        Operator::Rewriter => proposal::read_bare(reply, original, &limits),
+        _ => proposal::read(reply, original, &limits),
+    };
+    found
+        .map(|text| tags::restored(&text, original))
+        .map_err(|why| refused(draft, why))
+}
+
+fn refused(draft: &Draft, why: Refusal) -> Refused {
+    Refused::Reply {
+        operator: draft.operator.name(),
+        why,
+    }
 }
 
 /// The last mutation prompt of a reply, where it is a usable one, and the reply without any.
@@ -85,7 +111,7 @@ fn usable(mutation: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use domain::proposal::{Refusal, read_instruction};
+    use domain::proposal::read_instruction;
     use proptest::prelude::*;
 
     const LIMITS: Limits = Limits {

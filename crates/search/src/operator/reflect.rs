@@ -12,9 +12,16 @@ const FAILURES: usize = 3;
 /// What is asked.
 pub const LEARN: &str = "Write a new instruction under which a model gets such inputs right. Give rules that hold for all inputs.";
 
+/// What is asked of a question.
+pub const UNDERSTOOD: &str =
+    "Find what in the words led to this. Write them so that a model cannot take them wrongly.";
+
 /// `None` where the parent never failed.
 pub fn sketch(scene: &mut Scene<'_>) -> Sketch {
-    let instruction = scene.instruction()?;
+    if scene.subject().original().is_some() {
+        return of_question(scene);
+    }
+    let instruction = scene.words()?;
     let task = &scene.pool.task;
     let failures: Vec<String> = failures(scene)
         .into_iter()
@@ -31,7 +38,7 @@ pub fn sketch(scene: &mut Scene<'_>) -> Sketch {
     let asked = |failures: &str, text: &str| {
         format!(
             "What a model got wrong under an instruction:\n\n{failures}\n{LEARN}\n\n{}",
-            say::current(text)
+            say::current(&task.subject, text)
         )
     };
     let request = Request {
@@ -50,6 +57,42 @@ pub fn sketch(scene: &mut Scene<'_>) -> Sketch {
             })
             .collect(),
         last: asked(&failures.join("\n"), instruction),
+    };
+    Some((vec![scene.parent], request.write(scene)))
+}
+
+/// The outcome alone: what was answered, and what was said of that.
+fn of_question(scene: &mut Scene<'_>) -> Sketch {
+    let (words, subject) = (scene.words()?, scene.subject());
+    let outcome = |trial: &Trial| {
+        let said = trial.said.as_deref().filter(|said| !said.trim().is_empty());
+        said.map(say::answer).unwrap_or_default() + &say::feedback(&trial.feedback)
+    };
+    let mut failures: Vec<String> = failures(scene).into_iter().map(outcome).collect();
+    // Repeats of a greedy target say the same.
+    failures.sort();
+    failures.dedup();
+    failures.retain(|failure| !failure.is_empty());
+    if failures.is_empty() {
+        return None;
+    }
+    let asked = |failures: &str, shown: String| {
+        let lead = "What a model answered, and what was said of that:";
+        format!("{lead}\n\n{failures}\n{UNDERSTOOD}\n\n{shown}")
+    };
+    let request = Request {
+        job: "You learn from what a model made of an instruction.",
+        wants: say::ONE_PROMPT,
+        turns: scene
+            .turns(2)
+            .iter()
+            .map(|t| {
+                let failure = say::answer(t.wrong) + &say::feedback(t.feedback);
+                let shown = say::worked(subject, t.plain);
+                (asked(&failure, shown), say::prompt(t.better))
+            })
+            .collect(),
+        last: asked(&failures.join("\n"), say::current(subject, words)),
     };
     Some((vec![scene.parent], request.write(scene)))
 }

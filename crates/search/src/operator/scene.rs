@@ -1,10 +1,11 @@
 //! What an operator looks at: a pool seen from one member, with scores and a source of chance.
 
-use super::{Operator, draw::Draw};
+use super::Operator;
 use crate::{
-    pool::{Known, Member, Pool, Trial},
+    draws::Draws,
+    pool::{Known, Member, Pool, Subject, Trial},
     text::{
-        mutations,
+        mutations, questions,
         turns::{self, Turn},
     },
 };
@@ -29,16 +30,19 @@ pub struct Scene<'a> {
     /// How good each member is, in `[0, 1]`: see [`scores`].
     pub scores: Vec<f64>,
     /// Chance.
-    pub draw: Draw,
+    pub draw: Draws,
 }
 
 impl<'a> Scene<'a> {
     /// `None` where there is no such member.
     pub fn of(operator: Operator, pool: &'a Pool, parent: usize, seed: u64) -> Option<Self> {
         let member = pool.members.get(parent)?;
-        let mut draw = Draw::of(&format!("{} {parent}", operator.name()), seed);
-        let ours = draw.one(&mutations::ALL).copied().unwrap_or_default();
-        let mutation = match member.mutation.as_deref().map(str::trim) {
+        let mut draw = Draws::of(&format!("{} {parent}", operator.name()), seed);
+        let ours = draw
+            .one(mutations::of(&pool.task.subject))
+            .copied()
+            .unwrap_or_default();
+        let mutation = match member.doc.mutation.as_deref().map(str::trim) {
             Some(own) if !own.is_empty() => own.to_owned(),
             _ => ours.to_owned(),
         };
@@ -52,9 +56,32 @@ impl<'a> Scene<'a> {
         })
     }
 
-    /// The parent's instruction; `None` where it has none.
-    pub fn instruction(&self) -> Option<&'a str> {
-        Some(self.member.instruction()).filter(|i| !i.trim().is_empty())
+    /// What is searched.
+    pub fn subject(&self) -> &'a Subject {
+        &self.pool.task.subject
+    }
+
+    /// The member with the question's own words; the parent where there is none.
+    pub fn root(&self) -> usize {
+        let own = |m: &usize| self.subject().original() == Some(self.text(*m));
+        let mut members = 0..self.pool.members.len();
+        members.find(own).unwrap_or(self.parent)
+    }
+
+    /// The parents of what is made while these members were shown: of a question all of them, the scene's own first; of an
+    /// instruction the one whose prompt it inherits.
+    pub fn parents(&self, shown: &[usize]) -> Vec<usize> {
+        if self.subject().original().is_none() {
+            return vec![self.parent];
+        }
+        let mut out = shown.to_vec();
+        out.sort_by_key(|m| *m != self.parent);
+        out
+    }
+
+    /// The parent's words; `None` where it has none.
+    pub fn words(&self) -> Option<&'a str> {
+        Some(self.member.words()).filter(|i| !i.trim().is_empty())
     }
 
     /// What the task is; `None` where nothing is said.
@@ -62,7 +89,7 @@ impl<'a> Scene<'a> {
         Some(self.pool.task.description.trim()).filter(|d| !d.is_empty())
     }
 
-    /// Members with an instruction that were tried, the best last. Of equal ones the newer stands later.
+    /// Members with words that were tried, the best last. Of equal ones the newer stands later.
     pub fn ranked(&self) -> Vec<usize> {
         let mut tried: Vec<usize> = self.with_instruction();
         tried.retain(|&m| !values(&self.pool.members[m]).is_empty());
@@ -70,18 +97,18 @@ impl<'a> Scene<'a> {
         tried
     }
 
-    /// Members with an instruction.
+    /// Members with words.
     pub fn with_instruction(&self) -> Vec<usize> {
         let has = |m: &usize| !self.text(*m).trim().is_empty();
         (0..self.pool.members.len()).filter(has).collect()
     }
 
-    /// A member's instruction.
+    /// A member's words.
     pub fn text(&self, member: usize) -> &'a str {
         self.pool
             .members
             .get(member)
-            .map(Member::instruction)
+            .map(Member::words)
             .unwrap_or_default()
     }
 
@@ -99,7 +126,10 @@ impl<'a> Scene<'a> {
 
     /// Worked turns from other tasks.
     pub fn turns(&mut self, n: usize) -> Vec<Turn> {
-        turns::drawn(&mut self.draw, &self.pool.task.description, n)
+        match &self.pool.task.subject {
+            Subject::Instruction => turns::drawn(&mut self.draw, &self.pool.task.description, n),
+            Subject::Question { original, .. } => questions::drawn(&mut self.draw, original, n),
+        }
     }
 }
 

@@ -56,7 +56,6 @@ pub fn pool() -> Pool {
                 .to_owned(),
             })
             .collect(),
-        ..Member::default()
     };
     Pool {
         task: Task {
@@ -123,7 +122,7 @@ fn names_are_the_words_of_serde() {
 #[test]
 fn every_operator_does_what_it_says_and_the_seed_matters() {
     let pool = with_shots();
-    for operator in Operator::ALL {
+    for operator in Operator::ALL.into_iter().filter(Operator::instructs) {
         let of = |seed| draft(operator, &pool, 3, seed);
         let drafts: Vec<Draft> = (0..30).filter_map(of).collect();
         assert!(!drafts.is_empty(), "{}", operator.name());

@@ -1,7 +1,7 @@
 //! The trajectory: instructions with their scores, the best last (OPRO).
 
 use super::{
-    Sketch,
+    Sketch, outcomes,
     say::{self, Request},
     scene::Scene,
 };
@@ -20,6 +20,9 @@ pub const DIFFERENT: &str =
 
 /// `None` where nothing was tried.
 pub fn sketch(scene: &mut Scene<'_>) -> Sketch {
+    if scene.subject().original().is_some() {
+        return outcomes::trajectory(scene);
+    }
     let ranked = scene.ranked();
     let best = ranked.get(ranked.len().saturating_sub(ENTRIES)..)?;
     if best.is_empty() {

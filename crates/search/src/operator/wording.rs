@@ -5,7 +5,7 @@ use super::{
     say::{self, Request},
     scene::Scene,
 };
-use crate::text::turns::Turn;
+use crate::{pool::Subject, text::turns::Turn};
 use domain::call::Message;
 
 /// The same in other words.
@@ -27,7 +27,7 @@ fn reworded(
     job: &str,
     of_turn: fn(&Turn) -> (&'static str, &'static str),
 ) -> Sketch {
-    let instruction = scene.instruction()?;
+    let (words, subject) = (scene.words()?, scene.subject());
     let request = Request {
         job,
         wants: say::ONE_PROMPT,
@@ -35,15 +35,19 @@ fn reworded(
             .turns(2)
             .iter()
             .map(of_turn)
-            .map(|(before, after)| (say::current(before), say::prompt(after)))
+            .map(|(before, after)| (say::worked(subject, before), say::prompt(after)))
             .collect(),
-        last: say::current(instruction),
+        last: say::current(subject, words),
     };
     Some((vec![scene.parent], request.write(scene)))
 }
 
-/// The bare instruction: a trained rewriter knows what to do with it.
+/// The bare words: a trained rewriter knows what to do with them. Of a question they are its own, as in training.
 pub fn rewriter(scene: &mut Scene<'_>) -> Sketch {
-    let asked = vec![Message::user(scene.instruction()?)];
-    Some((vec![scene.parent], Write::Ask(asked)))
+    let from = match scene.subject() {
+        Subject::Instruction => scene.parent,
+        Subject::Question { .. } => scene.root(),
+    };
+    let words = Some(scene.text(from)).filter(|words| !words.trim().is_empty())?;
+    Some((vec![from], Write::Ask(vec![Message::user(words)])))
 }

@@ -31,7 +31,7 @@ pub fn allocate(
     }
     if plan.calls > 0 && plan.any() {
         let belief = Belief::of(pool, &table);
-        let mut draws = Draws::new("allocate", seed);
+        let mut draws = Draws::of("allocate", seed);
         while plan.calls > 0 {
             let Some(m) = top_two(&belief, &plan, &mut draws) else {
                 break;

@@ -16,7 +16,7 @@ pub(crate) struct TestDraws(crate::draws::Draws);
 
 impl TestDraws {
     pub(crate) fn new(seed: u64) -> Self {
-        Self(crate::draws::Draws::new("tests", seed))
+        Self(crate::draws::Draws::of("tests", seed))
     }
 
     pub(crate) fn unit(&mut self) -> f64 {

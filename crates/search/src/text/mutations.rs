@@ -1,4 +1,38 @@
-//! Ways to change an instruction.
+//! Ways to change an instruction, or a question.
+
+use crate::pool::Subject;
+
+/// Those that suit what is searched.
+pub fn of(subject: &Subject) -> &'static [&'static str] {
+    match subject {
+        Subject::Instruction => &ALL,
+        Subject::Question { .. } => &OF_QUESTIONS,
+    }
+}
+
+/// Ways to change a question: none that adds to what is asked, or says how to answer.
+pub const OF_QUESTIONS: [&str; 20] = [
+    "Say more exactly what is asked for.",
+    "Replace each word that is not clear with a clear one.",
+    "Turn it into one plain question.",
+    "Turn it into a single clear request.",
+    "Put what is asked for at the beginning.",
+    "Put what is asked for at the end.",
+    "Split it into short sentences with one fact each.",
+    "Join what belongs together into one sentence.",
+    "Leave out what nobody needs to understand it.",
+    "Use simple words, as for somebody who learns the language.",
+    "Use the words that an expert of the field would use.",
+    "Write it so that it can be read in one way only.",
+    "Name each thing that a pronoun stands for.",
+    "Say in a few words which field it is from.",
+    "Say what is meant instead of what is not meant.",
+    "Give the facts in the order in which they are needed.",
+    "Mend spelling, grammar and the order of words.",
+    "Write it as one would say it aloud, but just as exactly.",
+    "Write it as an examiner would print it.",
+    "Keep its facts as they are and ask in other words.",
+];
 
 /// Each is one short sentence that tells the proposer how.
 pub const ALL: [&str; 40] = [

@@ -1,4 +1,30 @@
-//! Ways to look at a task.
+//! Ways to look at a task, or at a question.
+
+use crate::pool::Subject;
+
+/// Those that suit what is searched.
+pub fn of(subject: &Subject) -> &'static [&'static str] {
+    match subject {
+        Subject::Instruction => &ALL,
+        Subject::Question { .. } => &OF_QUESTIONS,
+    }
+}
+
+/// Ways to look at a question, not at its answer.
+pub const OF_QUESTIONS: [&str; 12] = [
+    "Which word could be read in two ways?",
+    "What would a reader in a hurry overlook?",
+    "Which part of it is only decoration?",
+    "What does the person who asks really want to know?",
+    "How would somebody put it who sets exams?",
+    "How would a friend ask it at a table?",
+    "What is given, and what is asked for?",
+    "Which fact does a reader need first?",
+    "What would somebody new to the field not understand?",
+    "How short could it be without losing anything?",
+    "Which sentence should stand last, to be remembered best?",
+    "Look at what the wording takes for granted.",
+];
 
 /// Each is one short sentence, said to the proposer.
 pub const ALL: [&str; 40] = [

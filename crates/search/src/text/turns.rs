@@ -3,7 +3,7 @@
 //! A small model follows the form of a conversation where it does not follow rules. Which tasks are shown is drawn by
 //! seed, so that two drafts of one operator differ, and never one that is like the user's own.
 
-use crate::{operator::draw::Draw, similar::similarity};
+use crate::{draws::Draws, similar::similarity};
 
 /// A task with instructions of ours, from poor to good.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,10 +40,20 @@ pub struct Turn {
 const LIKE: f64 = 0.5;
 
 /// So many turns, drawn; the most unlike the task where all are like it.
-pub fn drawn(draw: &mut Draw, task: &str, n: usize) -> Vec<Turn> {
-    let mut turns: Vec<(bool, Turn)> = ALL
-        .into_iter()
-        .map(|turn| (similarity(turn.task, task) > LIKE, turn))
+pub fn drawn(draw: &mut Draws, task: &str, n: usize) -> Vec<Turn> {
+    unlike(draw, &ALL, |turn| turn.task, (task, n))
+}
+
+/// So many of these turns, drawn; by what they say of themselves, those that are like the text come last.
+pub(super) fn unlike(
+    draw: &mut Draws,
+    of: &[Turn],
+    says: fn(&Turn) -> &'static str,
+    (text, n): (&str, usize),
+) -> Vec<Turn> {
+    let mut turns: Vec<(bool, Turn)> = of
+        .iter()
+        .map(|turn| (similarity(says(turn), text) > LIKE, *turn))
         .collect();
     draw.shuffle(&mut turns);
     // Stable: the drawn order stays within either half.
@@ -152,14 +162,14 @@ mod tests {
     #[test]
     fn turns_are_drawn_and_none_is_like_the_task() {
         let seen = |seed| -> Vec<&str> {
-            let mut draw = Draw::of("turns", seed);
+            let mut draw = Draws::of("turns", seed);
             let turns = drawn(&mut draw, "Name the bird that the note describes.", 5);
             turns.iter().map(|t| t.task).collect()
         };
         assert_eq!(seen(1), seen(1));
         assert!((0..20).any(|s| seen(s) != seen(1)));
         assert!((0..20).all(|s| !seen(s).contains(&ALL[0].task)));
-        let mut draw = Draw::of("turns", 1);
+        let mut draw = Draws::of("turns", 1);
         assert_eq!(drawn(&mut draw, "", 9).len(), ALL.len());
     }
 }

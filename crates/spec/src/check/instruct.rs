@@ -1,14 +1,12 @@
 //! `[instruct]`: one data set, a start prompt, and texts that agree.
 
-use super::Check;
+use super::{Check, operators};
 use crate::{
     Purpose,
-    hint::nearest,
     instruct::Instruct,
     types::{Mode, Spec},
 };
 use domain::grade::Grader;
-use search::operator::Operator;
 
 pub(super) fn check(c: &mut Check<'_>, spec: &Spec) {
     if c.purpose != Purpose::Run || c.report.is_tainted("instruct") {
@@ -84,32 +82,7 @@ fn starts(c: &mut Check<'_>, instruct: &Instruct) {
 }
 
 fn drawn(c: &mut Check<'_>, instruct: &Instruct) {
-    for name in &instruct.operators {
-        known(c, "instruct.operators", name);
-    }
-    for (name, _) in instruct.fixed().unwrap_or_default() {
-        known(c, "instruct.weights", &name);
-        let used = instruct.operators.is_empty() || instruct.operators.contains(&name);
-        if !used {
-            let message = format!(
-                "{name:?} is not among instruct.operators, so that its weight says nothing"
-            );
-            c.report.warn("instruct.weights", message);
-        }
-    }
-    match instruct.fixed() {
-        Err(entry) => {
-            let message = format!(
-                "{entry:?} is no weight: write \"name=2\", with a number that is at least 0"
-            );
-            c.report.wrong("instruct.weights", message);
-        }
-        Ok(fixed) if !fixed.is_empty() && fixed.iter().all(|(_, w)| *w == 0.0) => {
-            let message = "are all 0: no operator would make a prompt";
-            c.report.wrong("instruct.weights", message);
-        }
-        Ok(_) => {}
-    }
+    operators::of_instructions(c, instruct);
     let newcomers = u64::from(instruct.newcomers());
     let first = newcomers * instruct.block as u64 * u64::from(instruct.bearing());
     if instruct.calls < instruct.block as u64 * 2 {
@@ -128,18 +101,4 @@ fn drawn(c: &mut Check<'_>, instruct: &Instruct) {
         );
         c.report.warn("instruct.calls", message);
     }
-}
-
-fn known(c: &mut Check<'_>, key: &str, name: &str) {
-    if Operator::from_name(name).is_some() {
-        return;
-    }
-    let all: Vec<&str> = Operator::ALL.iter().map(Operator::name).collect();
-    let nearest = nearest(name, all.iter().copied())
-        .map_or(String::new(), |n| format!(", did you mean {n:?}?"));
-    let message = format!(
-        "{name:?} is no operator{nearest} (there are {})",
-        all.join(", ")
-    );
-    c.report.wrong(key, message);
 }

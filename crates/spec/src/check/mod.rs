@@ -5,6 +5,7 @@ mod datasets;
 mod eval;
 mod instruct;
 mod models;
+mod operators;
 mod run;
 mod train;
 

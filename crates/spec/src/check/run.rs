@@ -1,9 +1,9 @@
 //! `[run]`, `[splits]`, `[search]`, `[confirm]`, `[leak]`.
 
-use super::Check;
+use super::{Check, operators};
 use crate::{
     Purpose,
-    types::{CLAIM_REPEATS, Feedback, Mode, PROPOSER, REWRITER, Spec},
+    types::{CLAIM_REPEATS, Feedback, Mode, Spec},
 };
 
 /// How far the split shares may be from 1 in sum: decimals are not exact in binary.
@@ -15,7 +15,7 @@ pub(super) fn check(c: &mut Check<'_>, spec: &Spec) {
             .wrong("run.name", "a name is one line of at most 100 characters");
     }
     splits(c, spec);
-    operators(c, spec);
+    operators::of_rewrites(c, spec);
     if c.purpose == Purpose::Run && spec.run.mode == Mode::Rewrite {
         claims(c, spec);
     }
@@ -33,27 +33,6 @@ fn splits(c: &mut Check<'_>, spec: &Spec) {
             (sum * 1e6).round() / 1e6
         );
         c.report.wrong("splits", message);
-    }
-}
-
-/// Who writes rewrites, and whether those who do are there.
-fn operators(c: &mut Check<'_>, spec: &Spec) {
-    let key = "search.operators";
-    let names = &spec.search.operators;
-    if names.is_empty() {
-        let message = "is empty: nobody would write a rewrite; leave it out for [\"proposer\"]";
-        c.report.wrong(key, message);
-    }
-    for name in names.iter().filter(|n| *n != PROPOSER && *n != REWRITER) {
-        let message = format!("{name:?} is no operator here: it is \"proposer\" or \"rewriter\"");
-        c.report.wrong(key, message);
-    }
-    let trained = spec.trained().any(|name| name == REWRITER);
-    let told = c.report.is_tainted("models.rewriter") || c.report.is_tainted("models");
-    if spec.search.by_rewriter() && !trained && !told {
-        let message = "names \"rewriter\", and [models.rewriter] has no adapter: say kind = \"local\", its base as \
-                       model, and adapter = \"DIR\"";
-        c.report.wrong(key, message);
     }
 }
 

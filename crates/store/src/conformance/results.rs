@@ -5,7 +5,7 @@ use crate::Store;
 use domain::{
     call::{Answer, Reply, Score, Usage},
     grade::Grade,
-    run::Pair,
+    run::{Pair, Spend},
 };
 use wire::Action;
 
@@ -48,11 +48,14 @@ pub async fn grades_and_replies_come_back_to_the_bit(store: &dyn Store) {
                 }],
             },
         };
-        let usage = Usage::default();
+        let usage = Usage {
+            prompt_tokens: u64::from(n),
+            completion_tokens: 2,
+        };
         item.answer = Some(Answer {
             reply,
             usage,
-            cost_micros: 0,
+            cost_micros: 3 * u64::from(n),
         });
     }
     let done = report(task.task, task.epoch, items.clone());
@@ -77,6 +80,12 @@ pub async fn grades_and_replies_come_back_to_the_bit(store: &dyn Store) {
         let bits = sent.raw.map(|raw| (raw + 0.0).to_bits());
         assert_eq!(stored.raw.map(f64::to_bits), bits);
         assert_eq!(stored, sent);
+        let spent = item.answer.as_ref().map(|a| Spend {
+            calls: 1,
+            tokens: a.usage.total(),
+            cost_micros: a.cost_micros,
+        });
+        assert_eq!(outcome.spent, spent);
         assert_eq!(outcome.reply, item.answer.map(|a| a.reply));
     }
 }

@@ -79,7 +79,7 @@ fn a_closing_sentence_is_replaced_by_the_next() {
             let text = instruction(&draft).to_owned();
             let closing = text.strip_prefix("How is the film?").unwrap();
             assert!(closing.starts_with(' ') && closing.ends_with('.'), "{text}");
-            assert_ne!(pool.members[0].instruction(), text);
+            assert_ne!(pool.members[0].words(), text);
             pool.members[0].doc.instruction = Some(text);
         }
         pool.members[0].doc.instruction = Some("How is the film?".to_owned());
@@ -109,10 +109,7 @@ fn a_crossover_names_the_owner_of_the_instruction_first() {
             let Some(draft) = draft(Operator::Crossover, &pool, parent, seed) else {
                 continue;
             };
-            assert_eq!(
-                instruction(&draft),
-                pool.members[draft.parents[0]].instruction()
-            );
+            assert_eq!(instruction(&draft), pool.members[draft.parents[0]].words());
             assert!(!doc(&draft).shots.is_empty());
             assert!(expected.is_empty() || draft.parents == expected);
             // Member 1 is the only one with demonstrations: the other gives the instruction.

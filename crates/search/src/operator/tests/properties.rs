@@ -10,9 +10,9 @@ fn hostile(text: &str) -> Pool {
     pool.task.labels.push(text.to_owned());
     pool.task.must_keep = vec![text.to_owned()];
     for member in &mut pool.members {
-        let own = format!("{text} {}", member.instruction());
+        let own = format!("{text} {}", member.words());
         member.doc.instruction = Some(own);
-        member.mutation = Some(text.to_owned());
+        member.doc.mutation = Some(text.to_owned());
         for trial in &mut member.trials {
             trial.said = Some(text.to_owned());
             trial.feedback = text.to_owned();
@@ -68,7 +68,7 @@ proptest! {
         let pool = with_shots();
         let Some(draft) = draft(operator, &pool, 3, seed) else { return Ok(()); };
         if let Ok(born) = read(&draft, &reply, &pool) {
-            let text = born.doc.instruction.clone().unwrap();
+            let text = born.instruction.clone().unwrap();
             let mutation = born.mutation.clone().unwrap();
             let again = match operator {
                 Operator::HyperZero | Operator::HyperFirst => format!("<mutation>{mutation}</mutation><prompt>{text}</prompt>"),

@@ -13,8 +13,8 @@ fn a_reply_becomes_a_prompt_and_inherits_the_rest() {
         "Sure!\n<prompt>Is the film liked?</prompt>",
     )
     .unwrap();
-    assert_eq!(born.doc.instruction.as_deref(), Some("Is the film liked?"));
-    assert_eq!(born.doc.shots, pool.members[1].doc.shots);
+    assert_eq!(born.instruction.as_deref(), Some("Is the film liked?"));
+    assert_eq!(born.shots, pool.members[1].doc.shots);
     assert_eq!(
         born.mutation,
         draft(Operator::FirstOrder, &pool, 1, 3).unwrap().mutation
@@ -22,8 +22,8 @@ fn a_reply_becomes_a_prompt_and_inherits_the_rest() {
     let both = "<mutation>Ask a shorter question.</mutation><prompt>Is the film liked?</prompt>";
     let born = of(Operator::HyperZero, both).unwrap();
     assert_eq!(born.mutation.as_deref(), Some("Ask a shorter question."));
-    assert_eq!(born.doc.instruction.as_deref(), Some("Is the film liked?"));
-    let name = |r: Result<Born, Refused>| r.unwrap_err().name();
+    assert_eq!(born.instruction.as_deref(), Some("Is the film liked?"));
+    let name = |r: Result<PromptDoc, Refused>| r.unwrap_err().name();
     assert_eq!(name(of(Operator::Reflect, "<prompt></prompt>")), "empty");
     assert_eq!(
         name(of(Operator::Reflect, "I'm sorry, I cannot do that.")),
@@ -31,7 +31,7 @@ fn a_reply_becomes_a_prompt_and_inherits_the_rest() {
     );
     assert_eq!(name(of(Operator::Reflect, &long)), "too_long");
     assert_eq!(
-        name(of(Operator::Shorten, pool.members[1].instruction())),
+        name(of(Operator::Shorten, pool.members[1].words())),
         "unchanged"
     );
     let made = draft(Operator::Frame, &pool, 1, 3).unwrap();
@@ -44,7 +44,7 @@ fn a_reply_becomes_a_prompt_and_inherits_the_rest() {
 fn a_rewriter_writes_bare_text() {
     let pool = pool();
     let draft = draft(Operator::Rewriter, &pool, 1, 3).unwrap();
-    let reads = |reply| read(&draft, reply, &pool).map(|b| b.doc.instruction.unwrap());
+    let reads = |reply| read(&draft, reply, &pool).map(|doc| doc.instruction.unwrap());
     let wanted = "Say whether the reviewer likes the film: positive or negative.";
     assert_eq!(reads(wanted).unwrap(), wanted);
     assert_eq!(
@@ -66,6 +66,6 @@ fn tags_that_the_user_wrote_come_back() {
         &pool,
     )
     .unwrap();
-    let text = born.doc.instruction.unwrap();
+    let text = born.instruction.unwrap();
     assert_eq!(text, "Liked? Write <answer></answer>.");
 }
