@@ -215,7 +215,7 @@ async fn spots(
 
 /// The step of a round after which answers have grades.
 pub fn graded_in(grader: &Grader) -> Step {
-    match grader.is_reward() {
+    match grader.compares() {
         true => Step::Score,
         false => Step::Answer,
     }

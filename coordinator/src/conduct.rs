@@ -70,8 +70,11 @@ async fn read(id: RunId, deps: &Deps) -> Result<Run, CoordinatorError> {
 async fn brief(run: &Run, deps: &Deps) -> Result<Brief, CoordinatorError> {
     let (briefs, run) = (deps.briefs.clone(), run.clone());
     let made = tokio::task::spawn_blocking(move || briefs(&run)).await;
-    made.unwrap_or_else(|e| Err(format!("the spec could not be read: {e}")))
-        .map_err(CoordinatorError::Brief)
+    let mut brief = made
+        .unwrap_or_else(|e| Err(format!("the spec could not be read: {e}")))
+        .map_err(CoordinatorError::Brief)?;
+    brief.settings.know_judges(&brief.models);
+    Ok(brief)
 }
 
 /// How a run that is not running any more ended.

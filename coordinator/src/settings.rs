@@ -1,9 +1,9 @@
 //! What the planner needs to know of a spec, with defaults resolved.
 
-use crate::plan::order::Shape;
+use crate::{ModelFacts, plan::order::Shape};
 use domain::{
-    call::Sampling, example::Split, grade::Grader, hash::Hash, prompt::PromptDoc, run::RunKind,
-    tuning::Tuning,
+    call::Sampling, example::Split, grade::Grader, hash::Hash, judge, prompt::PromptDoc,
+    run::RunKind, tuning::Tuning,
 };
 use search::operator::Operator;
 use spec::{EvalSplit, Feedback, Mode, Spec};
@@ -263,6 +263,7 @@ impl Settings {
                 .map_or(self.rounds, |plan| plan.rounds),
             // A sealed test set does what a placebo does, and more.
             placebo: self.placebo && self.instruct.is_none(),
+            judged: self.judged(),
             scored: self.scored(),
             trains: self.train.is_some(),
             rewriters: self.compares_rewriters(),
@@ -287,8 +288,67 @@ impl Settings {
     }
 
     /// Whether a reward model grades some of the answers.
-    pub fn scored(&self) -> bool {
+    pub fn rewarded(&self) -> bool {
         self.datasets.iter().any(|d| d.grader.is_reward())
+    }
+
+    /// Whether a judge does.
+    pub fn judged(&self) -> bool {
+        self.datasets.iter().any(|d| d.grader.is_judge())
+    }
+
+    /// Whether some of the answers get their grades in a step of their own.
+    pub fn scored(&self) -> bool {
+        self.rewarded() || self.judged()
+    }
+
+    /// The name of each judge's model, once.
+    pub fn judges(&self) -> BTreeSet<&str> {
+        let judges = self.datasets.iter().filter_map(|d| match &d.grader {
+            Grader::Judge { model, .. } => Some(model.as_str()),
+            _ => None,
+        });
+        judges.collect()
+    }
+
+    /// How a judge of this name is asked.
+    pub fn verdict_sampling(&self, model: &str) -> Sampling {
+        judge::sampling(self.sampling.get(model).cloned().unwrap_or_default())
+    }
+
+    /// Tells the graders what their judges are: grades are stored under that. An answer's grade depends on the answer that
+    /// it is compared with too; that follows from the answer's own key, and from the prompt that is compared with.
+    pub fn know_judges(&mut self, models: &HashMap<String, ModelFacts>) {
+        let against = self.compared_with().fingerprint().to_string();
+        let sampling: HashMap<String, Sampling> = self
+            .judges()
+            .into_iter()
+            .map(|name| (name.to_owned(), self.verdict_sampling(name)))
+            .collect();
+        for dataset in &mut self.datasets {
+            if let Grader::Judge {
+                model, identity, ..
+            } = &mut dataset.grader
+                && let (Some(facts), Some(sampling)) = (models.get(model), sampling.get(model))
+            {
+                let sampling = serde_json::to_string(sampling).unwrap_or_default();
+                let parts = [&facts.identity.key, &sampling, &against];
+                *identity = Hash::of(parts).to_string();
+            }
+        }
+    }
+
+    /// The prompt whose answers a judge compares with: the unchanged one, the first start prompt, the first of an
+    /// evaluation.
+    fn compared_with(&self) -> PromptDoc {
+        let first = match (&self.instruct, self.kind) {
+            (Some(plan), _) => plan.starts.first(),
+            (None, RunKind::Evaluate) if !self.compares_rewriters() => {
+                self.eval.prompts.first().map(|p| &p.doc)
+            }
+            _ => None,
+        };
+        first.cloned().unwrap_or_default()
     }
 
     /// Tells the graders what their reward models are, by the models' names: grades are stored under that.

@@ -54,19 +54,20 @@ pub struct Job<'a> {
 
 /// The names of the models a run calls.
 pub fn model_names(stored: &StoredSpec, kind: RunKind) -> Vec<String> {
-    match kind {
+    let spec = &stored.spec;
+    let mut names: Vec<&str> = match kind {
         RunKind::Optimise => {
-            let rewriter = stored.spec.search.by_rewriter().then_some(REWRITER);
-            let names = [TARGET, PROPOSER].into_iter().chain(rewriter);
-            names.map(str::to_owned).collect()
+            let rewriter = spec.search.by_rewriter().then_some(REWRITER);
+            [TARGET, PROPOSER].into_iter().chain(rewriter).collect()
         }
-        RunKind::Evaluate => stored
-            .spec
-            .evaluated()
-            .into_iter()
-            .map(str::to_owned)
-            .collect(),
+        RunKind::Evaluate => spec.evaluated(),
+    };
+    for judge in spec.judges() {
+        if !names.contains(&judge) {
+            names.push(judge);
+        }
     }
+    names.into_iter().map(str::to_owned).collect()
 }
 
 /// Drives a run until it is finished or stops.

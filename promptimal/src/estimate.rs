@@ -8,6 +8,7 @@ use domain::{
     call::{Call, Sampling},
     example::Example,
     grade::Grader,
+    judge::{self, Order, Pair},
     operator::{Operator, ProposeContext, TaskKind},
     prompt::{self, Asking, PromptDoc},
     run::RunKind,
@@ -58,6 +59,8 @@ struct Shape {
     hardest: u64,
     /// Whether a reward model grades.
     scored: bool,
+    /// The name of the model that judges, where one does.
+    judge: Option<String>,
 }
 
 /// Prints the plan.
@@ -132,6 +135,7 @@ fn plan(loaded: &Loaded, kind: RunKind) -> anyhow::Result<Plan> {
             None => search(spec, &settings, &shapes),
         },
     };
+    stages.extend(judging(spec, &settings, &shapes));
     stages.extend(scoring(spec, &settings, &shapes));
     let sum = |f: &dyn Fn(&Stage) -> f64| stages.iter().map(f).sum::<f64>();
     Ok(Plan {
@@ -168,6 +172,10 @@ fn shape(source: &dataset::Source, settings: &Settings) -> anyhow::Result<Shape>
         writes: !grader.wants_scores(),
         hardest: plan.map_or(0, |d| d.hardest as u64),
         scored: grader.is_reward(),
+        judge: match &grader {
+            Grader::Judge { model, .. } => Some(model.clone()),
+            _ => None,
+        },
     })
 }
 
@@ -309,35 +317,69 @@ fn last_calls(spec: &Spec, plan: &InstructPlan, shape: &Shape) -> u64 {
     2 * (rows(spec.splits.validation) + test)
 }
 
-/// What a reward model reads: every answer once. It calls nobody and costs nothing but time.
-fn scoring(spec: &Spec, settings: &Settings, shapes: &[Shape]) -> Option<Stage> {
+/// Answers that get their grades afterwards: all, and those of other prompts than the one that gains are measured against.
+fn answers(spec: &Spec, settings: &Settings, s: &Shape) -> (u64, u64) {
     let repeats = u64::from(settings.repeats);
-    let answers = |s: &Shape| match settings.kind {
-        RunKind::Evaluate if settings.compares_rewriters() => {
-            let draws = (3 + settings.eval.rewriters.len() as u64) * repeats;
-            (s.rows as f64 * share(spec)).round() as u64 * draws
+    match (settings.kind, &settings.instruct) {
+        (RunKind::Evaluate, _) if settings.compares_rewriters() => {
+            let rows = (s.rows as f64 * share(spec)).round() as u64 * repeats;
+            let names = settings.eval.rewriters.len() as u64;
+            (rows * (3 + names), rows * (1 + names))
         }
-        RunKind::Evaluate => {
-            let cells = settings.eval.models.len() * settings.eval.prompts.len();
-            s.rows * cells as u64 * repeats
+        (RunKind::Evaluate, _) => {
+            let asked = s.rows * settings.eval.models.len() as u64 * repeats;
+            let prompts = settings.eval.prompts.len() as u64;
+            (asked * prompts, asked * prompts.saturating_sub(1))
         }
-        RunKind::Optimise if settings.instruct.is_some() => {
-            let plan = settings.instruct.as_ref();
-            plan.map_or(0, |plan| plan.calls + last_calls(spec, plan, s))
+        (RunKind::Optimise, Some(plan)) => {
+            let last = last_calls(spec, plan, s);
+            let rivals = plan.calls.saturating_sub(plan.calls_until(0));
+            (plan.calls + last, rivals + last / 2)
         }
-        RunKind::Optimise => {
+        (RunKind::Optimise, None) => {
             let train = s.rows as f64 * spec.splits.train;
+            let targets = s.hardest.min(train as u64);
             let arms = if settings.placebo { 3 } else { 2 };
             let tried = u64::from(settings.rewrites * settings.rounds) * repeats * (arms - 1);
-            let fresh = u64::from(settings.confirm_repeats) * arms;
-            train.round() as u64 * repeats + s.hardest.min(train as u64) * (tried + fresh)
+            let fresh = u64::from(settings.confirm_repeats);
+            let all = train.round() as u64 * repeats + targets * (tried + fresh * arms);
+            (all, targets * (tried + fresh * (arms - 1)))
         }
+    }
+}
+
+/// What judges are asked: every answer beside the one that it is compared with, in both orders. Answers that are the same
+/// need no judge, so that it may be fewer.
+fn judging(spec: &Spec, settings: &Settings, shapes: &[Shape]) -> Vec<Stage> {
+    let target = spec.target().and_then(Model::sampling);
+    let written = target.map_or(0.0, |s| REPLY_SHARE * f64::from(s.max_tokens));
+    let nothing = Pair {
+        question: "",
+        reference: None,
+        candidate: "",
+        original: "",
     };
+    let told = judge::messages(&nothing, judge::RUBRIC, Order::CandidateFirst);
+    let frame = told.iter().map(|m| m.content.len()).sum::<usize>() as f64 / BYTES_PER_TOKEN;
+    let of = |name: &str| {
+        let own = shapes.iter().filter(|s| s.judge.as_deref() == Some(name));
+        let asked = own.map(|s| {
+            let (_, rivals) = answers(spec, settings, s);
+            (2 * rivals, frame + s.words + 2.0 * written, true)
+        });
+        sum(&format!("{name} comparing"), spec, name, asked)
+    };
+    settings.judges().into_iter().map(of).collect()
+}
+
+/// What a reward model reads: every answer once. It calls nobody and costs nothing but time.
+fn scoring(spec: &Spec, settings: &Settings, shapes: &[Shape]) -> Option<Stage> {
     let longest = |m: &Model| m.sampling().map(|s| f64::from(s.max_tokens));
     let written = REPLY_SHARE * spec.models.values().filter_map(longest).fold(0.0, f64::max);
     let scored: Vec<&Shape> = shapes.iter().filter(|s| s.scored).collect();
-    let n: u64 = scored.iter().map(|s| answers(s)).sum();
-    let tokens = |s: &&Shape| answers(s) as f64 * (s.words + written);
+    let all = |s: &Shape| answers(spec, settings, s).0;
+    let n: u64 = scored.iter().map(|s| all(s)).sum();
+    let tokens = |s: &&Shape| all(s) as f64 * (s.words + written);
     (n > 0).then(|| Stage {
         stage: format!("scoring {} answers", thousands(n)),
         seconds: scored.iter().map(tokens).sum::<f64>() / REWARD_SPEED,

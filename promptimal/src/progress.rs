@@ -187,15 +187,20 @@ pub fn stage(key: StepKey, kind: RoundKind) -> String {
         Step::Propose => "writing",
         Step::Guard => "leak guard",
         Step::Answer => "trying",
+        Step::Judge => "judging",
         Step::Score => "scoring",
         Step::Train => "training",
     };
     match kind {
-        RoundKind::Baseline if key.step == Step::Score => "baseline scoring".to_owned(),
+        RoundKind::Baseline if matches!(key.step, Step::Judge | Step::Score) => {
+            format!("baseline {doing}")
+        }
         RoundKind::Baseline => "baseline".to_owned(),
         RoundKind::Search => format!("round {} {doing}", key.round),
         RoundKind::Placebo => format!("placebo {doing}"),
-        RoundKind::Confirm if key.step == Step::Score => "confirming, scoring".to_owned(),
+        RoundKind::Confirm if matches!(key.step, Step::Judge | Step::Score) => {
+            format!("confirming, {doing}")
+        }
         RoundKind::Confirm if key.step == Step::Train => "training a rewriter".to_owned(),
         RoundKind::Confirm => "confirming on fresh draws".to_owned(),
     }

@@ -158,6 +158,13 @@ fn declined(task: &Task, body: &Body) -> Vec<ReportItem> {
     report::all(task, body, error)
 }
 
+/// What is graded by a judge's words is stored before they are asked for: the worker that is sent such an item without it
+/// asks nobody.
+fn unstored() -> ModelError {
+    let message = "the answer that a judge's words are about is not stored any more";
+    ModelError::new(ErrorKind::Call, message)
+}
+
 /// Asks the open items that have no stored reply, as one block.
 async fn ask(
     model: &dyn LanguageModel,
@@ -173,6 +180,8 @@ async fn ask(
         };
         if let Some(reply) = task.known.get(&place) {
             said.push((place, Said::Before(reply.clone())));
+        } else if item.judged.is_some() {
+            said.push((place, Said::Nothing(unstored())));
         } else {
             places.push(place);
             block.push(Request {
@@ -203,8 +212,9 @@ async fn one(body: &Body, place: u32, said: Said, grader: Option<&GraderRuntime>
         Said::Now(answer) => (answer.reply.clone(), Some(answer)),
         Said::Before(reply) => (reply, None),
     };
-    let graded: Option<Result<Grade, GradeError>> = match (grader, &item.grade) {
-        (Some(grader), Some(input)) => Some(grader.grade(input, &item.call, &reply).await),
+    let graded: Option<Result<Grade, GradeError>> = match (&item.judged, grader, &item.grade) {
+        (Some(judgement), ..) => Some(Ok(judgement.grade())),
+        (None, Some(grader), Some(input)) => Some(grader.grade(input, &item.call, &reply).await),
         _ => None,
     };
     report::answered(place, item.key, answer, graded)
@@ -280,6 +290,7 @@ mod tests {
         grade::GradeInput,
         hash::Hash,
         ids::RunId,
+        judge::{Judgement, Verdict},
     };
     use llm::{Identity, scripted::ScriptedModel};
     use wire::{Action, BodyItem, VERSION};
@@ -306,6 +317,7 @@ mod tests {
             key: Hash::of([name]),
             call: call(),
             grade: Some(grade.clone()),
+            judged: None,
         };
         let body = Body {
             run,
@@ -389,6 +401,35 @@ mod tests {
             (known.answer.is_none(), known.grade.as_ref().unwrap().value),
             (true, 0.0)
         );
+    }
+
+    fn unasked(_: &Request) -> Result<Answer, ModelError> {
+        panic!("asked")
+    }
+
+    #[tokio::test]
+    async fn what_a_judge_said_of_a_stored_answer_is_its_grade_and_nothing_is_asked() {
+        let verdicts = [Some(Verdict::A), Some(Verdict::Tie)];
+        let judged = |name: &str| BodyItem::judged(Hash::of([name]), Judgement::Said { verdicts });
+        let body = Body {
+            run: RunId::new(),
+            model: "target".into(),
+            identity: "s".into(),
+            grader: None,
+            items: vec![judged("a"), judged("b"), judged("c")],
+        };
+        let task = Task {
+            body: serde_json::value::to_raw_value(&body).unwrap(),
+            ..planned(Some("whatever"))
+        };
+        let report = handled(models(unasked), task.encode().into()).await;
+        let item = |place| report.items.iter().find(|i| i.place == place).unwrap();
+        assert_eq!(item(2).grade.as_ref().unwrap().value, 0.75);
+        assert!(item(2).answer.is_none() && item(2).error.is_none());
+        // One whose answer is gone has no grade, and is not bought.
+        let error = item(0).error.as_ref().unwrap();
+        assert_eq!(error.action, Action::GiveUp);
+        assert!(item(0).grade.is_none(), "{:?}", item(0));
     }
 
     /// One short answer and one that no queue takes.

@@ -46,6 +46,7 @@ fn task(run: RunId, model: &str) -> Message {
                 sampling: Sampling::default(),
             },
             grade: None,
+            judged: None,
         }],
     };
     let task = Task {

@@ -24,6 +24,8 @@ pub struct Question {
     pub example: Option<Hash>,
     /// Which repeat.
     pub repeat: u32,
+    /// Which draw of the call: equal calls of one draw have one answer.
+    pub draw: u32,
     /// The model asked, by name.
     pub model: String,
     /// How the answer is graded, and with what.
@@ -40,6 +42,7 @@ impl Question {
             candidate: None,
             example: target.example,
             repeat,
+            draw: repeat,
             model: model.to_owned(),
             grade: None,
             call,
@@ -149,7 +152,7 @@ impl<'a> Blocks<'a> {
                 candidate: question.candidate,
                 example: question.example,
                 repeat: question.repeat,
-                key: answer_key(&facts.identity.key, &question.call, question.repeat),
+                key: answer_key(&facts.identity.key, &question.call, question.draw),
             };
             self.next_item += 1;
             out.push((question, item));
@@ -220,6 +223,7 @@ impl<'a> Blocks<'a> {
                 key: item.key,
                 call: q.call,
                 grade,
+                judged: None,
             },
         ));
         if !block.is_full(self.size, quota) {

@@ -110,6 +110,7 @@ impl<'a> Baseline<'a> {
             candidate: Some(candidate.id),
             example: Some(example.id()),
             repeat,
+            draw: repeat,
             model: target.model.clone(),
             grade: super::tries::grading(&plan.grader, asked.grade),
             call: asked.call,
@@ -299,11 +300,13 @@ impl Sum {
     /// How hard an example is: the lowest grade and margin first.
     fn row(&self, example: Hash, plan: &DatasetPlan, seed: u64) -> select::Baseline {
         let n = f64::from(self.n);
-        let (grade, margin) = match plan.grader.is_reward() {
-            false => (self.value / n, self.margin / n),
+        let (grade, margin) = match &plan.grader {
+            // An original's answers tie with themselves, whatever its question: a lot decides.
+            Grader::Judge { .. } => (self.value / n, lot(seed, example)),
             // Rewards of two questions do not compare. What does is the room that a question's own answers show: by how
             // much the best of them beats their mean. Among equals, as with one repeat all are, a lot decides.
-            true => (self.raw / n - self.highest, lot(seed, example)),
+            Grader::Reward { .. } => (self.raw / n - self.highest, lot(seed, example)),
+            _ => (self.value / n, self.margin / n),
         };
         select::Baseline {
             example,

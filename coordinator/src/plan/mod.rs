@@ -8,6 +8,7 @@ mod confirm;
 pub mod drawn;
 mod guard;
 pub mod instruct;
+mod judge;
 mod mine;
 pub mod order;
 pub mod probe;
@@ -66,6 +67,7 @@ impl Planner<'_> {
     /// When the store fails, or the run's data make no sense (no example to search on).
     pub async fn plan(&self, place: Place, now: i64) -> Result<(), CoordinatorError> {
         match place.step {
+            Step::Judge => return judge::plan(self, place, now).await,
             Step::Score => return scores::plan(self, place, now).await,
             Step::Train => return train::plan(self, place, now).await,
             Step::Propose | Step::Guard | Step::Answer => {}
@@ -108,7 +110,7 @@ impl Planner<'_> {
             (_, Step::Guard) => guard::additions(self, &board, place).await,
             (_, Step::Answer) => tries::additions(self, &board, place).await,
             // They are planned by themselves.
-            (_, Step::Score | Step::Train) => Ok(Additions::default()),
+            (_, Step::Judge | Step::Score | Step::Train) => Ok(Additions::default()),
         }
     }
 

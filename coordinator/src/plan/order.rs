@@ -11,7 +11,10 @@ pub struct Shape {
     pub rounds: u32,
     /// Whether a placebo arm is tried.
     pub placebo: bool,
-    /// Whether a reward model grades some of the answers: each step of answers is then followed by one of scores.
+    /// Whether a judge grades some of the answers: each step of answers is then followed by one of its verdicts.
+    pub judged: bool,
+    /// Whether some of the answers get their grades afterwards: a step of scores follows, after the verdicts if there are
+    /// any.
     pub scored: bool,
     /// Whether a rewriter is trained at the end.
     pub trains: bool,
@@ -46,7 +49,13 @@ impl Shape {
         let Some(last) = last else {
             return Some(self.first());
         };
-        if last.step == Step::Answer && self.scored {
+        if last.step == Step::Answer && self.judged {
+            return Some(Place {
+                step: Step::Judge,
+                ..last
+            });
+        }
+        if matches!(last.step, Step::Answer | Step::Judge) && self.scored {
             return Some(Place {
                 step: Step::Score,
                 ..last
@@ -71,7 +80,7 @@ impl Shape {
                 step: Step::Answer,
                 ..last
             },
-            Step::Answer | Step::Score | Step::Train => self.after(last.round),
+            Step::Answer | Step::Judge | Step::Score | Step::Train => self.after(last.round),
         })
     }
 
@@ -133,6 +142,7 @@ mod tests {
             kind: RunKind::Optimise,
             rounds: 2,
             placebo: true,
+            judged: false,
             scored: false,
             trains: false,
             rewriters: false,
@@ -158,6 +168,7 @@ mod tests {
             kind: RunKind::Optimise,
             rounds: 1,
             placebo: false,
+            judged: false,
             scored: false,
             trains: false,
             rewriters: false,
@@ -179,6 +190,7 @@ mod tests {
             kind: RunKind::Optimise,
             rounds: 1,
             placebo: true,
+            judged: false,
             scored: true,
             trains: false,
             rewriters: false,
@@ -205,11 +217,44 @@ mod tests {
     }
 
     #[test]
+    fn verdicts_come_between_answers_and_scores() {
+        let shape = Shape {
+            kind: RunKind::Optimise,
+            rounds: 1,
+            placebo: false,
+            judged: true,
+            scored: true,
+            trains: false,
+            rewriters: false,
+        };
+        insta::assert_snapshot!(walk(shape).join("\n"), @r"
+        0 baseline answer
+        0 baseline judge
+        0 baseline score
+        1 search propose
+        1 search guard
+        1 search answer
+        1 search judge
+        1 search score
+        3 confirm answer
+        3 confirm judge
+        3 confirm score
+        ");
+        let shape = Shape {
+            kind: RunKind::Evaluate,
+            ..shape
+        };
+        let steps = ["0 baseline answer", "0 baseline judge", "0 baseline score"];
+        assert_eq!(walk(shape), steps);
+    }
+
+    #[test]
     fn a_training_is_last() {
         let shape = Shape {
             kind: RunKind::Optimise,
             rounds: 1,
             placebo: false,
+            judged: false,
             scored: true,
             trains: true,
             rewriters: false,
@@ -220,6 +265,7 @@ mod tests {
             ["3 confirm answer", "3 confirm score", "3 confirm train"]
         );
         let unscored = Shape {
+            judged: false,
             scored: false,
             ..shape
         };
@@ -241,6 +287,7 @@ mod tests {
             kind: RunKind::Evaluate,
             rounds: 4,
             placebo: true,
+            judged: false,
             scored: false,
             trains: false,
             rewriters: true,

@@ -90,6 +90,9 @@ pub struct Effect {
     pub draws: usize,
     /// The same in rewards, where the grader is a reward model; the values above are then chances of being preferred.
     pub reward: Option<Rewards>,
+    /// Where a judge grades: the draws one by one, by how much more than a tie the candidate's answer is worth; all of
+    /// cluster 0.
+    pub judged: Vec<Duel>,
 }
 
 /// A comparison in rewards: of answers to one question.
@@ -116,8 +119,12 @@ pub fn effect(board: &Board, spot: &Spot, candidate: &Candidate) -> Option<Effec
     compared(&spot.grader, &pairs, candidate.doc.fingerprint().seed())
 }
 
-/// Compares the original's other draws with its fresh ones: what a gain looks like where nothing was changed.
+/// Compares the original's other draws with its fresh ones: what a gain looks like where nothing was changed. `None` where
+/// a judge grades: it is not asked to compare an original with itself.
 pub fn against_itself(board: &Board, spot: &Spot) -> Option<Effect> {
+    if spot.grader.is_judge() {
+        return None;
+    }
     let original = spot.original()?;
     let fresh = board.tried(original.id, true);
     let before = board.tried(original.id, false);
@@ -148,6 +155,13 @@ fn compared(grader: &Grader, pairs: &[(&Trial, &Trial)], seed: u64) -> Option<Ef
         improved: mean(&|p| p.1.grade.value),
         draws: diffs.len(),
         reward: None,
+        judged: match grader.is_judge() {
+            true => pairs
+                .iter()
+                .map(|(o, i)| duel(o, i, &|t| t.grade.value))
+                .collect(),
+            false => Vec::new(),
+        },
     })
 }
 
@@ -156,9 +170,10 @@ fn compared(grader: &Grader, pairs: &[(&Trial, &Trial)], seed: u64) -> Option<Ef
 fn by_reward(pairs: &[(&Trial, &Trial)], seed: u64) -> Option<Effect> {
     let side = |f: fn(&(&Trial, &Trial)) -> f64| pairs.iter().map(f).collect::<Vec<_>>();
     let (original, improved) = (side(|p| p.0.reward()), side(|p| p.1.reward()));
-    let duel =
-        |(o, i): &(&Trial, &Trial)| Duel::new(0, (i.reward(), i.chars()), (o.reward(), o.chars()));
-    let duels: Vec<Duel> = pairs.iter().map(duel).collect();
+    let duels: Vec<Duel> = pairs
+        .iter()
+        .map(|(o, i)| duel(o, i, &Trial::reward))
+        .collect();
     let diffs: Vec<f64> = duels.iter().map(|d| d.gain).collect();
     let fought: Vec<(f64, f64)> = improved
         .iter()
@@ -178,7 +193,14 @@ fn by_reward(pairs: &[(&Trial, &Trial)], seed: u64) -> Option<Effect> {
             win_rate: reward::win_rate(&fought)?,
             duels,
         }),
+        judged: Vec::new(),
     })
+}
+
+/// The improved answer against the original one, by their worths and lengths.
+fn duel(original: &Trial, improved: &Trial, worth: &dyn Fn(&Trial) -> f64) -> Duel {
+    let side = |t: &Trial| (worth(t), t.chars());
+    Duel::new(0, side(improved), side(original))
 }
 
 /// A deterministic grader has no fresh draws. Its controls are mismatched references: by how much does the rewrite
@@ -206,5 +228,6 @@ fn by_controls(original: &Trial, improved: &Trial) -> Effect {
         improved: after,
         draws: 1 + controls.len(),
         reward: None,
+        judged: Vec::new(),
     }
 }

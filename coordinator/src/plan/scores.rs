@@ -1,4 +1,5 @@
-//! The step that follows answers where a reward model grades: one item for each answer that only it can grade.
+//! The step that follows answers where a reward model or a judge grades: one item for each answer that is not graded yet.
+//! A reward model reads the answer now; what a judge said is stored (`judge`), and the task brings it.
 //!
 //! The answers are rows by now, so a kill between the two steps loses nothing, an answer that was scored in an earlier
 //! run is not scored again, and answers can be scored anew by another model without asking for them. The step can be as
@@ -7,6 +8,7 @@
 use super::{
     Planner,
     block::{BLOCK_BYTES, asked_as, named, write_satisfied},
+    judge::{self, ANSWERED, Bench, question},
     order::Place,
     seen::Seen,
 };
@@ -20,16 +22,24 @@ use domain::{
     grade::Grader,
     hash::Hash,
     ids::TargetId,
-    run::{Item, Spend, Step, StepKey},
+    judge::Judgement,
+    run::{Item, Spend, StepKey},
 };
 use std::collections::HashMap;
 use store::{KeyQuery, NewTask, Outcome, StepWriter};
-use wire::{ScoreBody, ScoreItem, Work};
+use wire::{Body, BodyItem, ScoreBody, ScoreItem, Work};
 
 /// Plans the scores of a round's answers; does nothing when they were planned before.
 pub async fn plan(planner: &Planner<'_>, place: Place, now: i64) -> Result<(), CoordinatorError> {
     let key = step_key(planner.run, place);
     let graders = graders(planner).await?;
+    let mut bench = match planner.settings.judged() {
+        true => Some((
+            Bench::load(planner, place).await?,
+            judge::verdicts(planner, place).await?,
+        )),
+        false => None,
+    };
     let Some(mut writer) = planner.store.begin_step(key, place.kind, now).await? else {
         return Ok(());
     };
@@ -41,11 +51,23 @@ pub async fn plan(planner: &Planner<'_>, place: Place, now: i64) -> Result<(), C
         asked: Seen::default(),
         filling: Vec::new(),
     };
-    // Round 1 notes with its proposals how the originals did.
-    for step in [Step::Propose, Step::Answer] {
+    for step in ANSWERED {
         let mut pages = Pages::new(step_key(planner.run, Place { step, ..place }));
         while let Some(page) = pages.next(planner.store).await? {
-            let answers = answers(planner, &graders, page).await?;
+            let mut answers = rewarded(planner, &graders, &page).await?;
+            if let Some((bench, verdicts)) = &mut bench {
+                let duels = bench.duels(planner, page).await?;
+                let judged = |duel: judge::Duel| {
+                    let judgement = duel.judgement(planner, verdicts)?;
+                    Some(Answer {
+                        bytes: duel.candidate.len(),
+                        grader: duel.grader,
+                        item: duel.item,
+                        graded_by: By::Judge(judgement),
+                    })
+                };
+                answers.extend(duels.into_iter().filter_map(judged));
+            }
             blocks.add(answers, writer.as_mut()).await?;
         }
     }
@@ -71,52 +93,53 @@ async fn graders(planner: &Planner<'_>) -> Result<HashMap<TargetId, Grader>, Coo
     Ok(out)
 }
 
-/// An answer to be scored.
+/// An answer to be graded.
 struct Answer {
     grader: Grader,
     /// As it was asked; its ordinal is that of the other step.
     item: Item,
-    question: String,
+    graded_by: By,
     /// How long it is, bytes.
     bytes: usize,
 }
 
-/// What there is to score on a page of a step.
-async fn answers(
+/// What a grade is made from, beside the answer.
+enum By {
+    /// The question that a reward model reads it with.
+    Reward(String),
+    /// What a judge said of it.
+    Judge(Judgement),
+}
+
+/// What a reward model has to score on a page of a step.
+async fn rewarded(
     planner: &Planner<'_>,
     graders: &HashMap<TargetId, Grader>,
-    page: Vec<Outcome>,
+    page: &[Outcome],
 ) -> Result<Vec<Answer>, CoordinatorError> {
-    let wanted = |o: &Outcome| {
+    let wanted = |o: &&Outcome| {
         let text = matches!(o.reply, Some(Reply::Text { .. }));
         text && o.item.candidate.is_some() && graders.contains_key(&o.item.target)
     };
-    let page: Vec<Outcome> = page.into_iter().filter(wanted).collect();
+    let page: Vec<&Outcome> = page.iter().filter(wanted).collect();
     let mut ids: Vec<Hash> = page.iter().filter_map(|o| o.item.example).collect();
     ids.sort_unstable();
     ids.dedup();
     let examples: HashMap<Hash, Example> =
         planner.store.examples(&ids).await?.into_iter().collect();
-    let answer = |outcome: Outcome| {
-        let Some(Reply::Text { text }) = outcome.reply else {
+    let answer = |outcome: &Outcome| {
+        let Some(Reply::Text { text }) = &outcome.reply else {
             return None;
         };
+        let question = question(examples.get(&outcome.item.example?)?);
         Some(Answer {
             grader: graders.get(&outcome.item.target)?.clone(),
-            question: question(examples.get(&outcome.item.example?)?),
-            item: outcome.item,
-            bytes: text.len(),
+            bytes: question.len() + text.len(),
+            graded_by: By::Reward(question),
+            item: outcome.item.clone(),
         })
     };
     Ok(page.into_iter().filter_map(answer).collect())
-}
-
-/// What an answer must answer, however the candidate put it: the data's own words.
-fn question(example: &Example) -> String {
-    match example.context.as_deref().filter(|c| !c.is_empty()) {
-        Some(context) => format!("{}\n\n{context}", example.input),
-        None => example.input.clone(),
-    }
 }
 
 /// Turns answers into items and tasks, in the order they come.
@@ -132,8 +155,7 @@ struct Blocks<'a> {
 /// A block that is not full yet.
 struct Filling {
     grader: Grader,
-    items: Vec<Item>,
-    asked: Vec<ScoreItem>,
+    items: Vec<(Item, By)>,
     bytes: usize,
 }
 
@@ -184,18 +206,13 @@ impl Blocks<'_> {
             self.filling.push(Filling {
                 grader: answer.grader.clone(),
                 items: Vec::new(),
-                asked: Vec::new(),
                 bytes: 0,
             });
             self.filling.len() - 1
         });
         let block = &mut self.filling[at];
-        block.bytes += answer.question.len() + answer.bytes;
-        block.asked.push(ScoreItem {
-            key: answer.item.key,
-            question: answer.question,
-        });
-        block.items.push(answer.item);
+        block.bytes += answer.bytes;
+        block.items.push((answer.item, answer.graded_by));
         let full =
             block.items.len() >= self.planner.settings.block.max(1) || block.bytes >= BLOCK_BYTES;
         full.then(|| {
@@ -214,24 +231,57 @@ impl Blocks<'_> {
         let place = format!("{}/{}/{}", self.step.round, self.step.step, self.next_task);
         self.next_task += 1;
         let grader = Some(named(&block.grader));
-        let (model, identity) = match block.grader {
-            Grader::Reward { model, identity } => (model, identity),
-            _ => Default::default(),
-        };
-        let body = ScoreBody {
-            work: Work::Score,
-            run: self.step.run,
-            model,
-            identity,
-            items: block.asked,
-        };
+        let body = self.body(&block);
         NewTask {
             id: self.step.run.task(&place),
-            body: serde_json::to_string(&body).unwrap_or_default(),
-            items: block.items,
-            // The model is our own: nobody charges for it, and no limit of calls is meant for it.
+            body,
+            items: block.items.into_iter().map(|(item, _)| item).collect(),
+            // A reward model is our own, and a judge has said what it has to say: nobody charges for it, and no limit of
+            // calls is meant for it.
             worst: Spend::default(),
             grader,
         }
+    }
+
+    /// The message: to the reward model, or to any worker that has the judge's model.
+    fn body(&self, block: &Filling) -> String {
+        let run = self.step.run;
+        let body = match &block.grader {
+            Grader::Judge { model, .. } => {
+                let item = |(item, by): &(Item, By)| match by {
+                    By::Judge(judgement) => Some(BodyItem::judged(item.key, *judgement)),
+                    By::Reward(_) => None,
+                };
+                let facts = self.planner.facts.get(model);
+                serde_json::to_string(&Body {
+                    run,
+                    model: model.clone(),
+                    identity: facts.map(|f| f.identity.key.clone()).unwrap_or_default(),
+                    grader: None,
+                    items: block.items.iter().filter_map(item).collect(),
+                })
+            }
+            grader => {
+                let (model, identity) = match grader {
+                    Grader::Reward { model, identity } => (model.clone(), identity.clone()),
+                    _ => Default::default(),
+                };
+                let item = |(item, by): &(Item, By)| match by {
+                    By::Reward(question) => Some(ScoreItem {
+                        key: item.key,
+                        question: question.clone(),
+                    }),
+                    By::Judge(_) => None,
+                };
+                serde_json::to_string(&ScoreBody {
+                    work: Work::Score,
+                    run,
+                    model,
+                    identity,
+                    items: block.items.iter().filter_map(item).collect(),
+                })
+            }
+        };
+        body.unwrap_or_default()
     }
 }

@@ -75,9 +75,9 @@ pub async fn additions(
     })
 }
 
-/// How the worker that asks grades the answer; `None` where a reward model does, afterwards.
+/// How the worker that asks grades the answer; `None` where a reward model or a judge does, afterwards.
 pub fn grading(grader: &Grader, input: GradeInput) -> Option<(Grader, GradeInput)> {
-    (!grader.is_reward()).then(|| (grader.clone(), input))
+    (!grader.compares()).then(|| (grader.clone(), input))
 }
 
 /// The questions that try one candidate.
@@ -114,6 +114,7 @@ pub fn of(
             candidate: Some(candidate.id),
             example: spot.target.example,
             repeat,
+            draw: repeat,
             model: spot.target.model.clone(),
             grade: grading(&spot.grader, asked.grade),
             call: asked.call,

@@ -53,7 +53,8 @@ pub struct Cell {
     /// The grader.
     pub grader: String,
     /// The mean grade of what was measured. Where a reward model grades: the chance that an answer is preferred to that
-    /// of the first prompt, which is 0.5 for the first prompt itself.
+    /// of the first prompt, which is 0.5 for the first prompt itself; where a judge does, how often it is found better (a
+    /// tie is half).
     pub mean: Option<Estimate>,
     /// The same in rewards.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -209,10 +210,11 @@ async fn tally(
     let mut pages = Pages::new(baseline_step(run, Step::Score));
     while let Some(page) = pages.next(store).await? {
         for outcome in page {
-            let Some((candidate, row)) = row(&outcome, &clusters, &mut numbers) else {
-                continue;
-            };
-            out.entry(candidate).or_default().rewards.push(row);
+            if let Some((candidate, row)) = row(&outcome, &clusters, &mut numbers) {
+                out.entry(candidate).or_default().rewards.push(row);
+            } else if let Some((candidate, value)) = judged(&outcome, &clusters) {
+                out.entry(candidate).or_default().values.push(value);
+            }
         }
     }
     for tally in out.values_mut() {
@@ -243,6 +245,16 @@ fn mean(tally: &Tally, of_first: &[Row], seed: u64) -> Option<Estimate> {
         true => estimate(&tally.values, seed),
         false => estimate(&reward::preferences(&tally.rewards, of_first), seed),
     }
+}
+
+/// What a judge said of an answer, with the cluster of its example.
+fn judged(
+    outcome: &Outcome,
+    clusters: &HashMap<Hash, usize>,
+) -> Option<(CandidateId, (usize, f64))> {
+    let cluster = *clusters.get(&outcome.item.example?)?;
+    let grade = outcome.grade.as_ref().filter(|g| g.raw.is_none())?;
+    Some((outcome.item.candidate?, (cluster, grade.value)))
 }
 
 /// A scored answer as a row; examples are numbered as they come.

@@ -3,7 +3,7 @@
 //! What chose is never what reports: candidates race on train examples, the chosen one is estimated on validation
 //! examples, and its gain is measured on test examples that were sealed until the search had ended.
 
-use super::{OperatorResult, lost, operators, places};
+use super::{OperatorResult, judge::Verdicts, operators, places, unmeasured};
 use crate::{
     CoordinatorError,
     board::{Pages, graded_in},
@@ -181,7 +181,7 @@ pub async fn instruct(
         start: result(0),
         chosen: best.and_then(result),
         gain: best.and_then(|best| last.gain(&field, best, settings.seed)),
-        noise_floor: last.noise_floor(),
+        noise_floor: last.noise_floor(&field),
         trajectory: trajectory(plan, &history, &all, &steps),
         operators: operators::results(&learned(plan, settings, &field.pool), &all),
         front: front(&field, &estimates, best),
@@ -189,9 +189,9 @@ pub async fn instruct(
         tokens: totals.spend.tokens,
         cost_usd: totals.spend.cost_micros as f64 / 1e6,
         rejected: totals.rejected.into_iter().collect(),
-        unmeasured: lost(&steps, Step::Answer) + lost(&steps, Step::Score),
+        unmeasured: unmeasured(&steps),
         seconds: (run.finished_at.unwrap_or(now) - run.created_at) as f64 / 1e6,
-        marks: marks(settings, &last, &field),
+        marks: marks(settings, &history, &last, &field),
     })
 }
 
@@ -328,7 +328,7 @@ fn front(field: &Field, estimates: &[Option<f64>], best: Option<usize>) -> Vec<F
         .collect()
 }
 
-fn marks(settings: &Settings, last: &Last, field: &Field) -> Vec<String> {
+fn marks(settings: &Settings, history: &History, last: &Last, field: &Field) -> Vec<String> {
     let mut out = Vec::new();
     if !last.has(Split::Test) {
         out.push(
@@ -341,6 +341,11 @@ fn marks(settings: &Settings, last: &Last, field: &Field) -> Vec<String> {
             "the grader is a reward model: means compare prompts on the same examples only"
                 .to_owned(),
         );
+    }
+    if field.grader.is_judge() {
+        let mut verdicts = last.verdicts;
+        history.grades().for_each(|grade| verdicts.add(grade));
+        out.extend(verdicts.marks("the first start prompt's"));
     }
     if settings.repeats == 1 && settings.sampling(crate::settings::TARGET).temperature > 0.0 {
         out.push(
@@ -358,6 +363,8 @@ type Draws = BTreeMap<(usize, Hash), BTreeMap<u32, f64>>;
 struct Last {
     /// By candidate and split.
     values: HashMap<(CandidateId, Split), Draws>,
+    /// How they were judged, where a judge grades.
+    verdicts: Verdicts,
 }
 
 impl Last {
@@ -386,6 +393,7 @@ impl Last {
                 else {
                     continue;
                 };
+                out.verdicts.add(&grade);
                 let of = out.values.entry((candidate, split)).or_default();
                 of.entry((cluster, example))
                     .or_default()
@@ -424,11 +432,13 @@ impl Last {
         stats::cluster_bootstrap_within(&paired, (-1.0, 1.0), seed)
     }
 
-    /// Repeats of the same prompt on the same test examples, two and two: how far are their means apart?
-    fn noise_floor(&self) -> Option<f64> {
+    /// Repeats of the same prompt on the same test examples, two and two: how far are their means apart? What a judge
+    /// compares with itself is not: that has no noise.
+    fn noise_floor(&self, field: &Field) -> Option<f64> {
+        let start = field.candidates.first().filter(|_| field.grader.is_judge());
         let mut apart = Vec::new();
-        for ((_, split), examples) in &self.values {
-            if *split != Split::Test {
+        for ((candidate, split), examples) in &self.values {
+            if *split != Split::Test || start.is_some_and(|s| s.id == *candidate) {
                 continue;
             }
             let repeats: Vec<u32> = examples.values().next()?.keys().copied().collect();

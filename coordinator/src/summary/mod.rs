@@ -5,6 +5,7 @@
 
 mod evaluation;
 mod instruct;
+mod judge;
 mod operators;
 mod outcome;
 mod reward;
@@ -30,9 +31,11 @@ use domain::{
     example::Split,
     hash::Hash,
     ids::RunId,
+    reward::LengthBias,
     run::{RoundKind, RunStatus, Spend, Step, StepKey},
     stats::{self, Estimate},
 };
+use judge::Verdicts;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
 use store::{Run, StepStatus, Store};
@@ -51,7 +54,7 @@ pub struct Summary {
     /// Why, when paused or failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// The unchanged prompts on all train examples; those that a reward model grades aside.
+    /// The unchanged prompts on all train examples; those that a reward model or a judge grades aside.
     pub baseline: Option<Estimate>,
     /// The hardest ones after each round, as the search saw them: chosen and measured on the same draws, so flattering.
     pub rounds: Vec<RoundSummary>,
@@ -148,6 +151,9 @@ pub struct DatasetSummary {
     /// are then chances of being preferred to the unchanged prompt's answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reward: Option<RewardSummary>,
+    /// Where a judge grades: how much of the winners' gain goes with longer answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub length: Option<LengthBias>,
 }
 
 /// A prompt before and after.
@@ -212,9 +218,9 @@ pub async fn search(
         examples: search::examples(&board, &numbers, &pairs),
         leaks_rejected: leaks,
         rejected: rejected(totals.rejected, unwritten(&steps, settings)),
-        unmeasured: lost(&steps, Step::Answer) + lost(&steps, Step::Score),
+        unmeasured: unmeasured(&steps),
         seconds: (run.finished_at.unwrap_or(now) - run.created_at) as f64 / 1e6,
-        marks: marks(settings, cut + reward::cut(&board)),
+        marks: marks(settings, cut + reward::cut(&board), Verdicts::of(&board)),
         ..spent(totals.spend, run)
     })
 }
@@ -260,13 +266,19 @@ fn unwritten(steps: &[StepStatus], settings: &Settings) -> u64 {
     lost(&steps, Step::Propose)
 }
 
+/// What was asked of a target, a judge or a reward model in vain.
+fn unmeasured(steps: &[StepStatus]) -> u64 {
+    let of = [Step::Answer, Step::Judge, Step::Score];
+    of.iter().map(|step| lost(steps, *step)).sum()
+}
+
 /// Rejected rewrites by reason; those that were never written (cut off, refused, empty) among them.
 fn rejected(reasons: Vec<(String, u64)>, unwritten: u64) -> BTreeMap<String, u64> {
     let unwritten = (unwritten > 0).then(|| ("no_reply".to_owned(), unwritten));
     reasons.into_iter().chain(unwritten).collect()
 }
 
-fn marks(settings: &Settings, cut: u64) -> Vec<String> {
+fn marks(settings: &Settings, cut: u64, verdicts: Verdicts) -> Vec<String> {
     let mut out = vec![
         "the gain is a search gain: measured on the questions that were searched, not on unseen ones"
             .to_owned(),
@@ -293,8 +305,15 @@ fn marks(settings: &Settings, cut: u64) -> Vec<String> {
             "no placebo arm: part of the gain is the luck of choosing the best of many".into(),
         );
     }
-    if settings.scored() {
+    if settings.rewarded() {
         out.extend(reward::marks(cut));
+    }
+    if settings.judged() {
+        out.extend(verdicts.marks("the unchanged prompt's"));
+        out.push(
+            "a judge's hardest examples are a sample: the unchanged prompt's answers tie with themselves"
+                .to_owned(),
+        );
     }
     if settings.show_reference {
         out.push("operators saw the references (search.feedback = \"reference\")".to_owned());
@@ -368,7 +387,7 @@ async fn baseline(
         }
     }
     let mut cut = 0;
-    if settings.scored() {
+    if settings.rewarded() {
         let mut pages = Pages::new(baseline_step(run, Step::Score));
         while let Some(page) = pages.next(store).await? {
             let grades = page.iter().filter_map(|o| o.grade.as_ref());

@@ -16,7 +16,7 @@ use domain::{
     grade::Grader,
     ids::RunId,
     reward::{BOUNDS, Duel, length_bias, win_rate},
-    run::{RunStatus, Step},
+    run::RunStatus,
     select,
     stats::{self, Estimate},
 };
@@ -157,7 +157,6 @@ pub async fn rewriters(
     }
     let spend = store.spend(run.id).await?;
     let steps = store.steps(run.id).await?;
-    let lost = |step| super::lost(&steps, step);
     Ok(RewriterSummary {
         run: run.id,
         name: run.name.clone(),
@@ -166,7 +165,7 @@ pub async fn rewriters(
         rewriters: standings,
         controls,
         differences,
-        unmeasured: lost(Step::Answer) + lost(Step::Score),
+        unmeasured: super::unmeasured(&steps),
         calls: spend.calls,
         tokens: spend.tokens,
         cost_usd: spend.cost_micros as f64 / 1e6,
@@ -295,7 +294,7 @@ impl<F: Fn(&Spot) -> Option<usize>> Ground<'_, F> {
         let values: Vec<(usize, f64)> = self.spots(dataset).filter_map(value).collect();
         Controls {
             dataset: dataset.name.clone(),
-            original: match dataset.grader.is_reward() {
+            original: match dataset.grader.compares() {
                 true => None,
                 false => super::estimate(&values, seed),
             },
@@ -414,6 +413,13 @@ fn marks(settings: &Settings) -> Vec<String> {
         out.push(
             "where a reward model grades, a gain is the chance that an answer is preferred to the unchanged prompt's, \
              less 0.5"
+                .to_owned(),
+        );
+    }
+    if any(&Grader::is_judge) {
+        out.push(
+            "where a judge grades, a gain is how much more often than half of the time an answer is found better than the \
+             unchanged prompt's (a tie is half)"
                 .to_owned(),
         );
     }

@@ -12,6 +12,7 @@ use crate::{
 use domain::{
     candidate::{Arm, Candidate, Verdict},
     hash::Hash,
+    reward::{Duel, length_bias},
     run::{Pair, RoundKind, Step},
     stats::{self, Estimate},
 };
@@ -37,6 +38,8 @@ pub struct Numbers {
     pub placebo: f64,
     /// The same in rewards, where a reward model grades; the values above are then chances of being preferred.
     pub reward: Option<reward::Numbers>,
+    /// The winner's draws against the original's, where a judge grades.
+    pub judged: Vec<Duel>,
 }
 
 /// The numbers of every target that was measured on fresh draws.
@@ -53,15 +56,14 @@ pub fn numbers(
             selected(board, spot, Arm::Search, settings.rounds),
         )?;
         let placebo = arm(board, spot, selected(board, spot, Arm::Placebo, u32::MAX))?;
+        let cluster = spot.target.example.and_then(|e| clusters.get(&e));
+        let cluster = cluster.copied().unwrap_or(at);
+        let judged = winner.iter().flat_map(|e| &e.judged);
         Some(Numbers {
             spot: at,
             dataset: spot.target.dataset.clone(),
-            cluster: spot
-                .target
-                .example
-                .and_then(|e| clusters.get(&e))
-                .copied()
-                .unwrap_or(at),
+            cluster,
+            judged: judged.map(|d| Duel { cluster, ..*d }).collect(),
             original,
             best: winner.as_ref().map_or(original, |e| e.improved),
             gain: winner.as_ref().map_or(0.0, |e| e.gain),
@@ -171,12 +173,14 @@ pub fn dataset(numbers: &[Numbers], plan: &DatasetPlan, settings: &Settings) -> 
         .filter(|n| n.dataset == plan.name)
         .cloned()
         .collect();
+    let judged: Vec<Duel> = own.iter().flat_map(|n| n.judged.iter().copied()).collect();
     DatasetSummary {
         dataset: plan.name.clone(),
         grader: plan.grader.name().to_owned(),
         targets: own.len() as u64,
         baseline: None,
         reward: reward::summary(&own, settings),
+        length: length_bias(&judged, settings.seed),
         original: estimate(&of(&own, |n| n.original), settings.seed),
         best: best(&own, settings.seed),
         gain: gain(&own, settings),

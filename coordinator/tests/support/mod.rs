@@ -27,6 +27,9 @@ use store_sqlite::SqliteStore;
 /// A model that was trained to rewrite.
 pub const REWRITER: &str = "rewriter";
 
+/// A model that compares answers.
+pub const JUDGE: &str = "judge";
+
 /// Everything a test needs of a run.
 pub struct World {
     /// Deleted with the world.
@@ -295,7 +298,8 @@ pub fn brief(settings: Settings, facts: ModelFacts) -> Brief {
         models: [
             (TARGET.to_owned(), facts.clone()),
             (PROPOSER.to_owned(), facts.clone()),
-            (REWRITER.to_owned(), facts),
+            (REWRITER.to_owned(), facts.clone()),
+            (JUDGE.to_owned(), facts),
         ]
         .into(),
     }

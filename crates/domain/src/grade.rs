@@ -1,6 +1,6 @@
 //! Graders and grades.
 
-use crate::{example::Reference, hash::Hash};
+use crate::{example::Reference, hash::Hash, judge};
 use serde::{Deserialize, Serialize};
 
 /// How an answer is graded. Each variant has a name and a version (see [`Grader::name`] and
@@ -77,11 +77,30 @@ pub enum Grader {
         #[serde(default, skip_serializing_if = "String::is_empty")]
         identity: String,
     },
+    /// A language model says which of two answers is better: the candidate's, or that of the prompt it is compared with
+    /// (see [`crate::judge`]). It is asked in a step of its own, after the answers are there.
+    Judge {
+        /// Its name under `[models]`.
+        #[serde(default = "default_judge")]
+        model: String,
+        /// What it judges by; [`judge::RUBRIC`] where nothing is said.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        rubric: Option<String>,
+        /// What the model is, how it is asked, and which prompt's answers are compared with. A spec does not say it:
+        /// whoever plans the run fills it in.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        identity: String,
+    },
 }
 
 /// The name of the reward model where a grader gives none.
 fn default_reward() -> String {
     "reward".to_owned()
+}
+
+/// The name of the judge's model where a grader gives none.
+fn default_judge() -> String {
+    "judge".to_owned()
 }
 
 fn default_timeout() -> u64 {
@@ -106,6 +125,7 @@ impl Grader {
             Grader::Program { .. } => "program",
             Grader::Http { .. } => "http",
             Grader::Reward { .. } => "reward",
+            Grader::Judge { .. } => "judge",
         }
     }
 
@@ -115,6 +135,12 @@ impl Grader {
         let settings = match self {
             // What it is, and not what a spec calls it.
             Grader::Reward { identity, .. } => identity.clone().into_bytes(),
+            Grader::Judge {
+                rubric, identity, ..
+            } => {
+                let rubric = rubric.as_deref().unwrap_or(judge::RUBRIC).trim();
+                format!("{}\n{identity}\n{rubric}", judge::VERSION).into_bytes()
+            }
             _ => serde_json::to_vec(self).unwrap_or_default(),
         };
         let digest = Hash::of([settings]).to_string();
@@ -126,9 +152,20 @@ impl Grader {
         matches!(self, Grader::ChoiceLoglik | Grader::ReferenceLoglik)
     }
 
-    /// Whether it is a reward model: its grades come after the answers, from another worker.
+    /// Whether it is a reward model: its grades are rewards, from another worker.
     pub fn is_reward(&self) -> bool {
         matches!(self, Grader::Reward { .. })
+    }
+
+    /// Whether it is a language model that compares two answers.
+    pub fn is_judge(&self) -> bool {
+        matches!(self, Grader::Judge { .. })
+    }
+
+    /// Whether its grades say how an answer compares with others to the same question, and nothing without those. Such
+    /// grades come after the answers, in a step of their own.
+    pub fn compares(&self) -> bool {
+        self.is_reward() || self.is_judge()
     }
 
     /// Whether grading runs outside this process (so that its failure is an outage, never a 0).

@@ -3,8 +3,8 @@
 //! Judges like the answer that stands first, or the one that stands second, more than it deserves (Zheng et al. 2023,
 //! "Judging LLM-as-a-Judge with MT-Bench and Chatbot Arena"), so each pair is asked in both orders, and a judge that
 //! names the same place twice has said nothing. What is here is pure: the two questions ([`messages`]), the reading of a
-//! verdict ([`read`]), the grade of both ([`combined`]). Answers are untrusted text: they stand between tags that they
-//! cannot know.
+//! verdict ([`read`]), the grade of both ([`Judgement::grade`]). Answers are untrusted text: they stand between tags that
+//! they cannot know.
 
 use crate::{
     call::{Message, Sampling},
@@ -12,6 +12,7 @@ use crate::{
     hash::Hash,
 };
 use regex::Regex;
+use serde::{Deserialize, Serialize};
 use std::sync::LazyLock;
 
 /// A regular expression of ours, compiled once on first use.
@@ -25,12 +26,18 @@ macro_rules! regex {
     }};
 }
 
+/// Raised when the same replies get other grades, or the same pair other questions.
+pub const VERSION: u32 = 1;
+
 /// What is judged by where a spec gives no rubric.
 pub const RUBRIC: &str = "Prefer the answer that is right and does what is asked. Between two such answers prefer the \
                           one that is clearer. Length is no merit.";
 
 /// What the feedback ends with where a reply held no verdict.
 const UNREAD: &str = " (the judge gave no verdict that can be read, which counts as a tie)";
+
+/// The feedback where both verdicts name the same place.
+const CONTRADICTS: &str = "the judge contradicts itself: it names the same place in both orders";
 
 /// Two answers to one question.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,7 +67,8 @@ impl Order {
 }
 
 /// What a judge says of answers A and B.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// A is better.
     A,
@@ -70,11 +78,38 @@ pub enum Verdict {
     Tie,
 }
 
-/// How a verdict is sampled: the likeliest one, with room for a few sentences before it.
-pub fn sampling() -> Sampling {
+/// What came of judging a pair.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Judgement {
+    /// Nobody had to be asked: the answers are the same.
+    Same,
+    /// The judge was asked.
+    Said {
+        /// Its verdicts in both orders, as [`Order::BOTH`] has them; `None` where a reply held none.
+        verdicts: [Option<Verdict>; 2],
+    },
+}
+
+impl Judgement {
+    /// The grade of the candidate's answer.
+    pub fn grade(&self) -> Grade {
+        match self {
+            Judgement::Same => grade(0.5, "the answer is the original prompt's answer".to_owned()),
+            Judgement::Said { verdicts } => combined(*verdicts),
+        }
+    }
+}
+
+/// The longest verdict unless a spec says otherwise, in tokens: room for a few sentences before it.
+pub const MAX_TOKENS: u32 = 300;
+
+/// How a judge is asked, from how its model is sampled. A reply that was cut off is read as it is: without its verdict it
+/// is a tie, where an error would leave out the very pairs that are hard to judge.
+pub fn sampling(of_model: Sampling) -> Sampling {
     Sampling {
-        max_tokens: 300,
-        ..Sampling::default()
+        as_it_is: true,
+        ..of_model
     }
 }
 
@@ -145,15 +180,14 @@ pub fn read(reply: &str) -> Option<Verdict> {
     })
 }
 
-/// The grade where no judge need be asked: answers that are the same tie.
-pub fn settled(pair: &Pair<'_>) -> Option<Grade> {
-    (pair.candidate.trim() == pair.original.trim())
-        .then(|| grade(0.5, "the answer is the original prompt's answer".to_owned()))
+/// The judgement where no judge need be asked: answers that are the same tie.
+pub fn settled(pair: &Pair<'_>) -> Option<Judgement> {
+    (pair.candidate.trim() == pair.original.trim()).then_some(Judgement::Same)
 }
 
 /// The grade of the candidate from the verdicts in both orders, as [`Order::BOTH`] has them: the mean of 1 for a win, 0.5
 /// for a tie, 0 for a loss. A reply that could not be read is a tie, and the feedback says so.
-pub fn combined(verdicts: [Option<Verdict>; 2]) -> Grade {
+fn combined(verdicts: [Option<Verdict>; 2]) -> Grade {
     let [first, second] = verdicts;
     // In the second order the candidate is B.
     let worth = |verdict: Option<Verdict>, own: Verdict| match verdict {
@@ -163,9 +197,7 @@ pub fn combined(verdicts: [Option<Verdict>; 2]) -> Grade {
     };
     let value = (worth(first, Verdict::A) + worth(second, Verdict::B)) / 2.0;
     let said = match (first, second) {
-        (Some(Verdict::A), Some(Verdict::A)) | (Some(Verdict::B), Some(Verdict::B)) => {
-            "the judge contradicts itself: it names the same place in both orders"
-        }
+        (Some(Verdict::A), Some(Verdict::A)) | (Some(Verdict::B), Some(Verdict::B)) => CONTRADICTS,
         _ if value >= 1.0 => {
             "the judge prefers the answer to the original prompt's answer, in both orders"
         }
@@ -186,6 +218,16 @@ pub fn combined(verdicts: [Option<Verdict>; 2]) -> Grade {
 /// Whether a verdict of this grade could not be read.
 pub fn was_unread(grade: &Grade) -> bool {
     grade.feedback.ends_with(UNREAD)
+}
+
+/// Whether the verdicts of this grade name the same place in both orders.
+pub fn contradicts(grade: &Grade) -> bool {
+    grade.feedback == CONTRADICTS
+}
+
+/// Whether the judge was asked for this grade.
+pub fn was_asked(grade: &Grade) -> bool {
+    *grade != Judgement::Same.grade()
 }
 
 fn grade(value: f64, feedback: String) -> Grade {

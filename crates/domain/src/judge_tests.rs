@@ -1,4 +1,5 @@
 use super::*;
+use crate::grade::Grader;
 use proptest::prelude::*;
 
 const PAIR: Pair<'static> = Pair {
@@ -95,6 +96,8 @@ fn both_orders_make_a_grade() {
     insta::assert_snapshot!(say(Some(Tie), Some(A)), @"0.25 the judge prefers the original prompt's answer, in one order of two");
     insta::assert_snapshot!(say(Some(Tie), Some(Tie)), @"0.5 the judge finds the answer as good as the original prompt's answer");
     insta::assert_snapshot!(say(Some(A), None), @"0.75 the judge prefers the answer to the original prompt's answer, in one order of two (the judge gave no verdict that can be read, which counts as a tie)");
+    assert!(contradicts(&combined([Some(B), Some(B)])));
+    assert!(!contradicts(&combined([Some(Tie), Some(Tie)])));
     assert!(was_unread(&combined([None, None])));
     assert!(!was_unread(&combined([Some(A), Some(B)])));
 }
@@ -106,7 +109,37 @@ fn the_same_answer_needs_no_judge() {
         candidate: " Blue light is scattered most.\n",
         ..PAIR
     };
-    assert_eq!(settled(&same).unwrap().value, 0.5);
+    assert_eq!(settled(&same), Some(Judgement::Same));
+    assert_eq!(Judgement::Same.grade().value, 0.5);
+    assert!(!was_asked(&Judgement::Same.grade()));
+    assert!(was_asked(&combined([None, None])));
+}
+
+#[test]
+fn grades_of_another_judge_are_others() {
+    let version = |rubric: Option<&str>, identity: &str, model: &str| {
+        let (rubric, identity, model) = (rubric.map(str::to_owned), identity.into(), model.into());
+        Grader::Judge {
+            model,
+            rubric,
+            identity,
+        }
+        .version()
+    };
+    let plain = version(None, "m", "judge");
+    assert_ne!(plain, version(None, "n", "judge"));
+    assert_ne!(plain, version(Some("short ones"), "m", "judge"));
+    // What it is called says nothing, and neither does writing down what is judged by anyway.
+    assert_eq!(plain, version(Some(RUBRIC), "m", "referee"));
+}
+
+#[test]
+fn a_verdict_that_was_cut_off_is_read_as_it_is() {
+    let asked = sampling(Sampling {
+        max_tokens: 9,
+        ..Sampling::default()
+    });
+    assert_eq!((asked.max_tokens, asked.as_it_is), (9, true));
 }
 
 fn verdict() -> impl Strategy<Value = Option<Verdict>> {

@@ -92,7 +92,9 @@ word!(
         Guard = "guard",
         /// The target answers; answers are graded.
         Answer = "answer",
-        /// A reward model grades the answers that only it can grade.
+        /// A language model is asked which of two answers is better.
+        Judge = "judge",
+        /// Answers get the grades that cannot be given when they come: of a reward model, or from what a judge said.
         Score = "score",
         /// A small model learns from the pairs.
         Train = "train",

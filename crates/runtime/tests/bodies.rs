@@ -93,6 +93,7 @@ fn task(length: usize) -> Message {
             sampling: Sampling::default(),
         },
         grade: None,
+        judged: None,
     };
     let body = Body {
         run,

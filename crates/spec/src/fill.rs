@@ -1,5 +1,5 @@
-//! Defaults that depend on other keys: the proposer is the target with livelier sampling, a label
-//! grader takes the data set's labels.
+//! Defaults that depend on other keys: the proposer is the target with livelier sampling, a judge has room for a verdict,
+//! a label grader takes the data set's labels.
 
 use serde_json::{Map, Value as Json, json};
 
@@ -13,6 +13,7 @@ pub(crate) fn fill(spec: &mut Json) {
     if let Some(models) = spec.get_mut("models").and_then(Json::as_object_mut) {
         proposer(models);
     }
+    judges(spec);
     let datasets = spec.get_mut("datasets").and_then(Json::as_array_mut);
     datasets.into_iter().flatten().for_each(label_grader);
 }
@@ -42,6 +43,43 @@ fn proposer(models: &mut Map<String, Json>) {
         table.insert("sampling".to_owned(), Json::Object(sampling));
     }
     models.insert("proposer".to_owned(), proposer);
+}
+
+/// A model that does nothing but judge may write as much as a verdict takes.
+fn judges(spec: &mut Json) {
+    let datasets = spec.get("datasets").and_then(Json::as_array);
+    let graders = datasets
+        .into_iter()
+        .flatten()
+        .filter_map(|d| d.get("grader"));
+    let judge = |grader: &Json| {
+        let judges = grader.get("kind")? == "judge";
+        let model = grader.get("model").and_then(Json::as_str);
+        judges.then(|| model.unwrap_or("judge").to_owned())
+    };
+    let names: Vec<String> = graders.filter_map(judge).collect();
+    let answers = spec
+        .pointer("/eval/models")
+        .and_then(Json::as_array)
+        .cloned();
+    let answers = answers.unwrap_or_default();
+    for name in names {
+        let only_judges =
+            !["target", "proposer"].contains(&name.as_str()) && !answers.contains(&json!(name));
+        let model = spec
+            .get_mut("models")
+            .and_then(|models| models.get_mut(&name));
+        if let (true, Some(model)) = (only_judges, model.and_then(Json::as_object_mut))
+            && model.get("kind").is_some_and(|kind| kind != "reward")
+        {
+            let sampling = model.entry("sampling").or_insert(json!({}));
+            if let Some(sampling) = sampling.as_object_mut() {
+                sampling
+                    .entry("max_tokens")
+                    .or_insert(json!(domain::judge::MAX_TOKENS));
+            }
+        }
+    }
 }
 
 fn label_grader(dataset: &mut Json) {

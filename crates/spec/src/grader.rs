@@ -97,7 +97,7 @@ pub(crate) fn usable(has: Has, scores: bool) -> Vec<&'static str> {
     }
     kinds.extend(["regex", "program", "http"]);
     if !has.choices && !has.tests {
-        kinds.push("reward");
+        kinds.extend(["reward", "judge"]);
     }
     kinds
 }

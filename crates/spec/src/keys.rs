@@ -72,6 +72,7 @@ pub const GRADER_KINDS: &[&str] = &[
     "http",
     "code",
     "reward",
+    "judge",
 ];
 
 const FORMATS: &[&str] = &[
@@ -90,6 +91,8 @@ const ALWAYS: &[&str] = &[];
 const LOCAL: &[&str] = &["local"];
 const HTTP: &[&str] = &["http"];
 const REWARD: &[&str] = &["reward"];
+const JUDGE: &[&str] = &["judge"];
+const COMPARES: &[&str] = &["reward", "judge"];
 const SPEAKS: &[&str] = &["local", "http"];
 
 const fn key(path: &'static str, kind: Kind, default: Absent, doc: &'static str) -> Key {
@@ -154,7 +157,8 @@ pub const KEYS: &[Key] = &[
     of(&["http"], "datasets[].grader.url", Text, Required, "where to post; `{score, feedback}` comes back"),
     of(&["program", "http"], "datasets[].grader.timeout_seconds", Count(1, 86_400), Is("30"), "time limit for one answer"),
     of(&["http"], "datasets[].grader.token_env", Text, Nothing, "the environment variable that holds a bearer token"),
-    of(REWARD, "datasets[].grader.model", Text, Is("\"reward\""), "a model under `[models]` with `kind = \"reward\"`"),
+    of(COMPARES, "datasets[].grader.model", Text, Says("the kind's own name"), "`reward`: a model under `[models]` with `kind = \"reward\"`; `judge`: one that writes, best another than the target"),
+    of(JUDGE, "datasets[].grader.rubric", Text, Says("right first, then clear; length is no merit"), "what the judge is to prefer, in a sentence or some"),
 
     key("splits.train", Positive(1.0), Is("0.8"), "mining, baseline and search read it"),
     key("splits.validation", Number(0.0, 1.0), Is("0.1"), "kept from every choice; `instruct` mode estimates the chosen prompt on it"),
@@ -179,7 +183,7 @@ pub const KEYS: &[Key] = &[
     of(HTTP, "models.*.price_out_usd_per_million", Number(0.0, 1e6), Is("0.0"), "US dollars for a million tokens written"),
     of(HTTP, "models.*.send_seed", Flag, Is("true"), "send a seed with every call (some servers refuse it)"),
     of(HTTP, "models.*.score_endpoint", Flag, Is("false"), "the server's `/completions` gives log-probabilities of a given text"),
-    of(SPEAKS, "models.*.sampling.max_tokens", Count(1, 1_000_000), Says("256; proposer 160"), "the longest reply"),
+    of(SPEAKS, "models.*.sampling.max_tokens", Count(1, 1_000_000), Says("256; proposer 160, judge 300"), "the longest reply"),
     of(SPEAKS, "models.*.sampling.temperature", Number(0.0, 2.0), Says("0.0 (greedy); proposer 0.8"), "how freely it is sampled"),
     of(SPEAKS, "models.*.sampling.top_p", Positive(1.0), Is("1.0"), "nucleus: the smallest set of tokens with this much probability; 1 is off"),
     of(SPEAKS, "models.*.sampling.stop", Texts, Is("[]"), "the reply ends before any of these texts"),

@@ -34,6 +34,15 @@ impl Model {
         }
     }
 
+    /// Whether it is the same weights, or the same model of the same server, as far as a spec tells.
+    pub fn is_same_as(&self, other: &Model) -> bool {
+        match (self, other) {
+            (Model::Local(a), Model::Local(b)) => (&a.model, &a.adapter) == (&b.model, &b.adapter),
+            (Model::Http(a), Model::Http(b)) => (&a.base_url, &a.model) == (&b.base_url, &b.model),
+            _ => false,
+        }
+    }
+
     /// What it costs, in US dollars per million tokens (read, written).
     pub fn prices(&self) -> (f64, f64) {
         match self {

@@ -101,12 +101,31 @@ impl Spec {
 
     /// The names of the reward models that grade, each once.
     pub fn rewards(&self) -> Vec<&str> {
+        self.grading(|grader| match grader {
+            Grader::Reward { model, .. } => Some(model),
+            _ => None,
+        })
+    }
+
+    /// The names of the models that judge, each once.
+    pub fn judges(&self) -> Vec<&str> {
+        self.grading(|grader| match grader {
+            Grader::Judge { model, .. } => Some(model),
+            _ => None,
+        })
+    }
+
+    /// The names that graders give, each once.
+    fn grading<'s>(&'s self, named: impl Fn(&'s Grader) -> Option<&'s String>) -> Vec<&'s str> {
         let mut names: Vec<&str> = Vec::new();
-        for dataset in &self.datasets {
-            if let Some(Grader::Reward { model, .. }) = dataset.grader()
-                && !names.contains(&model.as_str())
-            {
-                names.push(model);
+        for name in self
+            .datasets
+            .iter()
+            .filter_map(Dataset::grader)
+            .filter_map(named)
+        {
+            if !names.contains(&name.as_str()) {
+                names.push(name);
             }
         }
         names

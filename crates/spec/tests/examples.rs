@@ -134,7 +134,7 @@ fn every_grader_kind_of_the_table_is_a_grader() {
         let all = serde_json::json!({
             "kind": kind, "tolerance": 0.0, "labels": ["a", "b"], "pattern": "x", "command": ["x"],
             "url": "http://localhost", "timeout_seconds": 1, "token_env": "T", "model": "m",
-            "fields": ["a"], "only": true,
+            "fields": ["a"], "only": true, "rubric": "short ones",
         });
         let fits = |key: &str| {
             let found = KEYS

@@ -180,12 +180,12 @@ fn labels_that_are_missing() {
 
 #[test]
 fn a_grader_without_choices() {
-    assert_snapshot!(small("format = \"mmlu\"", "format = \"gsm8k\"\ngrader = { kind = \"choice_letter\" }"), @r#"specs/s.toml:7: datasets[0].grader.kind = "choice_letter": needs choices, which this gsm8k data set lacks: use one of numeric, exact, normalised, label, contains, json, reference_loglik, regex, program, http, reward"#);
+    assert_snapshot!(small("format = \"mmlu\"", "format = \"gsm8k\"\ngrader = { kind = \"choice_letter\" }"), @r#"specs/s.toml:7: datasets[0].grader.kind = "choice_letter": needs choices, which this gsm8k data set lacks: use one of numeric, exact, normalised, label, contains, json, reference_loglik, regex, program, http, reward, judge"#);
 }
 
 #[test]
 fn a_misspelt_grader() {
-    assert_snapshot!(small("format = \"mmlu\"", "format = \"mmlu\"\ngrader = { kind = \"choice_leter\" }"), @r#"specs/s.toml:7: datasets[0].grader.kind = "choice_leter": unknown kind, did you mean "choice_letter"? (one of choice_letter, choice_loglik, numeric, exact, normalised, label, contains, json, regex, reference_loglik, program, http, code, reward)"#);
+    assert_snapshot!(small("format = \"mmlu\"", "format = \"mmlu\"\ngrader = { kind = \"choice_leter\" }"), @r#"specs/s.toml:7: datasets[0].grader.kind = "choice_leter": unknown kind, did you mean "choice_letter"? (one of choice_letter, choice_loglik, numeric, exact, normalised, label, contains, json, regex, reference_loglik, program, http, code, reward, judge)"#);
 }
 
 #[test]
@@ -200,7 +200,7 @@ fn a_broken_regular_expression() {
 
 #[test]
 fn alpaca_without_log_likelihoods() {
-    assert_snapshot!(said(&HTTP.replace("mmlu", "alpaca"), &World::small()), @r#"specs/s.toml:4: datasets[0].grader: missing, and reference_loglik needs log-likelihoods, which not all answering models give: say grader = { kind = "…" } with one of numeric, exact, normalised, label, contains, json, regex, program, http, reward"#);
+    assert_snapshot!(said(&HTTP.replace("mmlu", "alpaca"), &World::small()), @r#"specs/s.toml:4: datasets[0].grader: missing, and reference_loglik needs log-likelihoods, which not all answering models give: say grader = { kind = "…" } with one of numeric, exact, normalised, label, contains, json, regex, program, http, reward, judge"#);
 }
 
 #[test]
@@ -400,6 +400,60 @@ fn a_reward_model_that_is_not_there() {
     assert!(load(&hub, &World::small()).unwrap().paths.models.is_empty());
 }
 
+fn judged(grader: &str, models: &str) -> String {
+    let open = SMALL.replace(
+        "format = \"mmlu\"",
+        &format!("format = \"alpaca\"\ngrader = {grader}"),
+    );
+    format!("{open}\n{models}")
+}
+
+const JUDGE: &str =
+    "[models.judge]\nkind = \"http\"\nbase_url = \"http://localhost/v1\"\nmodel = \"m\"\n";
+
+#[test]
+fn a_judge_that_is_none() {
+    let world = World::small();
+    let said = |grader: &str, models: &str| said(&judged(grader, models), &world);
+    assert_snapshot!(said("{ kind = \"judge\" }", ""), @"");
+    assert_snapshot!(said("{ kind = \"judge\", model = \"jugde\" }", JUDGE), @"");
+    assert_snapshot!(said("{ kind = \"judge\", model = \"r\" }", "[models.r]\nkind = \"reward\"\nmodel = \"owner/name\"\n"), @"");
+    assert_snapshot!(said("{ kind = \"judge\", model = \"\" }", JUDGE), @"");
+    assert_snapshot!(small("format = \"mmlu\"", "format = \"mmlu\"\ngrader = { kind = \"judge\", model = \"target\" }"), @"");
+}
+
+#[test]
+fn a_rubric_without_a_judge() {
+    let world = World::small();
+    let said = |grader: &str| said(&judged(grader, JUDGE), &world);
+    assert_snapshot!(said("{ kind = \"exact\", rubric = \"short ones\" }"), @"");
+    assert_snapshot!(said("{ kind = \"judge\", rubric = \"\" }"), @"");
+    assert_snapshot!(said("{ kind = \"judge\", rubrik = \"short ones\" }"), @"");
+}
+
+#[test]
+fn a_judge_of_its_own_answers() {
+    let warned = |grader: &str, models: &str| {
+        let loaded = load(&judged(grader, models), &World::small()).unwrap();
+        loaded.warnings.join("\n")
+    };
+    let own = warned("{ kind = \"judge\", model = \"target\" }", "");
+    assert_snapshot!(own, @"");
+    let again = "[models.judge]\nkind = \"local\"\nmodel = \"smollm2-135m-instruct\"\n";
+    let again = warned("{ kind = \"judge\" }", again);
+    assert!(again.contains("[models.target]"), "{again}");
+    assert_eq!(warned("{ kind = \"judge\" }", JUDGE), "");
+    // Nothing but judging: room for a verdict, unless told.
+    let room = |models: &str| {
+        let loaded = load(&judged("{ kind = \"judge\" }", models), &World::small()).unwrap();
+        let sampling = loaded.spec.models["judge"].sampling().unwrap().clone();
+        (sampling.max_tokens, sampling.temperature)
+    };
+    assert_eq!(room(JUDGE), (300, 0.0));
+    let told = format!("{JUDGE}[models.judge.sampling]\nmax_tokens = 9\n");
+    assert_eq!(room(&told), (9, 0.0));
+}
+
 #[test]
 fn a_reward_model_as_target() {
     assert_snapshot!(small("kind = \"local\"", "kind = \"reward\""), @r#"specs/s.toml:10: models.target.kind = "reward": a reward model writes no text: use kind = "local" or "http""#);
@@ -490,7 +544,7 @@ fn a_misspelt_section_that_is_required() {
 
 #[test]
 fn a_mapping_without_a_reference() {
-    assert_snapshot!(small("format = \"mmlu\"", "format = \"csv\"\nfields = { input = \"x\" }"), @r#"specs/s.toml:4: datasets[0].grader: missing, and fields name no reference to compare with: say grader = { kind = "…" } with one of regex, program, http, reward"#);
+    assert_snapshot!(small("format = \"mmlu\"", "format = \"csv\"\nfields = { input = \"x\" }"), @r#"specs/s.toml:4: datasets[0].grader: missing, and fields name no reference to compare with: say grader = { kind = "…" } with one of regex, program, http, reward, judge"#);
 }
 
 #[test]
@@ -519,7 +573,7 @@ fn a_percentage_for_a_share() {
 #[test]
 fn a_grader_without_a_table() {
     assert_snapshot!(small("path =", "grader = \"exact\"\npath ="), @r#"specs/s.toml:7: datasets[0].grader = "exact": is text: write grader = { kind = "exact" }"#);
-    assert_snapshot!(small("path =", "grader = \"judge\"\npath ="), @r#"specs/s.toml:7: datasets[0].grader = "judge": is text: write grader = { kind = "…" } (one of choice_letter, choice_loglik, numeric, exact, normalised, label, contains, json, regex, reference_loglik, program, http, code, reward)"#);
+    assert_snapshot!(small("path =", "grader = \"jury\"\npath ="), @r#"specs/s.toml:7: datasets[0].grader = "jury": is text: write grader = { kind = "…" } (one of choice_letter, choice_loglik, numeric, exact, normalised, label, contains, json, regex, reference_loglik, program, http, code, reward, judge)"#);
 }
 
 #[test]

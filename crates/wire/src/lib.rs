@@ -18,10 +18,11 @@ pub use score::{ScoreBody, ScoreItem, Work};
 pub use train::{Loss, Losses, TrainBody, TrainItem, TrainPair, Trained, Training};
 
 use domain::{
-    call::{Answer, Call, Reply, Usage},
+    call::{Answer, Call, Reply, Sampling, Usage},
     grade::{Grade, GradeInput, Grader},
     hash::Hash,
     ids::{RunId, TaskId},
+    judge::Judgement,
     run::Attempt,
 };
 use serde::{Deserialize, Serialize};
@@ -103,6 +104,24 @@ pub struct BodyItem {
     /// What the grader needs, where the answer is graded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub grade: Option<GradeInput>,
+    /// What a judge said of the answer, which is stored: it is graded by that, and nothing is asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub judged: Option<Judgement>,
+}
+
+impl BodyItem {
+    /// An answer that is stored, to be graded by what a judge said of it. There is nothing to ask: the call is empty.
+    pub fn judged(key: Hash, judgement: Judgement) -> Self {
+        Self {
+            key,
+            call: Call::Generate {
+                messages: Vec::new(),
+                sampling: Sampling::default(),
+            },
+            grade: None,
+            judged: Some(judgement),
+        }
+    }
 }
 
 /// A sign of life: what a worker has in hand. It may be lost, and comes again.

@@ -2,11 +2,14 @@
 
 #![allow(clippy::unwrap_used, reason = "a failure here is a failed test")]
 
-use domain::call::Reply;
+use domain::{
+    call::Reply,
+    judge::{Judgement, Verdict},
+};
 use wire::{
-    Action, Beats, Counted, Grant, Hold, Loss, Losses, Order, Reference, Report, ScoreBody,
-    ScoreItem, Task, Terms, TrainBody, TrainItem, TrainPair, Trained, Training, VERSION, WireError,
-    Word, Work,
+    Action, Beats, BodyItem, Counted, Grant, Hold, Loss, Losses, Order, Reference, Report,
+    ScoreBody, ScoreItem, Task, Terms, TrainBody, TrainItem, TrainPair, Trained, Training, VERSION,
+    WireError, Word, Work,
 };
 
 const CANCEL: &str = r#"{"v":1,"word":"cancel","run":"01936f1c-0000-7000-8000-000000000001"}"#;
@@ -178,6 +181,31 @@ fn answers_to_score() {
     assert_eq!((found, read.known), (body, task.known));
     assert_eq!(Task::decode_keys(SCORE.as_bytes()).unwrap().1, [key]);
     assert_eq!(Work::of(read.body.get()), Work::Score);
+}
+
+const JUDGED: &str = concat!(
+    r#"{"v":1,"task":"01936f1c-0000-7000-8000-000000000002","epoch":3,"open":[0,1],"#,
+    r#""known":{"0":{"kind":"text","text":"Paris."},"1":{"kind":"text","text":"Rome."}},"#,
+    r#""body":{"run":"01936f1c-0000-7000-8000-000000000001","model":"judge","identity":"j","items":["#,
+    r#"{"key":"00112233445566778899aabbccddeeff","call":{"kind":"generate","messages":[],"sampling":"#,
+    r#"{"max_tokens":256,"temperature":0.0,"top_p":1.0,"stop":[]}},"#,
+    r#""judged":{"kind":"said","verdicts":["a",null]}},"#,
+    r#"{"key":"00112233445566778899aabbccddeeff","call":{"kind":"generate","messages":[],"sampling":"#,
+    r#"{"max_tokens":256,"temperature":0.0,"top_p":1.0,"stop":[]}},"judged":{"kind":"same"}}]}}"#
+);
+
+#[test]
+fn answers_that_were_judged() {
+    let (task, body) = Task::decode(JUDGED.as_bytes()).unwrap();
+    assert_eq!(String::from_utf8(task.encode()).unwrap(), JUDGED);
+    let key = "00112233445566778899aabbccddeeff".parse().unwrap();
+    let said = Judgement::Said {
+        verdicts: [Some(Verdict::A), None],
+    };
+    let items = [said, Judgement::Same].map(|judgement| BodyItem::judged(key, judgement));
+    assert_eq!(body.items, items);
+    assert_eq!(serde_json::to_string(&body).unwrap(), task.body.get());
+    assert_eq!(Work::of(task.body.get()), Work::Ask);
 }
 
 /// A worker that asks models does not take it for its own, nor the other way round.

@@ -123,8 +123,8 @@ impl Plan {
             ),
             Kind::Open | Kind::None => bail!(
                 "references are up to {} characters long, and no model says such texts word for word: take a local model, \
-                 which tells how probable they are (leave --url out), or write a spec with a reward model \
-                 (docs/open-answers.md)",
+                 which tells how probable they are (leave --url out), or write a spec with a judge or a \
+                 reward model (docs/judge.md, docs/open-answers.md)",
                 self.data.longest
             ),
         })

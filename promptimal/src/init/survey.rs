@@ -160,7 +160,7 @@ impl Survey {
         let lacks = match (task, self.kind) {
             (_, Kind::None) => bail!(
                 "the data have no right answers: name their field with --reference, or write a spec with a grader that \
-                 needs none (`promptimal spec` prints one; kinds program, http and reward)"
+                 needs none (`promptimal spec` prints one; kinds judge, reward, program and http)"
             ),
             (Task::Rewrite, _) => return Ok(()),
             (_, Kind::Code) => Some("the right answers are tests of programs".to_owned()),

@@ -37,6 +37,9 @@ pub fn search(summary: &Summary, json: bool) -> anyhow::Result<()> {
         if let Some(reward) = &d.reward {
             out::line(rewards(&d.dataset, reward).to_string());
         }
+        if let Some(length) = &d.length {
+            out::line(lengths(&d.dataset, length).to_string());
+        }
     }
     if !summary.operators.is_empty() {
         let header = "better than all before";
@@ -180,13 +183,25 @@ fn rewards(dataset: &str, r: &RewardSummary) -> Table {
         r.win_rate.n.to_string(),
     ]);
     if let Some(length) = &r.length {
-        length_rows(&mut table, length);
+        length_rows(&mut table, length, "reward");
     }
     table
 }
 
+/// How far a judge's verdicts on a data set go with length.
+fn lengths(dataset: &str, length: &LengthBias) -> Table {
+    let mut table = table([
+        &format!("{dataset}, as its judge sees it"),
+        "mean",
+        "95% interval",
+        "n",
+    ]);
+    length_rows(&mut table, length, "win rate");
+    table
+}
+
 /// How much of a gain goes with longer answers.
-fn length_rows(table: &mut Table, length: &LengthBias) {
+fn length_rows(table: &mut Table, length: &LengthBias, unit: &str) {
     let row = |name: &str, value: String| [name.to_owned(), value, String::new(), String::new()];
     table.add_row(row(
         "winners' answers are longer by",
@@ -194,7 +209,7 @@ fn length_rows(table: &mut Table, length: &LengthBias) {
     ));
     if let (Some(doubling), Some(part)) = (length.per_doubling, length.with_length) {
         table.add_row(row(
-            "reward for each doubling of length",
+            &format!("{unit} for each doubling of length"),
             format!("{doubling:+.3}"),
         ));
         table.add_row(row(

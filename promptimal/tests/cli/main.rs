@@ -10,6 +10,7 @@ mod eval;
 mod evaluate;
 mod init;
 mod instruct;
+mod judge;
 mod look;
 mod machine;
 mod open;

@@ -129,13 +129,7 @@ impl Scene {
 
     /// Writes `open.toml`: open questions, graded by a reward model of random weights, which lies in `reward`.
     pub fn open(&self, n: usize) -> PathBuf {
-        let row = |i: usize| {
-            format!(
-                r#"{{"instruction": "Say something of item {i} of the list.", "input": "", "output": "x"}}"#
-            )
-        };
-        let rows: Vec<String> = (0..n).map(row).collect();
-        std::fs::write(self.path("open.json"), format!("[{}]", rows.join(",\n"))).unwrap();
+        self.open_questions(n);
         let (from, to) = (
             root().join("crates/model/tests/fixtures/deberta-v3"),
             self.path("reward"),
@@ -146,15 +140,39 @@ impl Scene {
             std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
         }
         let reward = "\n[models.reward]\nkind = \"reward\"\nmodel = \"./reward\"\n";
-        let letters = spec(&self.server.url, "", reward);
+        self.write_open("open.toml", "reward", reward)
+    }
+
+    /// Writes `judged.toml`: open questions, whose answers another model of the server compares.
+    pub fn judged(&self, n: usize) -> PathBuf {
+        self.open_questions(n);
+        let url = &self.server.url;
+        let judge = format!(
+            "\n[models.judge]\nkind = \"http\"\nbase_url = \"{url}\"\nmodel = \"referee\"\nretries = 0\n"
+        );
+        self.write_open("judged.toml", "judge", &judge)
+    }
+
+    fn write_open(&self, name: &str, grader: &str, more: &str) -> PathBuf {
+        let letters = spec(&self.server.url, "", more);
         let open = letters
             .replace("name = \"letters\"", "name = \"open\"")
             .replace("mmlu", "alpaca")
             .replace("letters.csv", "open.json")
-            .replace("choice_letter", "reward");
-        let path = self.path("open.toml");
+            .replace("choice_letter", grader);
+        let path = self.path(name);
         std::fs::write(&path, open).unwrap();
         path
+    }
+
+    fn open_questions(&self, n: usize) {
+        let row = |i: usize| {
+            format!(
+                r#"{{"instruction": "Say something of item {i} of the list.", "input": "", "output": "x"}}"#
+            )
+        };
+        let rows: Vec<String> = (0..n).map(row).collect();
+        std::fs::write(self.path("open.json"), format!("[{}]", rows.join(",\n"))).unwrap();
     }
 
     /// Writes `programs.toml`: functions to be written, graded by their tests.

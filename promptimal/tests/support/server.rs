@@ -173,6 +173,7 @@ fn chat(body: &Value) -> Value {
     let asked = all.join("\n");
     let seed = body["seed"].as_u64().unwrap_or(0);
     let text = match asked.contains("<prompt>") {
+        _ if asked.starts_with("You compare two answers") => verdict(&asked),
         true => rewrite(&asked, seed),
         // What stands before the last message may show other questions.
         false => answer(&asked, all.last().copied().unwrap_or_default(), seed),
@@ -181,6 +182,22 @@ fn chat(body: &Value) -> Value {
         "choices": [{"message": {"role": "assistant", "content": text}, "finish_reason": "stop"}],
         "usage": {"prompt_tokens": 10, "completion_tokens": 5},
     })
+}
+
+/// The longer of two answers is the better one.
+fn verdict(asked: &str) -> String {
+    let length = |name: &str| {
+        let after = asked
+            .rsplit_once(&format!("<{name}-"))
+            .map_or("", |(_, rest)| rest);
+        after.split("</").next().unwrap_or_default().len()
+    };
+    let better = match length("answer-a").cmp(&length("answer-b")) {
+        std::cmp::Ordering::Greater => "A",
+        std::cmp::Ordering::Less => "B",
+        std::cmp::Ordering::Equal => "tie",
+    };
+    format!("By its length.\nVerdict: {better}")
 }
 
 /// The number of the item that a text speaks of.

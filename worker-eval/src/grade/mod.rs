@@ -115,6 +115,11 @@ impl GraderRuntime {
                 *timeout_seconds,
                 token_env.as_deref(),
             )?)),
+            Grader::Judge { .. } => {
+                return Err(GradeError::lasting(
+                    "a judge grades in steps of its own, after the answers: its items bring what it said",
+                ));
+            }
             Grader::Reward { .. } => {
                 return Err(GradeError::lasting(
                     "a reward model grades in a step of its own, after the answers: no worker that asks has it",

@@ -194,6 +194,7 @@ impl Rows {
                 choices: vec![],
                 reference,
             }),
+            judged: None,
         };
         let body = Body {
             run: RunId(self.run),

@@ -10,7 +10,7 @@ use domain::{
     call::Reply,
     candidate::{Arm, Candidate, Target, Verdict},
     example::{Example, Reference, Split},
-    grade::Grader,
+    grade::{Grade, Grader},
     hash::Hash,
     ids::{CandidateId, RunId},
     prompt::letter,
@@ -145,6 +145,11 @@ impl History {
             self.tried.extend(of_round);
         }
         Ok(())
+    }
+
+    /// Every grade of the search.
+    pub fn grades(&self) -> impl Iterator<Item = &Grade> {
+        self.tried.iter().filter_map(|(_, o)| o.grade.as_ref())
     }
 
     /// The search as it stood.

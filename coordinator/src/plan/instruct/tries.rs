@@ -17,6 +17,7 @@ use search::{
     pool::Pool,
     race::{self, Rules},
 };
+use std::collections::BTreeSet;
 
 /// The most blocks that a start prompt is tried on before there are others: what is left serves the next rounds.
 const FIRST: usize = 3;
@@ -55,10 +56,14 @@ fn asked(planner: &Planner<'_>, field: &Field, round: u32) -> Additions {
         left = left.min(FIRST * plan.block * plan.starts.len());
     }
     let seed = Hash::of([planner.settings.seed, u64::from(round)].map(u64::to_le_bytes)).seed();
-    let alive = alive(plan, &field.pool);
+    let mut alive = alive(plan, &field.pool);
+    if let (true, Some(first)) = (field.grader.is_judge() && round > 0, alive.first_mut()) {
+        // It ties with itself on any example: it is asked for the sake of others alone.
+        *first = false;
+    }
     // Where the round begins: what is new meets examples that nobody has been chosen by.
     let from = round as usize * plan.block % field.pool.examples.len().max(1);
-    let given = race::allocate(&field.pool, &alive, (left, from), &rules(plan), seed);
+    let given = allocated(plan, field, &alive, (left, from, seed));
     for (candidate, examples) in field.candidates.iter().zip(given) {
         for known in examples.iter().filter_map(|&e| field.pool.examples.get(e)) {
             for repeat in 0..repeats {
@@ -77,6 +82,55 @@ fn asked(planner: &Planner<'_>, field: &Field, round: u32) -> Additions {
         }
     }
     out
+}
+
+/// Who is asked about which examples: at most so many.
+fn allocated(
+    plan: &InstructPlan,
+    field: &Field,
+    alive: &[bool],
+    (most, from, seed): (usize, usize, u64),
+) -> Vec<Vec<usize>> {
+    let given = |calls| {
+        let mut given = race::allocate(&field.pool, alive, (calls, from), &rules(plan), seed);
+        if field.grader.is_judge() {
+            accompany(&field.pool, &mut given);
+        }
+        given
+    };
+    let all = given(most);
+    if count(&all) <= most {
+        return all;
+    }
+    // What accompanies the others is taken out of the same calls: the most that leave room for it.
+    let (mut fits, mut over) = (0, most);
+    while over - fits > 1 {
+        let middle = fits + (over - fits) / 2;
+        match count(&given(middle)) <= most {
+            true => fits = middle,
+            false => over = middle,
+        }
+    }
+    given(fits)
+}
+
+fn count(given: &[Vec<usize>]) -> usize {
+    given.iter().map(Vec::len).sum()
+}
+
+/// A judge compares answers with the first start prompt's: that one is asked whatever another is asked.
+fn accompany(pool: &Pool, given: &mut [Vec<usize>]) {
+    let Some((first, others)) = given.split_first_mut() else {
+        return;
+    };
+    let tried = pool.members.first().into_iter().flat_map(|m| &m.trials);
+    let mut known: BTreeSet<usize> = tried.map(|t| t.example).collect();
+    known.extend(first.iter().copied());
+    for example in others.iter().flatten() {
+        if known.insert(*example) {
+            first.push(*example);
+        }
+    }
 }
 
 /// An example and which draw of it.
@@ -106,6 +160,7 @@ pub(super) fn question(
         candidate: Some(candidate.id),
         example: Some(drawn.id),
         repeat: drawn.repeat,
+        draw: drawn.repeat,
         model: target.model.clone(),
         grade: grading(grader, asked.grade),
         call: asked.call,
@@ -129,4 +184,32 @@ pub fn dropped(plan: &InstructPlan, pool: &Pool) -> Vec<Option<race::Drop>> {
 /// Who may still win.
 pub(super) fn alive(plan: &InstructPlan, pool: &Pool) -> Vec<bool> {
     dropped(plan, pool).iter().map(Option::is_none).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use search::pool::{Member, Trial};
+
+    #[test]
+    fn the_start_prompt_is_asked_whatever_another_is_asked() {
+        let tried = |example| Trial {
+            example,
+            value: 0.5,
+            said: None,
+            feedback: String::new(),
+        };
+        let start = Member {
+            trials: vec![tried(0), tried(1)],
+            ..Member::default()
+        };
+        let pool = Pool {
+            members: vec![start, Member::default(), Member::default()],
+            ..Pool::default()
+        };
+        let mut given = vec![vec![2], vec![0, 1, 2, 3], vec![3, 4]];
+        accompany(&pool, &mut given);
+        assert_eq!(given, [vec![2, 3, 4], vec![0, 1, 2, 3], vec![3, 4]]);
+        assert_eq!(count(&given), 9);
+    }
 }

@@ -25,8 +25,10 @@ pub(super) fn check(c: &mut Check<'_>, spec: &mut Spec) {
             None if unmapped(dataset) => None,
             None => fill(c, &key, dataset, scores),
         };
-        if let Some(Grader::Reward { model, .. }) = &filled {
-            reward(c, spec, &key, model);
+        match &filled {
+            Some(Grader::Reward { model, .. }) => reward(c, spec, &key, model),
+            Some(Grader::Judge { model, .. }) => judge(c, spec, &key, model),
+            _ => {}
         }
         spec.datasets[i].grader = filled;
     }
@@ -109,7 +111,7 @@ fn fits(c: &mut Check<'_>, key: &str, dataset: &Dataset, given: &Grader, scores:
         let why = match kind {
             "choice_letter" | "choice_loglik" => lacks("choices"),
             "code" => lacks("tests"),
-            "reward" => {
+            "reward" | "judge" => {
                 let format = dataset.format.name();
                 format!("reads open answers, and this {format} data set has choices or tests")
             }
@@ -168,31 +170,67 @@ fn settings(c: &mut Check<'_>, key: &str, grader: &Grader) {
 
 /// The grader's reward model must be one.
 fn reward(c: &mut Check<'_>, spec: &Spec, key: &str, model: &str) {
-    let other = match spec.models.get(model) {
-        Some(Model::Reward(_)) => return,
-        other => other,
+    let is_one = |m: &Model| matches!(m, Model::Reward(_));
+    if !spec.models.get(model).is_some_and(is_one) {
+        let say = (
+            "is no reward model",
+            "kind = \"reward\" and model = \"PATH\"",
+        );
+        unfit(c, spec, (key, model), is_one, say);
+    }
+}
+
+/// The grader's judge must be a model that writes, and should be another than those whose answers it judges.
+fn judge(c: &mut Check<'_>, spec: &Spec, key: &str, model: &str) {
+    let is_one = |m: &Model| {
+        matches!(m, Model::Local(local) if local.adapter.is_none()) || matches!(m, Model::Http(_))
     };
+    let Some(judge) = spec.models.get(model).filter(|m| is_one(m)) else {
+        let say = (
+            "writes no verdicts: a reward model and a rewriter do not",
+            "kind = \"http\" or \"local\"",
+        );
+        return unfit(c, spec, (key, model), is_one, say);
+    };
+    let answering = c.answering(spec);
+    let own = answering.iter().find(|name| {
+        let other = spec.models.get(**name);
+        **name == model || other.is_some_and(|other| other.is_same_as(judge))
+    });
+    if let Some(own) = own {
+        let message = format!(
+            "is the model of [models.{own}], whose answers it judges, and models prefer their own words: name another one"
+        );
+        c.report.warn(&format!("{key}.grader.model"), message);
+    }
+}
+
+/// Says that the model which a grader names is none that it could use, and which is meant perhaps.
+fn unfit(
+    c: &mut Check<'_>,
+    spec: &Spec,
+    (key, model): (&str, &str),
+    fits: impl Fn(&Model) -> bool,
+    (why, settings): (&str, &str),
+) {
+    let other = spec.models.get(model);
     // A model that is there and wrong is told under its own name.
     if c.report.is_tainted(&format!("models.{model}")) {
         return;
     }
-    let rewards = spec
-        .models
-        .iter()
-        .filter(|(_, m)| matches!(m, Model::Reward(_)));
-    let names: Vec<&str> = rewards.map(|(name, _)| name.as_str()).collect();
+    let usable = spec.models.iter().filter(|(_, m)| fits(m));
+    let names: Vec<&str> = usable.map(|(name, _)| name.as_str()).collect();
     let guess = nearest(model, names.into_iter());
     let hint = guess
         .map(|g| format!(", did you mean \"{g}\"?"))
         .unwrap_or_default();
     let named = c.report.is_given(&format!("{key}.grader.model"));
     let what = match (other, named) {
-        (Some(_), _) => "is no reward model",
+        (Some(_), _) => why,
         (None, true) => "is no model",
         (None, false) => "missing, and no model has the name that stands for it",
     };
-    let message =
-        format!("{what}{hint} (say [models.{model}] with kind = \"reward\" and model = \"PATH\")");
+    let message = format!("{what}{hint} (say [models.{model}] with {settings})");
     c.report.wrong(&format!("{key}.grader.model"), message);
 }
 

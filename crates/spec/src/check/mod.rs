@@ -68,6 +68,10 @@ impl Check<'_> {
         if self.purpose == Purpose::Eval && !spec.eval.rewriters.is_empty() {
             names = spec.evaluated();
         }
+        if self.purpose != Purpose::Models {
+            let writes = |name: &&str| !matches!(spec.models.get(*name), Some(Model::Reward(_)));
+            names.extend(spec.judges().into_iter().filter(writes));
+        }
         names
     }
 

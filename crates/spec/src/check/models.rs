@@ -35,7 +35,7 @@ pub(super) fn check(c: &mut Check<'_>, spec: &Spec) {
 
 /// Whether some part of the spec speaks of this model, even if this command does not call it.
 fn is_named(spec: &Spec, name: &str) -> bool {
-    let grades = |d: &crate::Dataset| matches!(d.grader(), Some(Grader::Reward { model, .. }) if model == name);
+    let grades = |d: &crate::Dataset| matches!(d.grader(), Some(Grader::Reward { model, .. } | Grader::Judge { model, .. }) if model == name);
     let mut named = spec.eval.models.iter().chain(&spec.eval.rewriters);
     let known = [TARGET, PROPOSER].contains(&name) || named.any(|m| m == name);
     known || spec.datasets.iter().any(grades)

@@ -60,11 +60,16 @@ async fn answered(w: &World<'_>) {
     assert_eq!((w.status().await.items_done, w.status().await.open), (2, 0));
 }
 
-/// The step of scores follows, its tasks bring the answers with them, and its reports store grades alone: for nothing.
+/// The step of scores follows, after a judge's that has nothing to ask; its tasks bring the answers with them, and its reports store grades alone: for nothing.
 pub async fn answers_are_graded_by_a_later_step(store: &dyn Store) {
     let w = World::new(store, Some(2)).await;
     answered(&w).await;
     let spent = store.spend(w.run).await.expect("spend");
+    plan(&w, 0, Step::Judge, &[]).await;
+    assert_eq!(
+        (w.status().await.key.step, w.status().await.open),
+        (Step::Judge, 0)
+    );
     plan(&w, 0, Step::Score, &[scores(&w)]).await;
     assert_eq!(w.status().await.key.step, Step::Score);
     // The budget of two calls is used up, and scores are no calls.
