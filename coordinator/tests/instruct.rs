@@ -237,8 +237,8 @@ async fn a_better_instruction_is_found_and_measured_on_what_was_sealed() {
     // A target that says the same each time has no noise.
     assert_eq!(summary.noise_floor, Some(0.0));
     assert_eq!(summary.unmeasured, 0);
-    // The estimate is not that of the draws it was chosen by.
-    assert!(chosen.estimate <= chosen.train_mean + 1e-9, "{chosen:?}");
+    // What is believed of the choice is near what it is, though it was the best of many.
+    assert!((chosen.estimate - 0.85).abs() < 0.08, "{chosen:?}");
     let made: u64 = summary.operators.iter().map(|o| o.accepted).sum();
     assert!(made >= u64::from(ROUNDS), "{:?}", summary.operators);
     let drawn: f64 = summary.operators.iter().map(|o| o.weight).sum();

@@ -310,7 +310,7 @@ mod tests {
     fn where_children_differ_much_there_is_more_to_gain() {
         let (mut most, mut all) = (0, Vec::new());
         for run in 0..30 {
-            let (mut pool, mut lot) = (crate::race::tests::pool(400, &[&[]]), Lot::new(run));
+            let (mut pool, mut lot) = (pool(400, &[&[]]), Lot::new(run));
             let ask = |skill: f64, from: usize, lot: &mut Lot| -> Vec<(usize, f64)> {
                 let value = |lot: &mut Lot| f64::from(u8::from(lot.unit() < skill));
                 (from..from + 40).map(|i| (i % 400, value(lot))).collect()

@@ -5,15 +5,17 @@ use domain::{
     hash::Hash,
     operator::TaskKind,
     prompt::{PromptDoc, Shot},
+    proposal::fold,
 };
+use std::collections::BTreeMap;
 
 /// Everything that operators, races and choices look at.
 #[derive(Clone, Debug, Default)]
 pub struct Pool {
     /// What the task is.
     pub task: Task,
-    /// Train examples, in the order in which every member is tried on them. A shuffled order that derives from their
-    /// ids and the run's seed: the first n are a random sample.
+    /// Train examples, in the order in which members are tried on them: a shuffled one that derives from their ids and the
+    /// run's seed, with right answers spread evenly ([`evened`]).
     pub examples: Vec<Known>,
     /// Every prompt that passed the guards, in the order of birth: the start prompts first. Indices into this list are
     /// how parents and choices name a member.
@@ -69,6 +71,36 @@ pub struct Known {
     pub example: Example,
     /// A right answer as a model would have to write it, in the form that the grader reads; `None` where there is none.
     pub answer: Option<String>,
+}
+
+/// The most different right answers that are spread evenly: beyond, they are no labels.
+const LABELS: usize = 20;
+
+/// The same examples in an order in which every run of them has about the same share of each right answer, as long as there
+/// are few. A prompt that makes a model say the same whatever the input is would else be the best of all on a block that
+/// happens to be of one kind, and so would all of its kin.
+pub fn evened(examples: Vec<Known>) -> Vec<Known> {
+    let mut sizes: BTreeMap<Option<String>, usize> = BTreeMap::new();
+    let mut places = Vec::new();
+    for known in &examples {
+        let size = sizes.entry(known.answer.as_deref().map(fold)).or_default();
+        places.push(*size);
+        *size += 1;
+    }
+    if sizes.len() > LABELS || sizes.len() * 2 > examples.len() {
+        return examples;
+    }
+    let share = |known: &Known, place: usize| {
+        let size = sizes.get(&known.answer.as_deref().map(fold)).copied();
+        (place as f64 + 0.5) / size.unwrap_or(1) as f64
+    };
+    let mut ranked: Vec<(f64, Known)> = examples
+        .into_iter()
+        .zip(places)
+        .map(|(known, place)| (share(&known, place), known))
+        .collect();
+    ranked.sort_by(|a, b| a.0.total_cmp(&b.0));
+    ranked.into_iter().map(|(_, known)| known).collect()
 }
 
 impl Known {
@@ -141,4 +173,52 @@ pub struct Trial {
     pub said: Option<String>,
     /// What the grader said of it; never the reference.
     pub feedback: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use domain::example::Reference;
+    use proptest::prelude::*;
+
+    fn known(i: usize, answer: &str) -> Known {
+        Known {
+            id: Hash::of([i.to_le_bytes()]),
+            example: Example {
+                input: i.to_string(),
+                context: None,
+                choices: Vec::new(),
+                reference: Reference::None,
+                group: None,
+            },
+            answer: Some(answer.to_owned()),
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_run_has_its_share_of_each_answer(answers in prop::collection::vec(0..3usize, 12..80), from in 0..60usize, length in 1..20usize) {
+            let names = ["Yes", "no", "maybe"];
+            let examples: Vec<Known> = answers.iter().enumerate().map(|(i, a)| known(i, names[*a])).collect();
+            let evened = evened(examples.clone());
+            let ids = |of: &[Known]| of.iter().map(|k| k.id).collect::<std::collections::BTreeSet<_>>();
+            prop_assert_eq!(ids(&evened), ids(&examples));
+            let run = &evened[from.min(evened.len())..(from + length).min(evened.len())];
+            for name in names {
+                let share = |of: &[Known]| of.iter().filter(|k| k.answer.as_deref() == Some(name)).count() as f64;
+                let expected = share(&evened) * run.len() as f64 / evened.len() as f64;
+                prop_assert!((share(run) - expected).abs() < 2.5, "{} {}", share(run), expected);
+            }
+        }
+    }
+
+    #[test]
+    fn answers_that_are_no_labels_stay_where_they_are() {
+        let examples: Vec<Known> = (0..30).map(|i| known(i, &format!("answer {i}"))).collect();
+        let ids: Vec<Hash> = examples.iter().map(|k| k.id).collect();
+        assert_eq!(
+            evened(examples).iter().map(|k| k.id).collect::<Vec<_>>(),
+            ids
+        );
+    }
 }

@@ -16,7 +16,7 @@ use domain::{
     prompt::letter,
     run::{RoundKind, Spend, Step, StepKey},
 };
-use search::pool::{Known, Member, Pool, Task, Trial};
+use search::pool::{Known, Member, Pool, Task, Trial, evened};
 use std::collections::{BTreeMap, HashMap};
 use store::{Outcome, Store};
 
@@ -284,7 +284,7 @@ pub fn target(run: RunId, settings: &Settings) -> Result<(Target, Grader), Coord
     Ok((target, dataset.grader.clone()))
 }
 
-/// The first train examples of the race's order: a shuffled one, that the seed and the examples' ids decide. No more
+/// The first train examples of the race's order: a shuffled one, that the seed and the examples' ids decide, evened. No more
 /// than the search could ever ask, and some to choose demonstrations from.
 async fn examples(
     store: &dyn Store,
@@ -313,7 +313,7 @@ async fn examples(
         answer: written(&example, grader),
         example,
     };
-    Ok(kept.into_iter().map(known).collect())
+    Ok(evened(kept.into_iter().map(known).collect()))
 }
 
 /// A right answer in the form that the grader reads; `None` where none is known.
