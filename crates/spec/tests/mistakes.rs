@@ -415,20 +415,20 @@ const JUDGE: &str =
 fn a_judge_that_is_none() {
     let world = World::small();
     let said = |grader: &str, models: &str| said(&judged(grader, models), &world);
-    assert_snapshot!(said("{ kind = \"judge\" }", ""), @"");
-    assert_snapshot!(said("{ kind = \"judge\", model = \"jugde\" }", JUDGE), @"");
-    assert_snapshot!(said("{ kind = \"judge\", model = \"r\" }", "[models.r]\nkind = \"reward\"\nmodel = \"owner/name\"\n"), @"");
-    assert_snapshot!(said("{ kind = \"judge\", model = \"\" }", JUDGE), @"");
-    assert_snapshot!(small("format = \"mmlu\"", "format = \"mmlu\"\ngrader = { kind = \"judge\", model = \"target\" }"), @"");
+    assert_snapshot!(said("{ kind = \"judge\" }", ""), @r#"specs/s.toml:7: datasets[0].grader.model: missing, and no model has the name that stands for it (say [models.judge] with kind = "http" or "local")"#);
+    assert_snapshot!(said("{ kind = \"judge\", model = \"jugde\" }", JUDGE), @r#"specs/s.toml:7: datasets[0].grader.model = "jugde": is no model, did you mean "judge"? (say [models.jugde] with kind = "http" or "local")"#);
+    assert_snapshot!(said("{ kind = \"judge\", model = \"r\" }", "[models.r]\nkind = \"reward\"\nmodel = \"owner/name\"\n"), @r#"specs/s.toml:7: datasets[0].grader.model = "r": writes no verdicts: a reward model and a rewriter do not (say [models.r] with kind = "http" or "local")"#);
+    assert_snapshot!(said("{ kind = \"judge\", model = \"\" }", JUDGE), @r#"specs/s.toml:7: datasets[0].grader.model = "": is empty"#);
+    assert_snapshot!(small("format = \"mmlu\"", "format = \"mmlu\"\ngrader = { kind = \"judge\", model = \"target\" }"), @r#"specs/s.toml:7: datasets[0].grader.kind = "judge": reads open answers, and this mmlu data set has choices or tests: use one of choice_letter, choice_loglik, numeric, exact, normalised, label, contains, json, reference_loglik, regex, program, http"#);
 }
 
 #[test]
 fn a_rubric_without_a_judge() {
     let world = World::small();
     let said = |grader: &str| said(&judged(grader, JUDGE), &world);
-    assert_snapshot!(said("{ kind = \"exact\", rubric = \"short ones\" }"), @"");
-    assert_snapshot!(said("{ kind = \"judge\", rubric = \"\" }"), @"");
-    assert_snapshot!(said("{ kind = \"judge\", rubrik = \"short ones\" }"), @"");
+    assert_snapshot!(said("{ kind = \"exact\", rubric = \"short ones\" }"), @r#"specs/s.toml:7: datasets[0].grader.rubric: is for kind = "judge", and this one is "exact""#);
+    assert_snapshot!(said("{ kind = \"judge\", rubric = \"\" }"), @r#"specs/s.toml:7: datasets[0].grader.rubric = "": is empty"#);
+    assert_snapshot!(said("{ kind = \"judge\", rubrik = \"short ones\" }"), @"specs/s.toml:7: datasets[0].grader.rubrik: unknown key, did you mean rubric? (known here: kind, model, rubric)");
 }
 
 #[test]
@@ -438,7 +438,7 @@ fn a_judge_of_its_own_answers() {
         loaded.warnings.join("\n")
     };
     let own = warned("{ kind = \"judge\", model = \"target\" }", "");
-    assert_snapshot!(own, @"");
+    assert_snapshot!(own, @r#"specs/s.toml:7: datasets[0].grader.model = "target": is the model of [models.target], whose answers it judges, and models prefer their own words: name another one"#);
     let again = "[models.judge]\nkind = \"local\"\nmodel = \"smollm2-135m-instruct\"\n";
     let again = warned("{ kind = \"judge\" }", again);
     assert!(again.contains("[models.target]"), "{again}");
