@@ -90,6 +90,11 @@ impl Llama {
         self.head.rows()
     }
 
+    /// Whether the adapter takes part in texts that do not leave it out.
+    pub(crate) fn is_adapted(&self) -> bool {
+        self.adapted
+    }
+
     /// An empty text, with the adapter if there is one.
     pub(crate) fn sequence(&self) -> Sequence {
         Sequence::new(self.layers.len(), self.adapted)

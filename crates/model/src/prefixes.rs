@@ -117,15 +117,19 @@ impl Engine {
         if draft.tell_prompt {
             return self.begin(draft);
         }
-        let tuned = self.empty(&draft).tuned();
+        let tuned = self.is_tuned(&draft);
         let known = prefixes.find(all_but_one(&draft.prompt), tuned);
         self.begin_after(self.network.after(known), draft)
+    }
+
+    fn is_tuned(&self, draft: &Draft) -> bool {
+        self.network.is_adapted() && !draft.plain
     }
 
     /// Whether `draft` had better wait, because `text` is reading what both begin with.
     pub fn is_coming(&self, draft: &Draft, text: &Writing, prefixes: &Prefixes) -> bool {
         let tuned = text.sequence().tuned();
-        if text.is_read() || draft.tell_prompt || tuned != self.empty(draft).tuned() {
+        if text.is_read() || draft.tell_prompt || tuned != self.is_tuned(draft) {
             return false;
         }
         let prompt = all_but_one(&draft.prompt);

@@ -126,15 +126,11 @@ impl Engine {
     /// # Errors
     /// When its prompt has nothing to read or is too long, or there is nothing to do.
     pub fn begin(&self, draft: Draft) -> Result<Writing> {
-        self.begin_after(self.empty(&draft), draft)
-    }
-
-    /// What a draft begins with where nothing was read.
-    pub(crate) fn empty(&self, draft: &Draft) -> Sequence {
-        match draft.plain {
+        let sequence = match draft.plain {
             true => self.network.plain_sequence(),
             false => self.network.sequence(),
-        }
+        };
+        self.begin_after(sequence, draft)
     }
 
     /// Begins a text whose beginning was read.
