@@ -7,14 +7,13 @@
 //!
 //! An operator looks at a [`Pool`] of one question: its versions and their outcomes, no example and no reference.
 
-use super::{Additions, Planner, block::Question, mine, order::Place, propose, score};
+use super::{Additions, Planner, instruct::field::plain_name, mine, order::Place, propose, score};
 use crate::{
     CoordinatorError,
     board::{Board, Spot},
-    settings::{DrawPlan, PROPOSER, REWRITER, Settings},
+    settings::{DrawPlan, Settings},
 };
 use domain::{
-    call::Call,
     candidate::{Arm, Candidate, Verdict},
     hash::Hash,
     operator::TaskKind,
@@ -24,7 +23,7 @@ use domain::{
 };
 use search::{
     bandit::{Arms, Fate},
-    operator::{self, Draft, Operator, Write},
+    operator::{self, Draft, Operator},
     pareto,
     pool::{Member, Pool, Subject, Task, Trial},
 };
@@ -52,17 +51,9 @@ pub(super) fn questions(
     let arms = arms(planner.settings, plan, board, place.round);
     for spot in &board.spots {
         for (nth, draft) in of_target(planner.settings, &arms, board, spot, place.round).drafts {
-            let Write::Ask(messages) = draft.write else {
-                continue;
-            };
-            let model = author(draft.operator);
-            let call = Call::Generate {
-                messages,
-                sampling: planner.settings.sampling(model),
-            };
             let repeat = repeat(planner.settings, place.round, nth);
-            let question = Question::ungraded(&spot.target, model, call, repeat);
-            out.questions.push(question);
+            let question = propose::asked(planner, &spot.target, draft, repeat);
+            out.questions.extend(question);
         }
     }
     out
@@ -116,27 +107,12 @@ pub(super) fn repeat(settings: &Settings, round: u32, nth: u32) -> u32 {
     round.saturating_sub(1) * settings.rewrites + nth
 }
 
-/// Who is asked.
-pub(super) fn author(operator: Operator) -> &'static str {
-    match operator {
-        Operator::Rewriter => REWRITER,
-        _ => PROPOSER,
-    }
-}
-
 /// How often each operator is drawn: as the spec fixes it, or as learnt from rounds before this one.
 ///
 /// A rewrite counts as a success where it is better than all that was known of its target before its round, by the rule
 /// that chooses winners. Whatever an operator started from, all are held against the same bar.
 pub fn arms(settings: &Settings, plan: &DrawPlan, board: &Board, before: u32) -> Arms {
-    let usable =
-        |o: &&Operator| **o != Operator::Rewriter || settings.sampling.contains_key(REWRITER);
-    let names: Vec<String> = plan
-        .operators
-        .iter()
-        .filter(usable)
-        .map(|o| o.name().to_owned())
-        .collect();
+    let names = propose::usable(settings, &plan.operators);
     let arms = match plan.weights.is_empty() {
         true => Arms::untried(&names),
         false => Arms::fixed(&names, &plan.weights),
@@ -287,9 +263,4 @@ fn seed(run: u64, spot: &Spot, of: [u32; 3]) -> u64 {
     bytes.extend(spot.target.dataset.as_bytes());
     bytes.extend(of.into_iter().flat_map(u32::to_le_bytes));
     Hash::of([bytes]).seed()
-}
-
-/// An operator's name without its version.
-fn plain_name(written: &str) -> &str {
-    super::instruct::field::plain_name(written)
 }

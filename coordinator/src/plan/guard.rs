@@ -135,7 +135,7 @@ fn of_drafts(
         let parents = parents.filter_map(|p| Some(drafted.versions.get(*p)?.id));
         let candidate = Candidate {
             operator: format!("{operator}@{}", draft.operator.version()),
-            author: drawn::author(draft.operator).to_owned(),
+            author: propose::author(draft.operator).to_owned(),
             parents: parents.collect(),
             ..candidate(planner, spot, place, *nth)
         };

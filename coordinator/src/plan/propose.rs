@@ -7,12 +7,13 @@ use crate::{
 };
 use domain::{
     call::{Call, Message},
-    candidate::{Arm, Candidate},
+    candidate::{Arm, Candidate, Target},
     example::Reference,
     operator::{Operator, ProposeContext, Scored, TaskKind},
     proposal::Limits,
     run::RoundKind,
 };
+use search::operator::{Draft, Write};
 
 /// The operator of a round.
 pub fn operator(place: Place) -> Operator {
@@ -21,6 +22,41 @@ pub fn operator(place: Place) -> Operator {
         (_, 1) => Operator::Improve,
         _ => Operator::Trajectory,
     }
+}
+
+/// Who is asked for what an operator drafts.
+pub(super) fn author(operator: search::operator::Operator) -> &'static str {
+    match operator {
+        search::operator::Operator::Rewriter => REWRITER,
+        _ => PROPOSER,
+    }
+}
+
+/// The names of those operators that have a model to ask.
+pub(super) fn usable(settings: &Settings, operators: &[search::operator::Operator]) -> Vec<String> {
+    let has_model = |o: &&search::operator::Operator| {
+        author(**o) != REWRITER || settings.sampling.contains_key(REWRITER)
+    };
+    let usable = operators.iter().filter(has_model);
+    usable.map(|o| o.name().to_owned()).collect()
+}
+
+/// The question of a draft; `None` where it needs none.
+pub(super) fn asked(
+    planner: &Planner<'_>,
+    target: &Target,
+    draft: Draft,
+    repeat: u32,
+) -> Option<Question> {
+    let Write::Ask(messages) = draft.write else {
+        return None;
+    };
+    let model = author(draft.operator);
+    let call = Call::Generate {
+        messages,
+        sampling: planner.settings.sampling(model),
+    };
+    Some(Question::ungraded(target, model, call, repeat))
 }
 
 /// How many rewrites a round asks for. The placebo arm gets as many as all search rounds together.

@@ -14,7 +14,7 @@ const BELIEVED: f64 = 0.5;
 /// Values that are nearer than this are equal.
 const TIE: f64 = 1e-9;
 
-/// The member that is to have the next child.
+/// The members that may have the next child: what is believed of them is worked out once for all draws.
 ///
 /// Half of the draws are by Thompson sampling: all true means are drawn from what is believed of them, and the highest
 /// wins. The other half is after GEPA (Agrawal et al. 2025): for each example the front is the members that did best on
@@ -27,26 +27,50 @@ const TIE: f64 = 1e-9;
 ///
 /// Members that are not alive or were not tried are passed over; where no others are, the first that is alive is
 /// returned, and 0 where none is.
-pub fn parent(pool: &Pool, alive: &[bool], seed: u64) -> usize {
-    let living = |m: &usize| alive.get(*m).copied().unwrap_or(false);
-    let table = Table::of(pool);
-    let open: Vec<usize> = (0..table.members())
-        .filter(|m| living(m) && table.count(*m) > 0)
-        .collect();
-    let Some(&only) = open.first() else {
-        return (0..table.members()).find(living).unwrap_or(0);
-    };
-    let belief = Belief::of(pool, &table);
-    let mut draws = Draws::of("parent", seed);
-    if draws.unit() < BELIEVED {
-        let means = belief.draw(&mut draws);
-        let better = |a: usize, b: usize| if means[b] > means[a] { b } else { a };
-        return open.into_iter().reduce(better).unwrap_or(only);
+#[derive(Debug)]
+pub struct Parents {
+    /// Those that are alive and were tried.
+    open: Vec<usize>,
+    belief: Belief,
+    /// The share of fronts of each of them.
+    weights: Vec<f64>,
+    /// Where there are none.
+    otherwise: usize,
+}
+
+impl Parents {
+    /// Of a pool, and who of it is alive.
+    pub fn of(pool: &Pool, alive: &[bool]) -> Self {
+        let living = |m: &usize| alive.get(*m).copied().unwrap_or(false);
+        let table = Table::of(pool);
+        let open: Vec<usize> = (0..table.members())
+            .filter(|m| living(m) && table.count(*m) > 0)
+            .collect();
+        let belief = Belief::of(pool, &table);
+        let mut fronts = fronts(&table, &open);
+        keep_undominated(&mut fronts, &open, &belief);
+        Self {
+            weights: weights(&fronts, &table, &open),
+            otherwise: (0..table.members()).find(living).unwrap_or(0),
+            open,
+            belief,
+        }
     }
-    let mut fronts = fronts(&table, &open);
-    keep_undominated(&mut fronts, &open, &belief);
-    let weights = weights(&fronts, &table, &open);
-    draws.weighted(&weights).map_or(only, |k| open[k])
+
+    /// One of them.
+    pub fn pick(&self, seed: u64) -> usize {
+        let open = self.open.iter().copied();
+        let mut draws = Draws::of("parent", seed);
+        if draws.unit() < BELIEVED {
+            let means = self.belief.draw(&mut draws);
+            let better = |a: usize, b: usize| if means[b] > means[a] { b } else { a };
+            return open.reduce(better).unwrap_or(self.otherwise);
+        }
+        let first = self.open.first().copied().unwrap_or(self.otherwise);
+        draws
+            .weighted(&self.weights)
+            .map_or(first, |k| self.open[k])
+    }
 }
 
 /// The place of a version of one question that is to have the next child, where so many are ordered with the best first:
@@ -198,7 +222,8 @@ mod tests {
 
     fn drawn(pool: &Pool, alive: &[bool]) -> Vec<usize> {
         let mut drawn = vec![0; pool.members.len()];
-        (0..2_000).for_each(|seed| drawn[parent(pool, alive, seed)] += 1);
+        let parents = Parents::of(pool, alive);
+        (0..2_000).for_each(|seed| drawn[parents.pick(seed)] += 1);
         drawn
     }
 
@@ -246,8 +271,8 @@ mod tests {
     #[test]
     fn without_trials_the_first_alive_is_the_parent() {
         let untried = pool(3, &[&[], &[], &[]]);
-        assert_eq!(parent(&untried, &[false, true, true], 1), 1);
-        assert_eq!(parent(&Pool::default(), &[], 1), 0);
+        assert_eq!(Parents::of(&untried, &[false, true, true]).pick(1), 1);
+        assert_eq!(Parents::of(&Pool::default(), &[]).pick(1), 0);
     }
 
     #[test]
@@ -293,10 +318,10 @@ mod tests {
         #[test]
         fn a_parent_is_alive_and_tried(pool in any_pool(), dead in prop::collection::vec(any::<bool>(), 12), seed: u64) {
             let alive: Vec<bool> = dead[..pool.members.len()].iter().map(|d| !d).collect();
-            let drawn = parent(&pool, &alive, seed);
+            let drawn = Parents::of(&pool, &alive).pick(seed);
             let tried = |m: usize| alive[m] && !pool.members[m].trials.is_empty();
             prop_assert!(tried(drawn) || !(0..alive.len()).any(tried));
-            prop_assert_eq!(drawn, parent(&turned(&pool), &alive, seed));
+            prop_assert_eq!(drawn, Parents::of(&turned(&pool), &alive).pick(seed));
         }
     }
 }

@@ -3,11 +3,10 @@
 use super::{field::Field, tries::alive};
 use crate::{
     CoordinatorError,
-    plan::{Additions, Planner, block::Question, guard::replies, order::Place},
-    settings::{InstructPlan, PROPOSER, REWRITER, Settings},
+    plan::{Additions, Planner, guard::replies, order::Place, propose},
+    settings::{InstructPlan, Settings},
 };
 use domain::{
-    call::Call,
     candidate::{Arm, Candidate, Verdict},
     hash::Hash,
     prompt::PromptDoc,
@@ -16,7 +15,7 @@ use search::{
     bandit::Arms,
     guard::judge,
     operator::{self, Draft, Operator, Write},
-    pareto,
+    pareto::Parents,
     pool::Pool,
     refused::Refused,
 };
@@ -31,17 +30,9 @@ const TRIES: u32 = 16;
 pub(super) fn questions(planner: &Planner<'_>, field: &Field, place: Place) -> Additions {
     let mut out = Additions::default();
     for (nth, draft) in drafts(planner.settings, field, place.round) {
-        let Write::Ask(messages) = draft.write else {
-            continue;
-        };
-        let model = author(draft.operator);
-        let call = Call::Generate {
-            messages,
-            sampling: planner.settings.sampling(model),
-        };
         let repeat = repeat(planner.settings, place.round, nth);
-        let question = Question::ungraded(&field.target, model, call, repeat);
-        out.questions.push(question);
+        let question = propose::asked(planner, &field.target, draft, repeat);
+        out.questions.extend(question);
     }
     out
 }
@@ -126,7 +117,7 @@ fn candidate(
         operator: format!("{}@{}", draft.operator.name(), draft.operator.version()),
         author: match &draft.write {
             Write::Made(_) => SEARCH,
-            Write::Ask(_) => author(draft.operator),
+            Write::Ask(_) => propose::author(draft.operator),
         }
         .to_owned(),
         parents: parents
@@ -134,13 +125,6 @@ fn candidate(
             .collect(),
         doc,
         verdict,
-    }
-}
-
-fn author(operator: Operator) -> &'static str {
-    match operator {
-        Operator::Rewriter => REWRITER,
-        _ => PROPOSER,
     }
 }
 
@@ -159,14 +143,13 @@ fn drafts(settings: &Settings, field: &Field, round: u32) -> Vec<(u32, Draft)> {
         return Vec::new();
     }
     let arms = learned(plan, settings, &field.pool);
-    let alive = alive(plan, &field.pool);
+    let parents = Parents::of(&field.pool, &alive(plan, &field.pool));
     let mut out: Vec<(u32, Draft)> = Vec::new();
     for nth in 0..plan.candidates {
         let one = |attempt: u32| {
             let seed = seed(settings.seed, round, nth, attempt);
             let operator = Operator::from_name(arms.pick(seed))?;
-            let parent = pareto::parent(&field.pool, &alive, seed);
-            let draft = operator::draft(operator, &field.pool, parent, seed)?;
+            let draft = operator::draft(operator, &field.pool, parents.pick(seed), seed)?;
             usable(&draft, &field.pool, &out).then_some(draft)
         };
         if let Some(draft) = (0..TRIES).find_map(one) {
@@ -187,10 +170,6 @@ fn usable(draft: &Draft, pool: &Pool, others: &[(u32, Draft)]) -> bool {
 
 /// How often each operator is drawn: as the spec fixes it, or as learnt from what its prompts achieved.
 pub fn learned(plan: &InstructPlan, settings: &Settings, pool: &Pool) -> Arms {
-    let usable = |operator: &Operator| match operator {
-        Operator::Rewriter => settings.sampling.contains_key(REWRITER),
-        _ => true,
-    };
     let named: Vec<Operator> = match plan.operators.is_empty() {
         true => Operator::DEFAULT.to_vec(),
         false => plan
@@ -199,11 +178,7 @@ pub fn learned(plan: &InstructPlan, settings: &Settings, pool: &Pool) -> Arms {
             .filter_map(|name| Operator::from_name(name))
             .collect(),
     };
-    let names: Vec<String> = named
-        .into_iter()
-        .filter(usable)
-        .map(|operator| operator.name().to_owned())
-        .collect();
+    let names = propose::usable(settings, &named);
     match plan.weights.is_empty() {
         true => Arms::learned(&names, pool),
         false => Arms::fixed(&names, &plan.weights),

@@ -129,7 +129,7 @@ pub enum Choosing {
 /// Who has children.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Breeding {
-    /// `pareto::parent`.
+    /// `pareto::Parents`.
     Fronts,
     /// Who is chosen.
     Best,
@@ -279,7 +279,7 @@ impl Search {
             let seed = round * 1_000 + k;
             let open: Vec<usize> = (0..alive.len()).filter(|m| alive[*m]).collect();
             let parent = match policy.2 {
-                Breeding::Fronts => pareto::parent(&self.pool, alive, seed),
+                Breeding::Fronts => pareto::Parents::of(&self.pool, alive).pick(seed),
                 Breeding::Best => self.choice(policy.1),
                 Breeding::Any => open[(self.rng.next_u64() % open.len() as u64) as usize],
             };
