@@ -414,7 +414,7 @@ fn instruct_plan(spec: &Spec, kind: RunKind) -> Option<InstructPlan> {
             .map(|start| of.document(&start.instruction))
             .collect(),
         calls: of.calls,
-        rounds: of.rounds,
+        rounds: of.rounds(),
         bearing: of.bearing(),
         candidates: of.newcomers(),
         shots: of.shots,

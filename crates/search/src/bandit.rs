@@ -9,7 +9,7 @@ use crate::{
 
 /// How often an operator is drawn at random, whatever it has done: what helps late is not what helps early.
 const EXPLORE: f64 = 0.1;
-/// How often one that has made nothing yet is drawn, while there is one.
+/// How often one that has made nothing yet is drawn, while there is one and nobody knows what operators are worth.
 const UNTRIED: f64 = 0.5;
 /// Draws by which weights are estimated.
 const DRAWS: u32 = 2_000;
@@ -97,9 +97,10 @@ impl Arms {
         arms
     }
 
-    /// Sets what each operator that has children is worth: by how much its next child is expected to be better than the
-    /// best member, were it the best one's ("expected improvement"), times the share of its drafts that came to something.
-    /// An operator whose children differ much is worth more than one whose children are all a little poorer than the best.
+    /// Sets what each operator is worth: by how much its next child is expected to be better than the best member, were it
+    /// the best one's ("expected improvement"), times the share of its drafts that came to something. An operator whose
+    /// children differ much is worth more than one whose children are all a little poorer than the best; of one that has no
+    /// child yet, what is guessed of its kind is believed.
     fn weigh(&mut self, pool: &Pool, table: &Table) {
         let belief = Belief::of(pool, table);
         let tried = (0..table.members()).filter(|m| table.count(*m) > 0);
@@ -113,9 +114,9 @@ impl Arms {
         let Some(best) = best else {
             return;
         };
-        for arm in self.arms.iter_mut().filter(|arm| arm.born > 0) {
-            let (mean, deviation) = belief.child(best, &arm.name);
-            let gain = expected_gain(mean - belief.mean(best), deviation);
+        for arm in &mut self.arms {
+            let (mean, deviation) = belief.gain(best, &arm.name);
+            let gain = expected_gain(mean, deviation);
             let refused = pool.refused.iter().filter(|name| **name == arm.name);
             let failed = refused.count() as f64 / (f64::from(arm.born) + 1.0);
             arm.worth = Some(gain * (1.0 - failed));
@@ -142,9 +143,12 @@ impl Arms {
 
     /// The next operator; empty where there are none that may be picked.
     ///
-    /// Half of all picks go to operators without a child while there are such, so that all get their turn and no round is
-    /// made of beginners only. One in ten goes to any. The rest is shared out by what the operators' next children are
-    /// expected to gain; where no member was tried yet, by Thompson sampling of their chances of success.
+    /// One in ten picks goes to any. The rest is shared out by what the operators' next children are expected to gain: one
+    /// that would gain twice as much is picked four times as often.
+    ///
+    /// Where no member was tried yet, and in rewrite mode, half of all picks go to operators without a child while there are
+    /// such, so that all get their turn and no round is made of beginners only; the others by Thompson sampling of their
+    /// chances of success.
     pub fn pick(&self, seed: u64) -> &str {
         let drawn = self.draw(&mut Draws::of("bandit", seed));
         drawn.map_or("", |a| self.arms[a].name.as_str())
@@ -155,18 +159,19 @@ impl Arms {
         if self.fixed {
             return draws.weighted(&weights(&|a| a.given));
         }
+        let worth = weights(&|a| a.worth.unwrap_or(0.0).powi(2));
+        let known = worth.iter().any(|w| *w > 0.0);
         // Of those without a child, the more promising more often.
         let new = weights(&|a| if a.born == 0 { a.success() } else { 0.0 });
         let (some_new, all_new) = (new.iter().any(|w| *w > 0.0), !new.contains(&0.0));
-        if all_new || (some_new && draws.unit() < UNTRIED) {
+        if !known && (all_new || (some_new && draws.unit() < UNTRIED)) {
             return draws.weighted(&new);
         }
         if draws.unit() < EXPLORE {
             return draws.weighted(&weights(&|_| 1.0));
         }
-        let worth = weights(&|a| a.worth.unwrap_or(0.0));
-        if let Some(worthy) = draws.weighted(&worth) {
-            return Some(worthy);
+        if known {
+            return draws.weighted(&worth);
         }
         let known = self.arms.iter().enumerate().filter(|(_, a)| a.born > 0);
         let chances = known.map(|(i, a)| (i, a.success() + a.deviation() * draws.normal()));
@@ -282,15 +287,22 @@ mod tests {
 
     #[test]
     fn the_untried_come_first_but_not_all_at_once() {
-        let mut pool = start();
-        let first = Arms::learned(&names(), &pool);
-        let all: std::collections::BTreeSet<&str> = (0..50).map(|s| first.pick(s)).collect();
+        let mut arms = Arms::untried(&names());
+        let all: std::collections::BTreeSet<&str> = (0..50).map(|s| arms.pick(s)).collect();
         assert_eq!(all.len(), 3);
-        bear(&mut pool, "good", &[(1, 1.0)]);
-        bear(&mut pool, "poor", &[(1, 1.0)]);
-        let arms = Arms::learned(&names(), &pool);
+        arms.born("good", Fate::Better);
+        arms.born("poor", Fate::Better);
         let fresh = (0..1_000).filter(|s| arms.pick(*s) == "fresh").count();
         assert!((450..600).contains(&fresh), "{fresh}");
+    }
+
+    #[test]
+    fn before_there_are_children_what_changes_more_is_drawn_more() {
+        let names = ["shorten", "shots", "first_order"].map(String::from);
+        let weights = Arms::learned(&names, &start()).weights();
+        let shares: Vec<f64> = weights.iter().map(|w| w.1).collect();
+        assert!(shares[1] > 0.6, "{shares:?}");
+        assert!(shares[0] > 0.05 && shares[2] > 0.05, "{shares:?}");
     }
 
     #[test]

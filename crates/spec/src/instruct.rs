@@ -16,8 +16,9 @@ pub struct Instruct {
     pub user: String,
     /// Calls of the target in the search. The last evaluation comes on top.
     pub calls: u64,
-    /// Rounds: calls are shared out evenly. The last fifth of them makes no new prompts ([`Instruct::bearing`]).
-    pub rounds: u32,
+    /// Rounds: calls are shared out evenly; see [`Instruct::rounds`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rounds: Option<u32>,
     /// New prompts in each round; see [`Instruct::newcomers`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub candidates: Option<u32>,
@@ -58,7 +59,7 @@ impl Default for Instruct {
             system: None,
             user: "{instruction}\n\n{input}".to_owned(),
             calls: 600,
-            rounds: 12,
+            rounds: None,
             candidates: None,
             shots: 4,
             block: 10,
@@ -75,18 +76,29 @@ impl Default for Instruct {
 }
 
 /// New prompts for each hundred calls, where nothing is said: decision 0021 says what more and fewer are worth.
-const NEWCOMERS: u64 = 6;
+const NEWCOMERS: u64 = 8;
+/// Calls in a round, and the fewest and the most rounds, where nothing is said: the more often a search looks at what it has,
+/// the better it spends what is left (decision 0021); a round is waited for until its last answer is there.
+const ROUND: u64 = 50;
+const ROUNDS: (u64, u64) = (4, 40);
 
 impl Instruct {
     /// Rounds that make new prompts: all but the last fifth, which tries those that are there. What is born at the very end
     /// could only be chosen for luck.
     pub fn bearing(&self) -> u32 {
-        self.rounds - self.rounds / 5
+        self.rounds() - self.rounds() / 5
     }
 
-    /// New prompts in each such round: as the spec says, or so many that each hundred calls see six.
+    /// Rounds: as the spec says, or so many that each has 50 calls, from 4 to 40.
+    pub fn rounds(&self) -> u32 {
+        let fit = (self.calls / ROUND).clamp(ROUNDS.0, ROUNDS.1);
+        self.rounds
+            .unwrap_or_else(|| u32::try_from(fit).unwrap_or(1))
+    }
+
+    /// New prompts in each such round: as the spec says, or so many that each hundred calls see eight.
     pub fn newcomers(&self) -> u32 {
-        let rounds = u64::from(self.rounds.max(1));
+        let rounds = u64::from(self.rounds().max(1));
         let fit = (self.calls.saturating_mul(NEWCOMERS) / 100).div_ceil(rounds);
         self.candidates
             .unwrap_or_else(|| u32::try_from(fit.clamp(1, 64)).unwrap_or(1))

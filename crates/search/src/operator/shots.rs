@@ -1,7 +1,6 @@
 //! Demonstrations: train examples with an answer, shown before the input.
 //!
-//! A prompt is never tried on an example that it shows, and races try the first examples first. So demonstrations are
-//! drawn from the last third of the examples, or from so many as a prompt may show where that is more.
+//! A prompt is never tried on an example that it shows.
 
 use super::{
     Sketch, Write,
@@ -39,15 +38,16 @@ pub fn bootstrapped(scene: &mut Scene<'_>) -> Sketch {
         let known = scene.example(trial)?;
         offer(scene, known, trial.said.as_deref()?)
     });
-    let offers = late(offers.collect(), scene.pool.task.max_shots);
+    let offers: Vec<Offer> = offers.collect();
     made(scene, &offers)
 }
 
 /// What can be shown with right answers.
 pub fn offers_of_labels(scene: &Scene<'_>) -> Vec<Offer> {
     let known = scene.pool.examples.iter();
-    let offers = known.filter_map(|k| offer(scene, k, k.answer.as_deref()?));
-    late(offers.collect(), scene.pool.task.max_shots)
+    known
+        .filter_map(|k| offer(scene, k, k.answer.as_deref()?))
+        .collect()
 }
 
 fn offer(scene: &Scene<'_>, known: &Known, output: &str) -> Option<Offer> {
@@ -64,23 +64,6 @@ fn label(scene: &Scene<'_>, known: &Known) -> String {
         true => String::new(),
         false => known.answer.as_deref().map(fold).unwrap_or_default(),
     }
-}
-
-/// The last third of each label's offers, or the last `most` where that is more.
-fn late(offers: Vec<Offer>, most: usize) -> Vec<Offer> {
-    let mut sizes: BTreeMap<String, usize> = BTreeMap::new();
-    for offer in &offers {
-        *sizes.entry(offer.label.clone()).or_default() += 1;
-    }
-    let mut seen: BTreeMap<String, usize> = BTreeMap::new();
-    let is_late = |offer: &Offer| {
-        let size = sizes.get(&offer.label).copied().unwrap_or_default();
-        let place = seen.entry(offer.label.clone()).or_default();
-        *place += 1;
-        *place + size.div_ceil(3).max(most) > size
-    };
-    let mut is_late = is_late;
-    offers.into_iter().filter(|o| is_late(o)).collect()
 }
 
 /// Right answers with words: one for each example, in their order. The parent's own where it has one, else that of the

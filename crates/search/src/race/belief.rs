@@ -3,11 +3,12 @@
 //! ```text
 //! value = member + example + noise
 //! start = common + N(0, starts)
-//! child = common + 0.7 (parent - common) + drift + operator + N(0, spread of its operator)
+//! child = common + sum of kept (parent - common) + drift + operator + N(0, spread of its operator)
 //! ```
 //!
 //! Examples are drawn from N(0, difficulty), noise from N(0, noise). Everything is normal, so the posterior is exact once the
-//! variances are fixed; those are fitted to the pool (empirical Bayes).
+//! variances are fixed; those are fitted to the pool (empirical Bayes), from guesses that differ between families of operators
+//! ([`Guess`]): one who knows nothing yet knows that other demonstrations change more than other words.
 //!
 //! Examples that many were tried on tell how hard they are, so that a member that met the hard ones is not blamed for
 //! it. A child that was tried little is drawn to what children of such a parent by such an operator are like: luck on ten
@@ -19,22 +20,68 @@ use super::{
     triangle::{Triangle, multiply_transposed},
     variance::Variance,
 };
-use crate::{draws::Draws, pool::Pool};
+use crate::{
+    draws::Draws,
+    operator::Operator,
+    pool::{Member, Pool},
+};
 
 /// Standard deviation and mean of the mean of all start prompts, before anything is known.
 const COMMON: (f64, f64) = (0.5, 0.3);
 /// Variance of start prompts around their mean, and how many prompts the guess counts for.
 const STARTS: (f64, f64) = (0.01, 10.0);
-/// Variance of an operator's children around what is expected of them, and how many the guess counts for.
-const CHILDREN: (f64, f64) = (0.007, 4.0);
-/// How much of what a parent is above or below the common mean its children are expected to keep. The best of many are lucky
-/// in part, and what made them good is lost on the way: believing that children stay as good as their parents is what lets a
-/// search chase luck from one generation to the next.
-const KEPT: f64 = 0.7;
-/// Standard deviation of how much poorer or better children are on the whole, and of what an operator adds to that.
-const DRIFT: (f64, f64) = (0.10, 0.08);
+/// How many children the guess at an operator's spread counts for.
+const CHILDREN: f64 = 4.0;
+/// Standard deviation of how much poorer or better children are on the whole.
+const DRIFT: f64 = 0.05;
 /// Rounds in which the variances are fitted.
 const FITS: usize = 10;
+
+/// What is believed of an operator's children before there is one.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Guess {
+    /// How much they keep of what their first parent is above or below the common mean, and of what their second is. The best
+    /// of many are lucky in part, and what made them good is lost on the way: believing that children stay as good as their
+    /// parents is what lets a search chase luck from one generation to the next.
+    kept: [f64; 2],
+    /// Mean and standard deviation of what the operator adds to all of its children.
+    adds: (f64, f64),
+    /// Standard deviation of one child around what is expected of it.
+    spread: f64,
+}
+
+impl Guess {
+    /// Other words for the same: mostly a little poorer.
+    const WORDS: Self = Self {
+        kept: [0.7, 0.0],
+        adds: (-0.03, 0.04),
+        spread: 0.07,
+    };
+    /// Other demonstrations: no poorer on the whole, and anything can come of them.
+    const DEMONSTRATIONS: Self = Self {
+        kept: [0.4, 0.0],
+        adds: (0.0, 0.05),
+        spread: 0.13,
+    };
+    /// The instruction of one, the demonstrations of another, which decide more.
+    const CROSSED: Self = Self {
+        kept: [0.2, 0.5],
+        adds: (0.0, 0.05),
+        spread: 0.08,
+    };
+
+    fn of(operator: &str) -> Self {
+        match Operator::from_name(operator) {
+            Some(Operator::Shots | Operator::Bootstrapped) => Self::DEMONSTRATIONS,
+            Some(Operator::Crossover) => Self::CROSSED,
+            _ => Self::WORDS,
+        }
+    }
+
+    fn variance(&self) -> f64 {
+        self.spread * self.spread
+    }
+}
 
 /// The joint posterior of all members' means.
 #[derive(Debug)]
@@ -53,8 +100,8 @@ impl Belief {
     pub(crate) fn of(pool: &Pool, table: &Table) -> Self {
         let kin = Kin::of(pool);
         let answers = Answers::of(table, Variance::of(table), kin.first());
-        let mut spread = vec![CHILDREN.0; 1 + kin.operators.len()];
-        spread[0] = STARTS.0;
+        let guessed = kin.guesses().map(|guess| guess.variance());
+        let spread = std::iter::once(STARTS.0).chain(guessed).collect();
         let mut belief = answers.with_prior(kin, spread);
         for _ in 0..FITS {
             let spread = belief.spread();
@@ -76,23 +123,28 @@ impl Belief {
         drawn.skip(self.kin.first()).collect()
     }
 
-    /// What a child of `parent` by this operator is expected to be: mean and standard deviation.
-    pub(crate) fn child(&self, parent: usize, operator: &str) -> (f64, f64) {
+    /// By how much a child of `parent` by this operator is expected to be better than it: mean and standard deviation. Where
+    /// the operator takes two parents, it is the one that more is kept of, and of the other nothing is known.
+    pub(crate) fn gain(&self, parent: usize, operator: &str) -> (f64, f64) {
+        let guess = Guess::of(operator);
         let known = self.kin.operators.iter().position(|o| o == operator);
-        let from = Some(self.kin.first() + parent);
-        let terms = self.kin.terms(None, from, known);
-        let mean = -terms
-            .iter()
-            .map(|(node, c)| c * self.mean[*node])
-            .sum::<f64>();
-        let own = known.map_or(CHILDREN.0 + DRIFT.1 * DRIFT.1, |o| self.spread[1 + o]);
-        (mean, (own + self.inverse.contrast(&terms)).sqrt())
+        let kept = guess.kept[0].max(guess.kept[1]);
+        let mut terms = self.kin.of_child(&[(parent, kept)], known);
+        terms.push((self.kin.first() + parent, 1.0));
+        let expected: f64 = terms.iter().map(|(node, c)| -c * self.mean[*node]).sum();
+        let (adds, own) = match known {
+            Some(operator) => (0.0, self.spread[1 + operator]),
+            None => (guess.adds.0, guess.variance() + guess.adds.1.powi(2)),
+        };
+        let variance = own + self.inverse.contrast(&terms);
+        (expected + adds, variance.sqrt())
     }
 
     /// One step of expectation and maximisation for the variances.
     fn spread(&self) -> Vec<f64> {
-        let mut sums = vec![(CHILDREN.0 * CHILDREN.1, CHILDREN.1); self.spread.len()];
-        sums[0] = (STARTS.0 * STARTS.1, STARTS.1);
+        let guessed = self.kin.guesses();
+        let mut sums = vec![(STARTS.0 * STARTS.1, STARTS.1)];
+        sums.extend(guessed.map(|guess| (guess.variance() * CHILDREN, CHILDREN)));
         for m in 0..self.kin.members.len() {
             let (group, terms) = self.kin.born(m);
             let apart = terms
@@ -111,26 +163,48 @@ impl Belief {
 #[derive(Debug)]
 struct Kin {
     operators: Vec<String>,
-    /// Of each member the parent, where it has one that is older, and the operator.
-    members: Vec<Option<(usize, usize)>>,
+    /// Of each member how it was born; `None` for start prompts.
+    members: Vec<Option<Birth>>,
+}
+
+/// A child's parents with how much it keeps of each, and the operator.
+#[derive(Debug)]
+struct Birth {
+    parents: Vec<(usize, f64)>,
+    operator: usize,
 }
 
 impl Kin {
     fn of(pool: &Pool) -> Self {
-        let mut operators: Vec<String> = Vec::new();
-        let mut place = |name: &str| {
-            let known = operators.iter().position(|o| o == name);
-            known.unwrap_or_else(|| {
-                operators.push(name.to_owned());
-                operators.len() - 1
-            })
+        let mut kin = Self {
+            operators: Vec::new(),
+            members: Vec::new(),
         };
-        let mut born = |(m, member): (usize, &crate::pool::Member)| {
-            let parent = member.parents.first().copied().filter(|p| *p < m)?;
-            Some((parent, place(member.operator.as_deref().unwrap_or(""))))
-        };
-        let members = pool.members.iter().enumerate().map(&mut born).collect();
-        Self { operators, members }
+        for (m, member) in pool.members.iter().enumerate() {
+            let birth = kin.birth(m, member);
+            kin.members.push(birth);
+        }
+        kin
+    }
+
+    /// Parents that are no older than their child are none.
+    fn birth(&mut self, place: usize, member: &Member) -> Option<Birth> {
+        let name = member.operator.as_deref().unwrap_or("");
+        let parents = member.parents.iter().copied().zip(Guess::of(name).kept);
+        let parents: Vec<(usize, f64)> = parents.filter(|(p, _)| *p < place).collect();
+        if parents.is_empty() {
+            return None;
+        }
+        let known = self.operators.iter().position(|o| o == name);
+        let operator = known.unwrap_or_else(|| {
+            self.operators.push(name.to_owned());
+            self.operators.len() - 1
+        });
+        Some(Birth { parents, operator })
+    }
+
+    fn guesses(&self) -> impl Iterator<Item = Guess> + '_ {
+        self.operators.iter().map(|operator| Guess::of(operator))
     }
 
     /// The node of the first member.
@@ -140,28 +214,23 @@ impl Kin {
 
     /// The group whose variance a member's is, and the sum of nodes that is drawn around 0 with it.
     fn born(&self, member: usize) -> (usize, Vec<(usize, f64)>) {
-        let own = Some(self.first() + member);
-        match self.members[member] {
-            None => (0, self.terms(own, None, None)),
-            Some((parent, operator)) => {
-                let parent = Some(self.first() + parent);
-                (1 + operator, self.terms(own, parent, Some(operator)))
-            }
-        }
+        let own = (self.first() + member, 1.0);
+        let (group, mut terms) = match &self.members[member] {
+            None => (0, vec![(0, -1.0)]),
+            Some(birth) => (
+                1 + birth.operator,
+                self.of_child(&birth.parents, Some(birth.operator)),
+            ),
+        };
+        terms.push(own);
+        (group, terms)
     }
 
-    /// A member less what is expected of it.
-    fn terms(
-        &self,
-        own: Option<usize>,
-        parent: Option<usize>,
-        operator: Option<usize>,
-    ) -> Vec<(usize, f64)> {
-        let mut terms: Vec<(usize, f64)> = own.map(|node| (node, 1.0)).into_iter().collect();
-        match parent {
-            None => terms.push((0, -1.0)),
-            Some(parent) => terms.extend([(parent, -KEPT), (0, KEPT - 1.0), (1, -1.0)]),
-        }
+    /// What is expected of a child, with its sign turned.
+    fn of_child(&self, parents: &[(usize, f64)], operator: Option<usize>) -> Vec<(usize, f64)> {
+        let kept: f64 = parents.iter().map(|p| p.1).sum();
+        let mut terms = vec![(0, kept - 1.0), (1, -1.0)];
+        terms.extend(parents.iter().map(|(p, kept)| (self.first() + p, -kept)));
         terms.extend(operator.map(|o| (2 + o, -1.0)));
         terms
     }
@@ -203,8 +272,12 @@ impl Answers {
         let common = 1.0 / (COMMON.1 * COMMON.1);
         pull[0] += common * COMMON.0;
         *precision.at(0, 0) += common;
-        *precision.at(1, 1) += 1.0 / (DRIFT.0 * DRIFT.0);
-        (2..kin.first()).for_each(|o| *precision.at(o, o) += 1.0 / (DRIFT.1 * DRIFT.1));
+        *precision.at(1, 1) += 1.0 / (DRIFT * DRIFT);
+        for (o, guess) in kin.guesses().enumerate() {
+            let (mean, deviation) = guess.adds;
+            *precision.at(2 + o, 2 + o) += 1.0 / (deviation * deviation);
+            pull[2 + o] += mean / (deviation * deviation);
+        }
         for m in 0..kin.members.len() {
             let (group, terms) = kin.born(m);
             for (a, x) in &terms {

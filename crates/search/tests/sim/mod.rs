@@ -79,8 +79,8 @@ pub fn settles() -> Setting {
         first: 3,
         starts: 1,
         examples: 300,
-        round: 100,
-        newcomers: 6,
+        round: 50,
+        newcomers: 4,
         budgets: vec![200, 600, 1_500],
         rules: Rules::default(),
     }

@@ -15,7 +15,7 @@ fn instruction(draft: &Draft) -> &str {
 }
 
 #[test]
-fn demonstrations_are_late_balanced_and_few() {
+fn demonstrations_are_balanced_and_few() {
     let mut pool = pool();
     pool.task.max_shots = 2;
     let mut sizes = BTreeSet::new();
@@ -23,10 +23,6 @@ fn demonstrations_are_late_balanced_and_few() {
         let draft = draft(Operator::Shots, &pool, 0, seed).unwrap();
         let shots = &doc(&draft).shots;
         sizes.insert(shots.len());
-        let places = shots
-            .iter()
-            .map(|s| pool.examples.iter().position(|k| k.id == s.example));
-        assert!(places.into_iter().all(|p| p.unwrap() >= 8), "{shots:?}");
         let labels: BTreeSet<&str> = shots.iter().map(|s| s.output.as_str()).collect();
         assert_eq!(labels.len(), shots.len());
     }
