@@ -54,7 +54,8 @@ def run(job):
     random.seed(job.seed)
     if "numpy" in sys.modules:
         sys.modules["numpy"].random.seed(job.seed)
-    importlib.import_module(f"methods.{job.method.replace('-', '_')}").run(job)
+    module = job.method.partition("+")[0].replace("-", "_")
+    importlib.import_module(f"methods.{module}").run(job)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ import sys
 import numpy
 
 import stats
-from harness import BUDGETS, MOMENTS, OURS, RESULTS, RUNS
+from harness import BUDGETS, MOMENTS, OURS, RESULTS, RUNS, VARIANTS
 from tasks import LABELS
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -28,6 +28,15 @@ NAMES = {
     "evoprompt": "EvoPrompt GA",
     "opro": "OPRO",
     "dspy-rs": "dspy-rs GEPA",
+}
+# What is changed in a variant of Promptimal.
+NAMED = {
+    OURS: "all",
+    f"{OURS}+shown": "demonstrations alone (`shots`, `bootstrapped`, `crossover`)",
+    f"{OURS}+unwritten": "nothing that a proposer writes (the same, `answer_form`, `frame`)",
+    f"{OURS}+written": "only what a proposer writes (the other five)",
+    f"{OURS}+even": "all ten, drawn equally often",
+    f"{OURS}+alike": "no race: each new prompt on 24 examples",
 }
 PEERS = [method for method in NAMES if method not in (OURS, "start")]
 
@@ -151,10 +160,40 @@ def goals(results, mean, drawn, wanted):
     return lines
 
 
+def ablation(results, least=1):
+    """What the parts of Promptimal are worth: each variant on the tasks and seeds that it has been run on, beside the whole
+    on the same. Variants with fewer than `least` pairs of task and seed are left out."""
+    last = BUDGETS[-1]
+    lines = ["| Promptimal | on | " + " | ".join(f"{calls:,} calls" for calls in BUDGETS) + f" | less all, at {last:,} |",
+             "| --- | --- |" + " ---: |" * (len(BUDGETS) + 1)]  # fmt: skip
+    for method in [OURS, *VARIANTS]:
+        both = {key[:2] for key in results.cells if key[2] == method} & {key[:2] for key in results.cells if key[2] == OURS}
+        if len(both) < least:
+            continue
+        right = {m: {c: numpy.array([outcomes(results.point(t, s, m, c)) for t, s in sorted(both)]) for c in BUDGETS} for m in (method, OURS)}
+        gain = right[method][last] - right[OURS][last]
+        error = 1.96 * gain.std(ddof=1) / gain.size**0.5
+        told = "–" if method == OURS else f"{percent(gain.mean(), True)} ({percent(gain.mean() - error, True)} to {percent(gain.mean() + error, True)})"
+        means = " | ".join(percent(right[method][calls].mean()) for calls in BUDGETS)
+        on = ", ".join(f"{task} {seed}" for task, seed in sorted(both))
+        lines.append(f"| {NAMED[method]} | {on} | {means} | {told} |")
+    return "\n".join(lines)
+
+
+def outcomes(point):
+    return [int(c) for c in point["right"]]
+
+
 def versions():
     """The peers, as they are pinned."""
     crate = re.search(r'^dspy-rs = "=(.+)"$', (HERE / "dspy-rs" / "Cargo.toml").read_text(), re.MULTILINE)
     return [*(HERE / "requirements.txt").read_text().split(), f"dspy-rs=={crate[1]}"]
+
+
+PARTS = (
+    "What the parts of Promptimal are worth, task and seed named; intervals are over test examples alone, and say nothing of how "
+    "another search with another seed would have come out:"
+)
 
 
 def report(results):
@@ -168,7 +207,7 @@ def report(results):
         f"{', '.join(versions())}; {seeds}. Test accuracy in percent, 95% intervals in "
         f"brackets. Load average {min(load):.1f} to {max(load):.1f}: seconds say little."
     )
-    return "\n".join([head, "", *parts, "", *costs(results, wanted), "", *goals(results, mean, drawn, wanted)])
+    return "\n".join([head, "", *parts, "", *costs(results, wanted), "", *goals(results, mean, drawn, wanted), "", PARTS, "", ablation(results)])
 
 
 if __name__ == "__main__":

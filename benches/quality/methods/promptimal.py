@@ -1,5 +1,7 @@
 """Promptimal in `instruct` mode: the program itself, whose models are the gateway's. All of the pool is its train split, since
-the bench has a test of its own; so that its last evaluation asks nothing, and its own estimate is what it chose by."""
+the bench has a test of its own; so that its last evaluation asks nothing, and its own estimate is what it chose by.
+
+`promptimal+VARIANT` is the same with one thing changed, to see what that thing is worth ([`VARIANTS`])."""
 
 import json
 import pathlib
@@ -39,10 +41,24 @@ model = "proposer"
 
 [instruct]
 calls = {budget}
+{variant}
 
 [[instruct.start]]
 instruction = {start}
 """
+
+SHOWN = ["shots", "bootstrapped", "crossover"]
+WORDED = ["answer_form", "frame"]
+WRITTEN = ["reflect", "trajectory", "ga", "first_order", "shorten"]
+# What a variant says in `[instruct]`. A round has 50 calls where nothing is said.
+VARIANTS = {
+    "": "",
+    "shown": f"operators = {json.dumps(SHOWN)}",
+    "unwritten": f"operators = {json.dumps(SHOWN + WORDED)}",
+    "written": f"operators = {json.dumps(WRITTEN)}",
+    "even": f"weights = {json.dumps([name + '=1' for name in SHOWN + WORDED + WRITTEN])}",
+    "alike": "block = 24\ncandidates = 2",
+}
 
 
 def messages(doc):
@@ -65,6 +81,7 @@ def run(job):
     rows = [json.dumps({"input": row.text, "reference": row.label}) for row in job.pool]
     (folder / "pool.jsonl").write_text("\n".join(rows) + "\n")
     told = {name: json.dumps(value) for name, value in {"labels": job.labels, "start": job.start}.items()}
+    told["variant"] = VARIANTS[job.method.partition("+")[2]]
     spec = folder / "spec.toml"
     spec.write_text(SPEC.format(task=job.task, seed=job.seed, url=job.base_url, budget=job.budget, **told))
     job.incumbent(messages({"instruction": job.start}))

@@ -4,15 +4,15 @@ import random
 import tempfile
 import unittest
 
-from harness import BUDGETS, MOMENTS, OURS, RUNS
-from table import Results, report
+from harness import BUDGETS, MOMENTS, RUNS, is_ours
+from table import NAMED, Results, ablation, report
 
 
 def cell(task, seed, method, budget, share):
     """A result whose share of right outcomes is known."""
     drawn = random.Random(f"{task} {seed} {method} {budget}")
     points = []
-    for calls in (m for m in (MOMENTS if method == OURS else BUDGETS) if m <= budget):
+    for calls in (m for m in (MOMENTS if is_ours(method) else BUDGETS) if m <= budget):
         right = "".join("01"[drawn.random() < share(calls)] for _ in range(300))
         messages = [{"role": "user", "content": "?"}]
         points.append(
@@ -58,6 +58,14 @@ class Table(unittest.TestCase):
         late, early = (next(l for l in written.splitlines() if f"After {calls:,} calls" in l) for calls in (BUDGETS[2], 200))
         self.assertIn("Promptimal is +2", late)
         self.assertIn("the best of them, CAPO, is +1", early)
+
+    def test_what_a_part_is_worth_stands_beside_the_whole(self):
+        written = ablation(Results(self.folder))
+        whole, part = (next(l for l in written.splitlines() if l.startswith(f"| {name} |")) for name in ("all", NAMED["promptimal+written"]))
+        self.assertIn("| – |", whole)
+        self.assertRegex(part, r"\| -[23]\d\.\d \(-")
+        (self.folder / "sst2.1.promptimal+even.1500.json").unlink()
+        self.assertNotIn(NAMED["promptimal+even"], ablation(Results(self.folder), least=2))
 
 
 if __name__ == "__main__":

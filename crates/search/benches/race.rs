@@ -1,4 +1,4 @@
-//! Simulated searches in two worlds: the mean true accuracy of the choice at 200, 600 and 1,500 calls, the standard error of
+//! Simulated searches in three worlds: the mean true accuracy of the choice at 200, 600 and 1,500 calls, the standard error of
 //! the last, and by how much the estimate of the choice flatters. `RUNS` is how many searches each row is of; an argument picks
 //! the rows whose names contain it.
 
@@ -13,7 +13,12 @@ const RACE: Policy = (Asking::Race, Choosing::Shrunk, Breeding::Fronts);
 fn main() {
     let runs = std::env::var("RUNS").ok().and_then(|v| v.parse().ok());
     let runs = runs.unwrap_or(80);
-    for (world, setting) in [("settles", sim::settles()), ("climbs", sim::climbs())] {
+    let worlds = [
+        ("settles", sim::settles()),
+        ("climbs", sim::climbs()),
+        ("stays", sim::stays()),
+    ];
+    for (world, setting) in worlds {
         policies(world, &setting, runs);
         settings(world, &setting, runs);
     }
@@ -45,8 +50,8 @@ fn settings(world: &str, usual: &Setting, runs: u64) {
             with(&|s| s.learns = false),
         ),
         (
-            "the same examples for all".to_owned(),
-            with(&|s| s.turn = false),
+            "nothing kept back".to_owned(),
+            with(&|s| s.keeps_back = false),
         ),
         (
             "starts are asked a whole round".to_owned(),

@@ -15,7 +15,7 @@ use domain::{
 };
 use search::{
     pool::Pool,
-    race::{self, Rules},
+    race::{self, Rules, Span},
 };
 use std::collections::BTreeSet;
 
@@ -61,9 +61,9 @@ fn asked(planner: &Planner<'_>, field: &Field, round: u32) -> Additions {
         // It ties with itself on any example: it is asked for the sake of others alone.
         *first = false;
     }
-    // Where the round begins: what is new meets examples that nobody has been chosen by.
-    let from = round as usize * plan.block % field.pool.examples.len().max(1);
-    let given = allocated(plan, field, &alive, (left, from, seed));
+    let bears = (round <= plan.bearing).then_some(round as usize);
+    let span = Span::of(field.pool.examples.len(), bears, &rules(plan));
+    let given = allocated(plan, field, &alive, (left, span, seed));
     for (candidate, examples) in field.candidates.iter().zip(given) {
         for known in examples.iter().filter_map(|&e| field.pool.examples.get(e)) {
             for repeat in 0..repeats {
@@ -89,10 +89,10 @@ fn allocated(
     plan: &InstructPlan,
     field: &Field,
     alive: &[bool],
-    (most, from, seed): (usize, usize, u64),
+    (most, span, seed): (usize, Span, u64),
 ) -> Vec<Vec<usize>> {
     let given = |calls| {
-        let mut given = race::allocate(&field.pool, alive, (calls, from), &rules(plan), seed);
+        let mut given = race::allocate(&field.pool, alive, (calls, span), &rules(plan), seed);
         if field.grader.is_judge() {
             accompany(&field.pool, &mut given);
         }

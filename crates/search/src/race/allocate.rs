@@ -11,18 +11,17 @@ const TRIES: usize = 30;
 /// Members without a trial get their first block, the earliest members first. What is left goes block by block to
 /// one of two members by top-two Thompson sampling (Russo 2016).
 ///
-/// Examples are asked in turn from `from` on, round and round, and never one that a member was tried on or shows. With
-/// one `from` for all that are asked together, those share as many examples as they can. With another one each time,
-/// newcomers meet examples that nobody was chosen by, and whose answers nobody has seen who wrote them.
+/// Examples are asked in turn from [`Span::from`] on, round and round among those that are open, and never one that a member was
+/// tried on or shows. All that are asked together share as many examples as they can.
 pub fn allocate(
     pool: &Pool,
     alive: &[bool],
-    (calls, from): (usize, usize),
+    (calls, span): (usize, Span),
     rules: &Rules,
     seed: u64,
 ) -> Vec<Vec<usize>> {
     let table = Table::of(pool);
-    let mut plan = Plan::new(pool, &table, alive, (calls, from));
+    let mut plan = Plan::new(pool, &table, alive, (calls, span));
     let block = rules.block.max(1);
     for m in 0..table.members() {
         if table.count(m) == 0 {
@@ -42,6 +41,45 @@ pub fn allocate(
     plan.asked
 }
 
+/// Which examples may be asked now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span {
+    /// Where it begins.
+    pub from: usize,
+    /// How many of the pool's examples are open: the first of them.
+    pub open: usize,
+}
+
+impl Span {
+    /// Of all examples, from the first on.
+    pub const ALL: Self = Self {
+        from: 0,
+        open: usize::MAX,
+    };
+    /// One example in so many is kept back for the end.
+    const KEPT_BACK: usize = 4;
+
+    /// Of so many examples in a round that is one of those that make new prompts (`Some`), or one of the last (`None`).
+    ///
+    /// While there are new prompts each round begins one block further on: newcomers meet examples that fewer of their
+    /// ancestors were chosen by. A quarter is kept back, and the last rounds begin there, all at the same place: whoever leads
+    /// by then leads by luck in part, on examples that happened to be easy for it, and its kin shares both. What they are all
+    /// asked now nobody has been chosen by.
+    pub fn of(examples: usize, round: Option<usize>, rules: &Rules) -> Self {
+        let open = examples - examples / Self::KEPT_BACK;
+        match round {
+            Some(round) => Self {
+                from: round * rules.block % open.max(1),
+                open,
+            },
+            None => Self {
+                from: open % examples.max(1),
+                open: examples,
+            },
+        }
+    }
+}
+
 fn top_two(belief: &Belief, plan: &Plan<'_>, draws: &mut Draws) -> Option<usize> {
     let leader = plan.best(&belief.draw(draws))?;
     if draws.unit() < 0.5 {
@@ -57,8 +95,7 @@ struct Plan<'a> {
     table: &'a Table,
     /// Whether a member may be asked more.
     open: Vec<bool>,
-    /// Where the examples begin.
-    from: usize,
+    span: Span,
     /// How far from there the first example stands that a member may still be asked.
     next: Vec<usize>,
     calls: usize,
@@ -66,18 +103,14 @@ struct Plan<'a> {
 }
 
 impl<'a> Plan<'a> {
-    fn new(
-        pool: &'a Pool,
-        table: &'a Table,
-        alive: &[bool],
-        (calls, from): (usize, usize),
-    ) -> Self {
+    fn new(pool: &'a Pool, table: &'a Table, alive: &[bool], (calls, span): (usize, Span)) -> Self {
+        let open = span.open.min(table.examples());
         let alive = |m: usize| alive.get(m).copied().unwrap_or(false);
         let mut plan = Self {
             pool,
             table,
             open: (0..table.members()).map(alive).collect(),
-            from,
+            span: Span { open, ..span },
             next: vec![0; table.members()],
             calls,
             asked: vec![Vec::new(); table.members()],
@@ -101,7 +134,7 @@ impl<'a> Plan<'a> {
             if !self.open[member] {
                 break;
             }
-            let example = (self.from + self.next[member]) % self.table.examples();
+            let example = (self.span.from + self.next[member]) % self.span.open;
             self.asked[member].push(example);
             self.next[member] += 1;
             self.calls -= 1;
@@ -112,12 +145,12 @@ impl<'a> Plan<'a> {
     /// Moves on to an example that the member may be asked, or closes it.
     fn skip(&mut self, member: usize) {
         let (table, examples) = (self.table, &self.pool.examples);
-        let (doc, from) = (&self.pool.members[member].doc, self.from);
+        let (doc, span) = (&self.pool.members[member].doc, self.span);
         let may = |place: &usize| {
-            let i = (from + *place) % table.examples();
+            let i = (span.from + *place) % span.open;
             !table.tried(member, i) && !doc.shows(examples[i].id)
         };
-        let next = (self.next[member]..table.examples()).find(may);
+        let next = (self.next[member]..span.open).find(may);
         match next {
             Some(place) => self.next[member] = place,
             None => self.open[member] = false,

@@ -6,8 +6,10 @@
 //! child = common + sum of kept (parent - common) + drift + operator + N(0, spread of its operator)
 //! ```
 //!
-//! Examples are drawn from N(0, difficulty), noise from N(0, noise). Everything is normal, so the posterior is exact once the
-//! variances are fixed; those are fitted to the pool (empirical Bayes), from guesses that differ between families of operators
+//! Examples are drawn from N(0, difficulty), noise from N(0, noise). The noise of a child is like its parent's on the same example
+//! where the operator changes words alone: a model that is shown the same demonstrations says much the same. So a family that
+//! was lucky on twenty examples is not believed for having been asked them ten times over. Everything is normal, so the
+//! posterior is exact once the variances are fixed; those are fitted to the pool (empirical Bayes), from guesses that differ between families of operators
 //! ([`Guess`]): one who knows nothing yet knows that other demonstrations change more than other words.
 //!
 //! Examples that many were tried on tell how hard they are, so that a member that met the hard ones is not blamed for
@@ -48,6 +50,8 @@ struct Guess {
     adds: (f64, f64),
     /// Standard deviation of one child around what is expected of it.
     spread: f64,
+    /// The correlation of its noise with its first parent's on the same example.
+    alike: f64,
 }
 
 impl Guess {
@@ -56,18 +60,21 @@ impl Guess {
         kept: [0.7, 0.0],
         adds: (-0.03, 0.04),
         spread: 0.07,
+        alike: 0.7,
     };
     /// Other demonstrations: no poorer on the whole, and anything can come of them.
     const DEMONSTRATIONS: Self = Self {
         kept: [0.4, 0.0],
         adds: (0.0, 0.05),
         spread: 0.13,
+        alike: 0.0,
     };
     /// The instruction of one, the demonstrations of another, which decide more.
     const CROSSED: Self = Self {
         kept: [0.2, 0.5],
         adds: (0.0, 0.05),
         spread: 0.08,
+        alike: 0.0,
     };
 
     fn of(operator: &str) -> Self {
@@ -99,7 +106,7 @@ impl Belief {
     /// Of all members, tried or not.
     pub(crate) fn of(pool: &Pool, table: &Table) -> Self {
         let kin = Kin::of(pool);
-        let answers = Answers::of(table, Variance::of(table), kin.first());
+        let answers = Answers::of(table, Variance::of(table), &kin);
         let guessed = kin.guesses().map(|guess| guess.variance());
         let spread = std::iter::once(STARTS.0).chain(guessed).collect();
         let mut belief = answers.with_prior(kin, spread);
@@ -226,6 +233,27 @@ impl Kin {
         (group, terms)
     }
 
+    /// The correlation of the noise of any two members on the same example: along the line that joins them, the product of
+    /// how alike each child is to its first parent. Rows of what is on or below the diagonal.
+    fn likeness(&self) -> Vec<Vec<f64>> {
+        let mut rows: Vec<Vec<f64>> = Vec::with_capacity(self.members.len());
+        for (m, birth) in self.members.iter().enumerate() {
+            let mut row = vec![0.0; m];
+            if let Some(birth) = birth
+                && let Some(&(parent, _)) = birth.parents.first()
+            {
+                let alike = Guess::of(&self.operators[birth.operator]).alike;
+                for (other, cell) in row.iter_mut().enumerate() {
+                    let (older, younger) = (parent.min(other), parent.max(other));
+                    *cell = alike * rows[younger][older];
+                }
+            }
+            row.push(1.0);
+            rows.push(row);
+        }
+        rows
+    }
+
     /// What is expected of a child, with its sign turned.
     fn of_child(&self, parents: &[(usize, f64)], operator: Option<usize>) -> Vec<(usize, f64)> {
         let kept: f64 = parents.iter().map(|p| p.1).sum();
@@ -243,28 +271,48 @@ struct Answers {
 }
 
 impl Answers {
-    /// `first` is the node of the first member.
-    fn of(table: &Table, variance: Variance, first: usize) -> Self {
+    fn of(table: &Table, variance: Variance, kin: &Kin) -> Self {
+        let (first, alike) = (kin.first(), kin.likeness());
         let size = table.members() + first;
-        let (mut precision, mut pull) = (Triangle::zero(size), vec![0.0; size]);
-        let ratio = variance.noise / variance.difficulty;
-        let mut columns = vec![(Vec::new(), 0.0); table.examples()];
+        let mut answers = Self {
+            precision: Triangle::zero(size),
+            pull: vec![0.0; size],
+        };
+        let mut columns = vec![Vec::new(); table.examples()];
         for m in 0..table.members() {
-            for &(i, value) in table.row(m) {
-                columns[i].0.push(m + first);
-                columns[i].1 += value;
-                pull[m + first] += value / variance.noise;
-            }
-            *precision.at(m + first, m + first) += table.count(m) as f64 / variance.noise;
+            let row = table.row(m).iter();
+            row.for_each(|&(i, value)| columns[i].push((m, value)));
         }
-        for (tried, sum) in columns.iter().filter(|c| !c.0.is_empty()) {
-            let share = 1.0 / (variance.noise * (tried.len() as f64 + ratio));
-            for (k, &a) in tried.iter().enumerate() {
-                pull[a] -= sum * share;
-                precision.subtract(a, &tried[..=k], share);
+        for tried in columns.iter().filter(|tried| !tried.is_empty()) {
+            answers.add(tried, variance, &alike, first);
+        }
+        answers
+    }
+
+    /// What one example says of the members that were tried on it, the oldest first.
+    fn add(
+        &mut self,
+        tried: &[(usize, f64)],
+        variance: Variance,
+        alike: &[Vec<f64>],
+        first: usize,
+    ) {
+        let mut covariance = Triangle::zero(tried.len());
+        for (k, &(a, _)) in tried.iter().enumerate() {
+            for (l, &(b, _)) in tried[..=k].iter().enumerate() {
+                *covariance.at(k, l) = variance.noise * alike[a][b] + variance.difficulty;
             }
         }
-        Self { precision, pull }
+        covariance.factor();
+        let inverse = covariance.inverted();
+        let values: Vec<f64> = tried.iter().map(|t| t.1).collect();
+        let pull = multiply_transposed(&inverse, &inverse.multiply(&values));
+        for (k, &(a, _)) in tried.iter().enumerate() {
+            self.pull[a + first] += pull[k];
+            for (l, &(b, _)) in tried[..=k].iter().enumerate() {
+                *self.precision.at(a + first, b + first) += inverse.product(k, l);
+            }
+        }
     }
 
     fn with_prior(&self, kin: Kin, spread: Vec<f64>) -> Belief {

@@ -11,7 +11,7 @@ pub(crate) mod table;
 mod triangle;
 mod variance;
 
-pub use allocate::allocate;
+pub use allocate::{Span, allocate};
 pub use drop::{Drop, dropped};
 
 /// How a race is run.

@@ -20,12 +20,6 @@ impl Triangle {
         &mut self.cells[row * self.size + column]
     }
 
-    /// Takes an amount off some cells of a row.
-    pub(super) fn subtract(&mut self, row: usize, columns: &[usize], amount: f64) {
-        let cells = &mut self.cells[row * self.size..=row * self.size + row];
-        columns.iter().for_each(|&c| cells[c] -= amount);
-    }
-
     fn row(&self, row: usize) -> &[f64] {
         &self.cells[row * self.size..=row * self.size + row]
     }
@@ -66,6 +60,12 @@ impl Triangle {
     /// The product of a lower factor and a vector.
     pub(super) fn multiply(&self, x: &[f64]) -> Vec<f64> {
         (0..self.size).map(|r| dot(self.row(r), &x[..=r])).collect()
+    }
+
+    /// A cell of its transpose times itself, `column` not above `row`.
+    pub(super) fn product(&self, row: usize, column: usize) -> f64 {
+        let below = row..self.size;
+        below.map(|r| self.row(r)[row] * self.row(r)[column]).sum()
     }
 
     /// The variance of a weighted sum of x, where the covariance of x is this one's transpose times itself.
