@@ -1,4 +1,4 @@
-//! Simulated searches in three worlds: the mean true accuracy of the choice at 200, 600 and 1,500 calls, the standard error of
+//! Simulated searches in four worlds: the mean true accuracy of the choice at 200, 600 and 1,500 calls, the standard error of
 //! the last, and by how much the estimate of the choice flatters. `RUNS` is how many searches each row is of; an argument picks
 //! the rows whose names contain it.
 
@@ -17,6 +17,7 @@ fn main() {
         ("settles", sim::settles()),
         ("climbs", sim::climbs()),
         ("stays", sim::stays()),
+        ("leans", sim::leans()),
     ];
     for (world, setting) in worlds {
         policies(world, &setting, runs);
@@ -64,13 +65,13 @@ fn settings(world: &str, usual: &Setting, runs: u64) {
             with(&|s| s.last = last),
         ));
     }
-    for newcomers in [2, 3, 5, 6] {
+    for newcomers in [2, 4, 6, 7] {
         rows.push((
             format!("{newcomers} newcomers"),
             with(&|s| s.newcomers = newcomers),
         ));
     }
-    for block in [5, 15, 20] {
+    for block in [4, 8, 10] {
         let rules = Rules {
             block,
             ..Rules::default()

@@ -76,6 +76,8 @@ pub enum Operator {
     Shots,
     /// Shows train examples with what the model itself said, where that was right.
     Bootstrapped,
+    /// Shows an example that the prompt got wrong, with its right answer, as the last demonstration.
+    Corrected,
     /// Sets a closing sentence about the form of the answer.
     AnswerForm,
     /// States the task in a plain frame.
@@ -86,7 +88,7 @@ pub enum Operator {
 
 impl Operator {
     /// All of them.
-    pub const ALL: [Operator; 21] = [
+    pub const ALL: [Operator; 22] = [
         Operator::Improve,
         Operator::Trajectory,
         Operator::ZeroOrder,
@@ -105,6 +107,7 @@ impl Operator {
         Operator::Shorten,
         Operator::Shots,
         Operator::Bootstrapped,
+        Operator::Corrected,
         Operator::AnswerForm,
         Operator::Frame,
         Operator::Rewriter,
@@ -112,9 +115,10 @@ impl Operator {
 
     /// Those that are drawn where a spec of `instruct` mode names none: at least one of each family. Every further one costs a first child
     /// before it is known to be no better, and a search of some hundred calls has some twenty.
-    pub const DEFAULT: [Operator; 10] = [
+    pub const DEFAULT: [Operator; 11] = [
         Operator::Shots,
         Operator::Bootstrapped,
+        Operator::Corrected,
         Operator::Crossover,
         Operator::AnswerForm,
         Operator::Frame,
@@ -146,6 +150,7 @@ impl Operator {
             Operator::Shorten => "shorten",
             Operator::Shots => "shots",
             Operator::Bootstrapped => "bootstrapped",
+            Operator::Corrected => "corrected",
             Operator::AnswerForm => "answer_form",
             Operator::Frame => "frame",
             Operator::Rewriter => "rewriter",
@@ -167,20 +172,27 @@ impl Operator {
     pub fn rewrites(&self) -> bool {
         !matches!(
             self,
-            Operator::Shots | Operator::Bootstrapped | Operator::AnswerForm | Operator::Frame
+            Operator::Shots
+                | Operator::Bootstrapped
+                | Operator::Corrected
+                | Operator::AnswerForm
+                | Operator::Frame
         )
     }
 
     /// Raised whenever the text of its messages, or what it makes of the same pool and seed, changes.
     pub fn version(&self) -> u32 {
-        1
+        match self {
+            Operator::Shots | Operator::Bootstrapped | Operator::Crossover => 2,
+            _ => 1,
+        }
     }
 
     /// Successes and failures believed before its first child. Demonstrations are believed in a little more: they need
     /// no skill of a proposer's. Three children outweigh that.
     pub fn prior(&self) -> (f64, f64) {
         match self {
-            Operator::Shots | Operator::Bootstrapped => (2.0, 1.0),
+            Operator::Shots | Operator::Bootstrapped | Operator::Corrected => (2.0, 1.0),
             _ => (1.0, 1.0),
         }
     }
@@ -193,6 +205,7 @@ impl Operator {
             Operator::Crossover
                 | Operator::Shots
                 | Operator::Bootstrapped
+                | Operator::Corrected
                 | Operator::AnswerForm
                 | Operator::Frame
         )
@@ -259,6 +272,7 @@ fn sketch(operator: Operator, scene: &mut Scene<'_>) -> Sketch {
         Operator::Shorten => wording::shorten(scene),
         Operator::Shots => shots::labelled(scene),
         Operator::Bootstrapped => shots::bootstrapped(scene),
+        Operator::Corrected => shots::corrected(scene),
         Operator::AnswerForm => form::answer_form(scene),
         Operator::Frame => form::frame(scene),
         Operator::Rewriter => wording::rewriter(scene),

@@ -9,15 +9,16 @@ use std::collections::BTreeMap;
 
 /// Examples for which a member's share of fronts is taken to be the mean share.
 const PRIOR: f64 = 5.0;
-/// How often the parent is drawn by what is believed of its mean, not by fronts.
-const BELIEVED: f64 = 0.5;
+/// How often the parent is drawn by what is believed of its mean, not by fronts. A prompt that makes a model say one label
+/// whatever the input is stands in half of the fronts of two labels.
+const BELIEVED: f64 = 0.85;
 /// Values that are nearer than this are equal.
 const TIE: f64 = 1e-9;
 
 /// The members that may have the next child: what is believed of them is worked out once for all draws.
 ///
-/// Half of the draws are by Thompson sampling: all true means are drawn from what is believed of them, and the highest
-/// wins. The other half is after GEPA (Agrawal et al. 2025): for each example the front is the members that did best on
+/// Most draws are by Thompson sampling: all true means are drawn from what is believed of them, and the highest wins. The
+/// others are after GEPA (Agrawal et al. 2025): for each example the front is the members that did best on
 /// it. A member is out where others stand in all its fronts, the one believed worst first. Of the rest one is drawn in
 /// proportion to the fronts it won. So one who alone can do something has children, even if its mean is low.
 ///
@@ -262,7 +263,7 @@ mod tests {
         let alone: Vec<(usize, f64)> = (0..10).map(|i| (i, f64::from(u8::from(i == 9)))).collect();
         let pool = pool(10, &[&first, &second, &alone, &[]]);
         let times = drawn(&pool, &[true; 4]);
-        assert!(times[0] > times[2] && times[2] > 100, "{times:?}");
+        assert!(times[0] > times[2] && times[2] > 30, "{times:?}");
         assert!(times[1] < times[0] && times[3] == 0, "{times:?}");
         let times = drawn(&pool, &[false, true, true, true]);
         assert!(times[0] == 0 && times[1] > 500, "{times:?}");

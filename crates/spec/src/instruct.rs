@@ -62,7 +62,7 @@ impl Default for Instruct {
             rounds: None,
             candidates: None,
             shots: 4,
-            block: 10,
+            block: 6,
             alpha: 0.05,
             operators: Vec::new(),
             weights: Vec::new(),
@@ -76,7 +76,7 @@ impl Default for Instruct {
 }
 
 /// New prompts for each hundred calls, where nothing is said: decision 0021 says what more and fewer are worth.
-const NEWCOMERS: u64 = 8;
+const NEWCOMERS: u64 = 10;
 /// Calls in a round, and the fewest and the most rounds, where nothing is said: the more often a search looks at what it has,
 /// the better it spends what is left (decision 0021); a round is waited for until its last answer is there.
 const ROUND: u64 = 50;
@@ -96,7 +96,7 @@ impl Instruct {
             .unwrap_or_else(|| u32::try_from(fit).unwrap_or(1))
     }
 
-    /// New prompts in each such round: as the spec says, or so many that each hundred calls see eight.
+    /// New prompts in each such round: as the spec says, or so many that each hundred calls see ten.
     pub fn newcomers(&self) -> u32 {
         let rounds = u64::from(self.rounds().max(1));
         let fit = (self.calls.saturating_mul(NEWCOMERS) / 100).div_ceil(rounds);

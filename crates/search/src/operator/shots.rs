@@ -42,6 +42,32 @@ pub fn bootstrapped(scene: &mut Scene<'_>) -> Sketch {
     made(scene, &offers)
 }
 
+/// An example that the prompt got wrong, with its right answer, as the last demonstration: right before the input it counts most.
+/// One of the others makes room where there are as many as a prompt may show. A prompt without demonstrations has nothing to
+/// correct: the first that it shows say most by themselves.
+pub fn corrected(scene: &mut Scene<'_>) -> Sketch {
+    let (member, most) = (scene.member, scene.pool.task.max_shots);
+    let own = &member.doc.shots;
+    if own.is_empty() || most == 0 {
+        return None;
+    }
+    let wrong = member.trials.iter().filter(|t| t.value < RIGHT);
+    let wrong: BTreeSet<Hash> = wrong.filter_map(|t| Some(scene.example(t)?.id)).collect();
+    let mut offers = offers_of_labels(scene);
+    offers.retain(|offer| wrong.contains(&offer.shot.example));
+    let shot = next(scene, own, &offers, false)?;
+    let mut shots = own.clone();
+    while shots.len() >= most {
+        shots.remove(scene.draw.below(shots.len()));
+    }
+    shots.push(shot);
+    let doc = PromptDoc {
+        shots,
+        ..member.doc.clone()
+    };
+    Some((vec![scene.parent], Write::Made(doc)))
+}
+
 /// What can be shown with right answers.
 pub fn offers_of_labels(scene: &Scene<'_>) -> Vec<Offer> {
     let known = scene.pool.examples.iter();
@@ -128,12 +154,14 @@ fn made(scene: &mut Scene<'_>, offers: &[Offer]) -> Sketch {
     (doc.shots != *own).then_some((vec![scene.parent], Write::Made(doc)))
 }
 
-/// From one to `most` demonstrations, taken from the labels in turn.
+/// From one to `most` demonstrations: every second time taken from the labels in turn, else from all. A model that leans to one
+/// label is put right by sets that lean to another, and by none that is even.
 fn fresh(scene: &mut Scene<'_>, offers: &[Offer], most: usize) -> Vec<Shot> {
     let n = 1 + scene.draw.below(most);
+    let even = scene.draw.below(2) == 0;
     let mut shots: Vec<Shot> = Vec::new();
     while shots.len() < n {
-        let Some(shot) = next(scene, &shots, offers) else {
+        let Some(shot) = next(scene, &shots, offers, even) else {
             break;
         };
         shots.push(shot);
@@ -142,26 +170,32 @@ fn fresh(scene: &mut Scene<'_>, offers: &[Offer], most: usize) -> Vec<Shot> {
     shots
 }
 
-/// One that is not shown yet, of a label that is shown least.
-fn next(scene: &mut Scene<'_>, shots: &[Shot], offers: &[Offer]) -> Option<Shot> {
+/// One that is not shown yet; where it should be even, of a label that is shown least.
+fn next(scene: &mut Scene<'_>, shots: &[Shot], offers: &[Offer], even: bool) -> Option<Shot> {
+    let mut left = not_shown(shots, offers);
+    if even {
+        let labels: Vec<String> = shots.iter().map(|s| label_of(scene, s)).collect();
+        let count = |o: &Offer| labels.iter().filter(|l| **l == o.label).count();
+        let least = left.iter().map(|o| count(o)).min()?;
+        let mut of: BTreeMap<&str, Vec<&Offer>> = BTreeMap::new();
+        for offer in left.into_iter().filter(|o| count(o) == least) {
+            of.entry(&offer.label).or_default().push(offer);
+        }
+        let groups: Vec<Vec<&Offer>> = of.into_values().collect();
+        left = scene.draw.one(&groups)?.clone();
+    }
+    scene.draw.one(&left).map(|o| o.shot.clone())
+}
+
+fn not_shown<'o>(shots: &[Shot], offers: &'o [Offer]) -> Vec<&'o Offer> {
     let shown: BTreeSet<Hash> = shots.iter().map(|s| s.example).collect();
     let inputs: BTreeSet<&str> = shots.iter().map(|s| s.input.trim()).collect();
-    let labels: Vec<String> = shots.iter().map(|s| label_of(scene, s)).collect();
-    let count = |o: &Offer| labels.iter().filter(|l| **l == o.label).count();
     let is_new = |o: &&Offer| {
         // Examples may share an input and differ in context.
         let same_input = o.shot.context.is_none() && inputs.contains(o.shot.input.trim());
         !shown.contains(&o.shot.example) && !same_input
     };
-    let left: Vec<&Offer> = offers.iter().filter(is_new).collect();
-    let least = left.iter().map(|o| count(o)).min()?;
-    let mut of: BTreeMap<&str, Vec<&Offer>> = BTreeMap::new();
-    for offer in left.into_iter().filter(|o| count(o) == least) {
-        of.entry(&offer.label).or_default().push(offer);
-    }
-    let groups: Vec<Vec<&Offer>> = of.into_values().collect();
-    let group = scene.draw.one(&groups)?;
-    scene.draw.one(group).map(|o| o.shot.clone())
+    offers.iter().filter(is_new).collect()
 }
 
 fn label_of(scene: &Scene<'_>, shot: &Shot) -> String {
@@ -171,7 +205,8 @@ fn label_of(scene: &Scene<'_>, shot: &Shot) -> String {
 }
 
 fn added(scene: &mut Scene<'_>, own: &[Shot], offers: &[Offer]) -> Option<Vec<Shot>> {
-    let shot = next(scene, own, offers)?;
+    let even = scene.draw.below(2) == 0;
+    let shot = next(scene, own, offers, even)?;
     let at = scene.draw.below(own.len() + 1);
     let mut shots = own.to_vec();
     shots.insert(at, shot);
@@ -188,7 +223,8 @@ pub fn replaced(scene: &mut Scene<'_>, own: &[Shot], offers: &[Offer]) -> Option
         .cloned()
         .collect();
     let mut shots = without(own, at);
-    let shot = next(scene, &shots, &others)?;
+    let even = scene.draw.below(2) == 0;
+    let shot = next(scene, &shots, &others, even)?;
     shots.insert(at, shot);
     Some(shots)
 }

@@ -1,14 +1,18 @@
 //! What every operator says or makes, to be read.
 
 use super::{
-    Operator, draft,
+    Operator, Pool, draft,
     tests::{shown, with_shots},
 };
 use insta::assert_snapshot;
 
 /// From the last member, by one seed.
 fn of(operator: Operator) -> String {
-    let draft = draft(operator, &with_shots(), 3, 7).unwrap();
+    of_pool(operator, &with_shots())
+}
+
+fn of_pool(operator: Operator, pool: &Pool) -> String {
+    let draft = draft(operator, pool, 3, 7).unwrap();
     format!("from {:?}\n{}", draft.parents, shown(&draft))
 }
 
@@ -790,9 +794,9 @@ fn shots() {
       "instruction": "Decide whether the writer would see the film again; write positive or negative.",
       "shots": [
         {
-          "example": "c329d4cbb656906e462e244eb930679c",
-          "input": "A dull film number 9.",
-          "output": "negative"
+          "example": "44500f13d4bca4b54a5d82e4c3df184b",
+          "input": "A fine film number 2.",
+          "output": "positive"
         },
         {
           "example": "63dee01a3c81fb91a2ce7ff5e03bd535",
@@ -814,14 +818,50 @@ fn bootstrapped() {
       "instruction": "Decide whether the writer would see the film again; write positive or negative.",
       "shots": [
         {
-          "example": "993fd4aaae3bc6ed9fd369377dd99571",
-          "input": "A dull film number 3.",
+          "example": "5865895536073d0a043c3fbdae10a9ea",
+          "input": "A dull film number 5.",
           "output": "negative"
         },
         {
           "example": "13b7a20690f0474d37260fc87a45b681",
           "input": "A fine film number 4.",
           "output": "positive"
+        }
+      ]
+    }
+    "#);
+}
+
+#[test]
+fn corrected() {
+    let mut pool = with_shots();
+    pool.members[3].doc.shots = pool.members[1].doc.shots.clone();
+    assert_snapshot!(of_pool(Operator::Corrected, &pool), @r#"
+    from [3]
+    {
+      "version": 1,
+      "user": "{input}",
+      "instruction": "Decide whether the writer would see the film again; write positive or negative.",
+      "shots": [
+        {
+          "example": "63dee01a3c81fb91a2ce7ff5e03bd535",
+          "input": "A fine film number 8.",
+          "output": "positive"
+        },
+        {
+          "example": "c329d4cbb656906e462e244eb930679c",
+          "input": "A dull film number 9.",
+          "output": "negative"
+        },
+        {
+          "example": "bb479a8696ded982d5a032d2d554c4b9",
+          "input": "A fine film number 10.",
+          "output": "positive"
+        },
+        {
+          "example": "4b75e0c86ba8acf7609841e663cb8d15",
+          "input": "A dull film number 1.",
+          "output": "negative"
         }
       ]
     }

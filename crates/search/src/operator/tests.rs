@@ -123,7 +123,13 @@ fn names_are_the_words_of_serde() {
 fn every_operator_does_what_it_says_and_the_seed_matters() {
     let pool = with_shots();
     for operator in Operator::ALL.into_iter().filter(Operator::instructs) {
-        let of = |seed| draft(operator, &pool, 3, seed);
+        // What is corrected has demonstrations.
+        let parent = if operator == Operator::Corrected {
+            1
+        } else {
+            3
+        };
+        let of = |seed| draft(operator, &pool, parent, seed);
         let drafts: Vec<Draft> = (0..30).filter_map(of).collect();
         assert!(!drafts.is_empty(), "{}", operator.name());
         for draft in &drafts {
@@ -137,8 +143,9 @@ fn every_operator_does_what_it_says_and_the_seed_matters() {
             assert!(draft.mutation.as_deref().is_some_and(|m| !m.is_empty()));
         }
         let different: BTreeSet<String> = drafts.iter().map(shown).collect();
-        // The bare instruction is all that a rewriter is asked.
-        let varies = different.len() > 3 || operator == Operator::Rewriter;
+        // The bare instruction is all that a rewriter is asked, and that member was wrong once.
+        let few = matches!(operator, Operator::Rewriter | Operator::Corrected);
+        let varies = different.len() > 3 || few;
         assert!(varies, "{}: {}", operator.name(), different.len());
     }
 }
@@ -185,6 +192,7 @@ fn what_a_pool_lacks_is_not_made_up() {
     lacks(Operator::De, no_trials);
     lacks(Operator::Reflect, no_trials);
     lacks(Operator::Reflect, all_right);
+    lacks(Operator::Corrected, all_right);
     lacks(Operator::Lamarckian, all_wrong);
     lacks(Operator::Bootstrapped, all_wrong);
     for operator in [
@@ -198,7 +206,12 @@ fn what_a_pool_lacks_is_not_made_up() {
         lacks(operator, alike);
     }
     lacks(Operator::Lineage, |pool| pool.members[3].parents.clear());
-    for operator in [Operator::Shots, Operator::Bootstrapped, Operator::Crossover] {
+    for operator in [
+        Operator::Shots,
+        Operator::Bootstrapped,
+        Operator::Corrected,
+        Operator::Crossover,
+    ] {
         lacks(operator, no_shots);
     }
     lacks(Operator::Shots, |pool| {

@@ -69,6 +69,13 @@ impl Guess {
         spread: 0.13,
         alike: 0.0,
     };
+    /// One demonstration changed with a purpose.
+    const CORRECTED: Self = Self {
+        kept: [0.6, 0.0],
+        adds: (0.0, 0.05),
+        spread: 0.1,
+        alike: 0.3,
+    };
     /// The instruction of one, the demonstrations of another, which decide more.
     const CROSSED: Self = Self {
         kept: [0.2, 0.5],
@@ -80,6 +87,7 @@ impl Guess {
     fn of(operator: &str) -> Self {
         match Operator::from_name(operator) {
             Some(Operator::Shots | Operator::Bootstrapped) => Self::DEMONSTRATIONS,
+            Some(Operator::Corrected) => Self::CORRECTED,
             Some(Operator::Crossover) => Self::CROSSED,
             _ => Self::WORDS,
         }

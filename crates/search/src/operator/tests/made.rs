@@ -15,18 +15,46 @@ fn instruction(draft: &Draft) -> &str {
 }
 
 #[test]
-fn demonstrations_are_balanced_and_few() {
+fn every_second_set_of_demonstrations_is_even() {
     let mut pool = pool();
     pool.task.max_shots = 2;
-    let mut sizes = BTreeSet::new();
-    for seed in 0..40 {
+    let (mut sizes, mut even, mut pairs) = (BTreeSet::new(), 0, 0);
+    for seed in 0..200 {
         let draft = draft(Operator::Shots, &pool, 0, seed).unwrap();
         let shots = &doc(&draft).shots;
         sizes.insert(shots.len());
         let labels: BTreeSet<&str> = shots.iter().map(|s| s.output.as_str()).collect();
-        assert_eq!(labels.len(), shots.len());
+        pairs += usize::from(shots.len() == 2);
+        even += usize::from(labels.len() == 2);
     }
     assert_eq!(sizes, BTreeSet::from([1, 2]));
+    // A half by intention, and about half of the others by chance.
+    assert!((60..90).contains(&(100 * even / pairs)), "{even} {pairs}");
+}
+
+#[test]
+fn what_was_wrong_is_shown_last_with_its_right_answer() {
+    let mut pool = with_shots();
+    let wrong: BTreeSet<domain::hash::Hash> = pool.members[1]
+        .trials
+        .iter()
+        .filter(|t| t.value < 1.0)
+        .map(|t| pool.examples[t.example].id)
+        .collect();
+    let own = pool.members[1].doc.shots.clone();
+    for most in [own.len(), own.len() + 1] {
+        pool.task.max_shots = most;
+        for seed in 0..20 {
+            let draft = draft(Operator::Corrected, &pool, 1, seed).unwrap();
+            let shots = &doc(&draft).shots;
+            let last = shots.last().unwrap();
+            let known = pool.examples.iter().find(|k| k.id == last.example).unwrap();
+            assert!(wrong.contains(&last.example) && known.answer.as_deref() == Some(&last.output));
+            assert_eq!(shots.len(), most);
+            assert!(shots[..most - 1].iter().all(|s| own.contains(s)));
+        }
+    }
+    assert_eq!(draft(Operator::Corrected, &pool, 0, 1), None);
 }
 
 #[test]
