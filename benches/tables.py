@@ -8,7 +8,8 @@ DOCS = pathlib.Path(__file__).resolve().parents[1] / "docs" / "benchmarks.md"
 
 
 def processor():
-    return next((l.split(":")[1].strip() for l in open("/proc/cpuinfo") if l.startswith("model name")), "unknown")
+    lines = pathlib.Path("/proc/cpuinfo").read_text().splitlines()
+    return next((l.split(":")[1].strip() for l in lines if l.startswith("model name")), "unknown")
 
 
 def busy(load, what):
