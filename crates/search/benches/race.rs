@@ -6,7 +6,7 @@
 mod sim;
 
 use search::race::Rules;
-use sim::{Asking, Breeding, Choosing, Policy, Search, Setting};
+use sim::{Asking, Breeding, Choosing, Policy, Search, worlds, worlds::Setting};
 
 const RACE: Policy = (Asking::Race, Choosing::Shrunk, Breeding::Fronts);
 
@@ -14,10 +14,10 @@ fn main() {
     let runs = std::env::var("RUNS").ok().and_then(|v| v.parse().ok());
     let runs = runs.unwrap_or(80);
     let worlds = [
-        ("settles", sim::settles()),
-        ("climbs", sim::climbs()),
-        ("stays", sim::stays()),
-        ("leans", sim::leans()),
+        ("settles", worlds::settles()),
+        ("climbs", worlds::climbs()),
+        ("stays", worlds::stays()),
+        ("leans", worlds::leans()),
     ];
     for (world, setting) in worlds {
         policies(world, &setting, runs);

@@ -2,7 +2,7 @@
 
 mod sim;
 
-use sim::{Asking, Breeding, Choosing, Policy, Search, Setting};
+use sim::{Asking, Breeding, Choosing, Policy, Search, worlds, worlds::Setting};
 
 /// Mean true accuracy of the choice at each budget over 100 searches from each of three seeds.
 fn mean(setting: &Setting, policy: Policy) -> Vec<f64> {
@@ -22,7 +22,7 @@ fn fixed() -> Setting {
         starts: 24,
         newcomers: 0,
         budgets: vec![300, 600],
-        ..sim::climbs()
+        ..worlds::climbs()
     }
 }
 

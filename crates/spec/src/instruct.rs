@@ -16,7 +16,7 @@ pub struct Instruct {
     pub user: String,
     /// Calls of the target in the search. The last evaluation comes on top.
     pub calls: u64,
-    /// Rounds: calls are shared out evenly; see [`Instruct::rounds`].
+    /// Rounds: calls are shared out evenly; see [`Instruct::rounds()`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rounds: Option<u32>,
     /// New prompts in each round; see [`Instruct::newcomers`].
