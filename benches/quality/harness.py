@@ -20,6 +20,7 @@ from cell import INPUT
 from gateway import TOGETHER, Gateway, Upstream
 from labels import verdict
 from memo import Memo
+from methods.promptimal import VARIANTS as CHANGES
 from redact import Redactor
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -41,7 +42,7 @@ RUNS = {
 }
 OURS = "promptimal"
 # With one thing changed (methods/promptimal.py): what that thing is worth. Run where they are named.
-VARIANTS = [f"{OURS}+{name}" for name in ("shown", "unwritten", "written", "even", "alike")]
+VARIANTS = [f"{OURS}+{name}" for name in CHANGES if name]
 RUNS |= {variant: [1500] for variant in VARIANTS}
 # Test examples of a quick look.
 QUICK_TEST = 30

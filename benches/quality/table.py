@@ -65,8 +65,8 @@ class Results:
         points = self.cell(task, seed, method, calls)["points"]
         return next(point for point in points if point["calls"] == calls)
 
-    def outcomes(self, calls, methods=None):
-        """{task: {method: (seeds, examples)}} after so many calls."""
+    def outcomes(self, calls, methods=None, seeds=None):
+        """{task: {method: (seeds, examples)}} after so many calls, by default of what all methods have."""
         return {
             task: {
                 method: numpy.array(
@@ -74,8 +74,14 @@ class Results:
                 )
                 for method in methods or self.methods
             }
-            for task, seeds in self.seeds.items()
+            for task, seeds in (seeds or self.seeds).items()
         }
+
+    def shared(self, *methods):
+        """{task: seeds} of the runs to the last budget that each of these has."""
+        whole = [{(t, s) for t, s, m, calls in self.cells if (m, calls) == (method, BUDGETS[-1])} for method in methods]
+        both = set.intersection(*whole)
+        return {task: sorted(s for t, s in both if t == task) for task in sorted({t for t, _ in both})}
 
     def pairs(self):
         return [(task, seed) for task, seeds in self.seeds.items() for seed in seeds]
@@ -160,28 +166,24 @@ def goals(results, mean, drawn, wanted):
     return lines
 
 
-def ablation(results, least=1):
-    """What the parts of Promptimal are worth: each variant on the tasks and seeds that it has been run on, beside the whole
-    on the same. Variants with fewer than `least` pairs of task and seed are left out."""
+def ablation(results):
+    """What the parts of Promptimal are worth: each variant on the tasks and seeds that it has been run on, less the whole on
+    the same."""
     last = BUDGETS[-1]
-    lines = ["| Promptimal | on | " + " | ".join(f"{calls:,} calls" for calls in BUDGETS) + f" | less all, at {last:,} |",
-             "| --- | --- |" + " ---: |" * (len(BUDGETS) + 1)]  # fmt: skip
+    head = ["on", *(f"{calls:,} calls" for calls in BUDGETS), f"less all, at {last:,}"]
+    lines = ["| Promptimal | " + " | ".join(head) + " |", "| --- | --- |" + " ---: |" * (len(head) - 1)]
     for method in [OURS, *VARIANTS]:
-        both = {key[:2] for key in results.cells if key[2] == method} & {key[:2] for key in results.cells if key[2] == OURS}
-        if len(both) < least:
+        seeds = results.shared(method, OURS)
+        if not seeds:
             continue
-        right = {m: {c: numpy.array([outcomes(results.point(t, s, m, c)) for t, s in sorted(both)]) for c in BUDGETS} for m in (method, OURS)}
-        gain = right[method][last] - right[OURS][last]
-        error = 1.96 * gain.std(ddof=1) / gain.size**0.5
-        told = "–" if method == OURS else f"{percent(gain.mean(), True)} ({percent(gain.mean() - error, True)} to {percent(gain.mean() + error, True)})"
-        means = " | ".join(percent(right[method][calls].mean()) for calls in BUDGETS)
-        on = ", ".join(f"{task} {seed}" for task, seed in sorted(both))
-        lines.append(f"| {NAMED[method]} | {on} | {means} | {told} |")
-    return "\n".join(lines)
-
-
-def outcomes(point):
-    return [int(c) for c in point["right"]]
+        at = {calls: results.outcomes(calls, [method, OURS], seeds) for calls in BUDGETS}
+        cells = [", ".join(f"{task} {seed}" for task in seeds for seed in seeds[task])]
+        cells += [percent(stats.means(at[calls])[method]) for calls in BUDGETS]
+        mean, drawn = stats.means(at[last]), stats.draws(at[last])
+        less = f"{percent(mean[method] - mean[OURS], True)} ({between(drawn[method] - drawn[OURS], True)})"
+        cells.append("–" if method == OURS else less)
+        lines.append(f"| {NAMED[method]} | " + " | ".join(cells) + " |")
+    return lines
 
 
 def versions():
@@ -207,7 +209,7 @@ def report(results):
         f"{', '.join(versions())}; {seeds}. Test accuracy in percent, 95% intervals in "
         f"brackets. Load average {min(load):.1f} to {max(load):.1f}: seconds say little."
     )
-    return "\n".join([head, "", *parts, "", *costs(results, wanted), "", *goals(results, mean, drawn, wanted), "", PARTS, "", ablation(results)])
+    return "\n".join([head, "", *parts, "", *costs(results, wanted), "", *goals(results, mean, drawn, wanted), "", PARTS, "", *ablation(results)])
 
 
 if __name__ == "__main__":

@@ -202,11 +202,13 @@ impl Kin {
         kin
     }
 
-    /// Parents that are no older than their child are none.
+    /// Parents that are no older than their child, or of which nothing is kept, are none.
     fn birth(&mut self, place: usize, member: &Member) -> Option<Birth> {
         let name = member.operator.as_deref().unwrap_or("");
         let parents = member.parents.iter().copied().zip(Guess::of(name).kept);
-        let parents: Vec<(usize, f64)> = parents.filter(|(p, _)| *p < place).collect();
+        let parents: Vec<(usize, f64)> = parents
+            .filter(|(p, kept)| *p < place && *kept > 0.0)
+            .collect();
         if parents.is_empty() {
             return None;
         }

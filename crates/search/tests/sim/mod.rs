@@ -2,8 +2,8 @@
 //!
 //! The chance that a member answers an example right is logistic in the member's skill less the example's difficulty; a
 //! skill is set so that the mean chance is the member's true accuracy. A start prompt's accuracy is N(0.6, 0.08), a child's
-//! lies around its parent's ([`worlds::climbs`]) or between that and 0.6 ([`worlds::settles`]). Whoever was tried on an example once has the
-//! same answer for good, and a child answers much as its parent did.
+//! lies around its parent's ([`worlds::climbs`]) or between that and 0.6 ([`worlds::settles`]). Whoever was tried on an example
+//! once has the same answer for good, and a child answers much as its parent did.
 
 #![allow(dead_code)] // the bench and the test each use a part
 
@@ -241,9 +241,10 @@ impl Search {
             };
             let accuracy = constant.map_or(accuracy, |_| 0.5);
             self.add(accuracy, Some(parent), Some(parent).filter(|_| !jumps));
-            self.constant.pop();
-            self.constant.push(constant);
-            if let Some(member) = self.pool.members.last_mut() {
+            if let (Some(says), Some(member)) =
+                (self.constant.last_mut(), self.pool.members.last_mut())
+            {
+                *says = constant;
                 member.operator = Some(if jumps { JUMP } else { STEP }.to_owned());
             }
         }
@@ -275,19 +276,28 @@ impl Search {
         let alive = [alive, &vec![true; born]].concat();
         match asking {
             Asking::Race => {
-                let seed = round;
-                let round = (!last).then_some(round as usize);
-                let span = match self.setting.keeps_back {
-                    true => Span::of(self.setting.examples, round, &self.setting.rules),
-                    false => Span {
-                        from: round.unwrap_or(0) * self.setting.rules.block % self.setting.examples,
-                        ..Span::ALL
-                    },
-                };
-                allocate(&self.pool, &alive, (calls, span), &self.setting.rules, seed)
+                let span = self.span((!last).then_some(round as usize));
+                allocate(
+                    &self.pool,
+                    &alive,
+                    (calls, span),
+                    &self.setting.rules,
+                    round,
+                )
             }
             Asking::Uniform | Asking::Capo => self.in_turn(&alive, calls),
             Asking::Halving => self.halving(calls),
+        }
+    }
+
+    fn span(&self, bears: Option<usize>) -> Span {
+        let (examples, rules) = (self.setting.examples, &self.setting.rules);
+        match self.setting.keeps_back {
+            true => Span::of(examples, bears, rules),
+            false => Span {
+                from: bears.unwrap_or(0) * rules.block % examples,
+                ..Span::ALL
+            },
         }
     }
 
