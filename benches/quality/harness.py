@@ -94,7 +94,7 @@ class Bench:
         """Runs one cell and gives its result, or None where the method's process failed."""
         called = name(task, seed, method, budget)
         found = tasks.rows(task)
-        pool, test = tasks.split(found, task, seed)
+        pool, test = (tasks.tuned if self.options.tuning else tasks.split)(found, task, seed)
         test = test[:QUICK_TEST] if self.options.quick else test
         account, url = self.gateway.open(called, budget, tasks.digest(task, seed, method, budget))
         account.method = method
@@ -219,7 +219,8 @@ def name(task, seed, method, budget):
 
 def path(options, cell):
     """Where a cell's result is kept."""
-    return (options.folder / "quick" if options.quick else RESULTS) / f"{name(*cell)}.json"
+    apart = "quick" if options.quick else "tuning" if options.tuning else None
+    return (options.folder / apart if apart else RESULTS) / f"{name(*cell)}.json"
 
 
 def main():
@@ -232,11 +233,13 @@ def main():
     parser.add_argument("--methods", nargs="*", default=[method for method in RUNS if method not in VARIANTS])
     parser.add_argument("--minutes", type=float, default=1e9, help="no new cell is begun after so many")
     parser.add_argument("--quick", action="store_true", help="200 calls and 30 test examples, to see that all works")
+    parser.add_argument("--tuning", action="store_true", help="tests on rows that are in no test, to change a search by")
     options = parser.parse_args()
     # So that what was started is stopped too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))
     options.folder.mkdir(parents=True, exist_ok=True)
-    (options.folder / "quick").mkdir(exist_ok=True)
+    for apart in ("quick", "tuning"):
+        (options.folder / apart).mkdir(exist_ok=True)
     RESULTS.mkdir(exist_ok=True)
     left = [cell for cell in cells(options) if not path(options, cell).exists()]
     until = time.monotonic() + options.minutes * 60

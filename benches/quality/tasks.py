@@ -62,6 +62,15 @@ def split(found, task, seed, test=TEST, pool=POOL):
     return rest[:pool], order[:test]
 
 
+def tuned(found, task, seed, test=TEST, pool=POOL):
+    """(pool, rows to look at while a search is being changed): of those of the test there is none, and the pool is another
+    than that of any cell of the table."""
+    hidden = set(split(found, task, seed, test, pool)[1])
+    place = lambda row: digest("quality/1", task, "tuning", seed, row.text)
+    order = sorted((row for row in found if row not in hidden), key=place)
+    return order[:pool], order[pool : pool + test]
+
+
 def initial(task, folder=None):
     """EvoPrompt's hand-written prompts of a task, in its order: what searches that need a population start with, after
     the start prompt."""

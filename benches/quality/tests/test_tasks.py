@@ -1,7 +1,7 @@
 import unittest
 
 from redact import Redactor
-from tasks import LABELS, Row, data, rows, split
+from tasks import LABELS, Row, data, rows, split, tuned
 
 MADE = [Row(f"sentence number {i} of many here", "positive") for i in range(50)]
 
@@ -16,6 +16,14 @@ class Split(unittest.TestCase):
             self.assertEqual(test, split(MADE, "sst2", 0, test=10, pool=30)[1])
             pools.append(pool)
         self.assertNotEqual(pools[0], pools[1])
+
+    def test_what_a_search_is_changed_by_is_in_no_test(self):
+        hidden = set(split(MADE, "sst2", 0, test=10, pool=20)[1])
+        for seed in range(3):
+            pool, seen = tuned(MADE, "sst2", seed, test=10, pool=20)
+            self.assertEqual((len(pool), len(seen)), (20, 10))
+            self.assertFalse(hidden & set(pool + seen) or set(pool) & set(seen))
+            self.assertNotEqual(pool, split(MADE, "sst2", seed, test=10, pool=20)[0])
 
     def test_the_order_of_the_rows_does_not_matter(self):
         self.assertEqual(split(MADE, "subj", 1, 10, 30), split(MADE[::-1], "subj", 1, 10, 30))
