@@ -29,6 +29,7 @@ mod trajectory;
 mod wording;
 
 pub use read::read;
+pub(crate) use scene::RIGHT;
 
 use crate::pool::Pool;
 use domain::{call::Message, prompt::PromptDoc};

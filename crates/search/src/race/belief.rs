@@ -13,11 +13,12 @@
 //! ([`Guess`]): one who knows nothing yet knows that other demonstrations change more than other words.
 //!
 //! Examples that many were tried on tell how hard they are, so that a member that met the hard ones is not blamed for
-//! it. A child that was tried little is drawn to what children of such a parent by such an operator are like: luck on ten
+//! it. Of prompts to which the model always says the same, more is known ([`super::steady`]). A child that was tried little is drawn to what children of such a parent by such an operator are like: luck on ten
 //! examples is taken for luck, the less the more that operator's children are known to differ. Poor children are no evidence
 //! against their parent, as long as they are poor alike: that is the drift.
 
 use super::{
+    steady::{self, Steady},
     table::Table,
     triangle::{Triangle, multiply_transposed},
     variance::Variance,
@@ -113,8 +114,14 @@ pub(crate) struct Belief {
 impl Belief {
     /// Of all members, tried or not.
     pub(crate) fn of(pool: &Pool, table: &Table) -> Self {
-        let kin = Kin::of(pool);
-        let answers = Answers::of(table, Variance::of(table), &kin);
+        let (kin, steady) = (Kin::of(pool), steady::of(pool));
+        let varied = table.without(|m| steady[m].is_some());
+        let mut answers = Answers::of(&varied, Variance::of(&varied), &kin);
+        for (m, known) in steady.iter().enumerate() {
+            if let Some(known) = known {
+                answers.know(m + kin.first(), known);
+            }
+        }
         let guessed = kin.guesses().map(|guess| guess.variance());
         let spread = std::iter::once(STARTS.0).chain(guessed).collect();
         let mut belief = answers.with_prior(kin, spread);
@@ -323,6 +330,12 @@ impl Answers {
                 *self.precision.at(a + first, b + first) += inverse.product(k, l);
             }
         }
+    }
+
+    /// What a member's replies say by being all the same.
+    fn know(&mut self, node: usize, known: &Steady) {
+        *self.precision.at(node, node) += 1.0 / known.variance;
+        self.pull[node] += known.share / known.variance;
     }
 
     fn with_prior(&self, kin: Kin, spread: Vec<f64>) -> Belief {

@@ -7,6 +7,7 @@
 mod allocate;
 pub(crate) mod belief;
 mod drop;
+mod steady;
 pub(crate) mod table;
 mod triangle;
 mod variance;

@@ -19,6 +19,18 @@ impl Table {
         Self { examples, rows }
     }
 
+    /// The same without the trials of some members.
+    pub(crate) fn without(&self, of: impl Fn(usize) -> bool) -> Self {
+        let row = |(m, row): (usize, &Vec<(usize, f64)>)| match of(m) {
+            true => Vec::new(),
+            false => row.clone(),
+        };
+        Self {
+            examples: self.examples,
+            rows: self.rows.iter().enumerate().map(row).collect(),
+        }
+    }
+
     /// How many members there are.
     pub(crate) fn members(&self) -> usize {
         self.rows.len()
