@@ -32,10 +32,10 @@ NAMES = {
 # What is changed in a variant of Promptimal.
 NAMED = {
     OURS: "all",
-    f"{OURS}+shown": "demonstrations alone (`shots`, `bootstrapped`, `corrected`, `crossover`)",
+    f"{OURS}+shown": "demonstrations alone (`shots`, `bootstrapped`, `corrected`, `recast`, `crossover`)",
     f"{OURS}+unwritten": "nothing that a proposer writes (the same, `answer_form`, `frame`)",
     f"{OURS}+written": "only what a proposer writes (the other five)",
-    f"{OURS}+even": "all eleven, drawn equally often",
+    f"{OURS}+even": "all twelve, drawn equally often",
     f"{OURS}+alike": "no race: each new prompt on 24 examples",
 }
 PEERS = [method for method in NAMES if method not in (OURS, "start")]

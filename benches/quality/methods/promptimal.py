@@ -47,7 +47,7 @@ calls = {budget}
 instruction = {start}
 """
 
-SHOWN = ["shots", "bootstrapped", "corrected", "crossover"]
+SHOWN = ["shots", "bootstrapped", "corrected", "recast", "crossover"]
 WORDED = ["answer_form", "frame"]
 WRITTEN = ["reflect", "trajectory", "ga", "first_order", "shorten"]
 # What a variant says in `[instruct]`. A round has 50 calls where nothing is said.

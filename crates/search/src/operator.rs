@@ -79,6 +79,8 @@ pub enum Operator {
     Bootstrapped,
     /// Shows an example that the prompt got wrong, with its right answer, as the last demonstration.
     Corrected,
+    /// Shows other train examples in the places of some that a prompt shows, with the same right answers.
+    Recast,
     /// Sets a closing sentence about the form of the answer.
     AnswerForm,
     /// States the task in a plain frame.
@@ -89,7 +91,7 @@ pub enum Operator {
 
 impl Operator {
     /// All of them.
-    pub const ALL: [Operator; 22] = [
+    pub const ALL: [Operator; 23] = [
         Operator::Improve,
         Operator::Trajectory,
         Operator::ZeroOrder,
@@ -109,6 +111,7 @@ impl Operator {
         Operator::Shots,
         Operator::Bootstrapped,
         Operator::Corrected,
+        Operator::Recast,
         Operator::AnswerForm,
         Operator::Frame,
         Operator::Rewriter,
@@ -116,10 +119,11 @@ impl Operator {
 
     /// Those that are drawn where a spec of `instruct` mode names none: at least one of each family. Every further one costs a first child
     /// before it is known to be no better, and a search of some hundred calls has some twenty.
-    pub const DEFAULT: [Operator; 11] = [
+    pub const DEFAULT: [Operator; 12] = [
         Operator::Shots,
         Operator::Bootstrapped,
         Operator::Corrected,
+        Operator::Recast,
         Operator::Crossover,
         Operator::AnswerForm,
         Operator::Frame,
@@ -152,6 +156,7 @@ impl Operator {
             Operator::Shots => "shots",
             Operator::Bootstrapped => "bootstrapped",
             Operator::Corrected => "corrected",
+            Operator::Recast => "recast",
             Operator::AnswerForm => "answer_form",
             Operator::Frame => "frame",
             Operator::Rewriter => "rewriter",
@@ -176,6 +181,7 @@ impl Operator {
             Operator::Shots
                 | Operator::Bootstrapped
                 | Operator::Corrected
+                | Operator::Recast
                 | Operator::AnswerForm
                 | Operator::Frame
         )
@@ -184,7 +190,8 @@ impl Operator {
     /// Raised whenever the text of its messages, or what it makes of the same pool and seed, changes.
     pub fn version(&self) -> u32 {
         match self {
-            Operator::Shots | Operator::Bootstrapped | Operator::Crossover => 2,
+            Operator::Shots | Operator::Bootstrapped => 3,
+            Operator::Crossover => 2,
             _ => 1,
         }
     }
@@ -193,7 +200,9 @@ impl Operator {
     /// no skill of a proposer's. Three children outweigh that.
     pub fn prior(&self) -> (f64, f64) {
         match self {
-            Operator::Shots | Operator::Bootstrapped | Operator::Corrected => (2.0, 1.0),
+            Operator::Shots | Operator::Bootstrapped | Operator::Corrected | Operator::Recast => {
+                (2.0, 1.0)
+            }
             _ => (1.0, 1.0),
         }
     }
@@ -207,6 +216,7 @@ impl Operator {
                 | Operator::Shots
                 | Operator::Bootstrapped
                 | Operator::Corrected
+                | Operator::Recast
                 | Operator::AnswerForm
                 | Operator::Frame
         )
@@ -274,6 +284,7 @@ fn sketch(operator: Operator, scene: &mut Scene<'_>) -> Sketch {
         Operator::Shots => shots::labelled(scene),
         Operator::Bootstrapped => shots::bootstrapped(scene),
         Operator::Corrected => shots::corrected(scene),
+        Operator::Recast => shots::recast(scene),
         Operator::AnswerForm => form::answer_form(scene),
         Operator::Frame => form::frame(scene),
         Operator::Rewriter => wording::rewriter(scene),

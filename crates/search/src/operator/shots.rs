@@ -68,6 +68,43 @@ pub fn corrected(scene: &mut Scene<'_>) -> Sketch {
     Some((vec![scene.parent], Write::Made(doc)))
 }
 
+/// Other examples in the places of some: which answers stand where is kept. A small model says what the order of the answers
+/// makes it say, so that sets with the same answers in the same order lean alike; what the examples are decides how well it
+/// tells inputs apart.
+pub fn recast(scene: &mut Scene<'_>) -> Sketch {
+    let own = &scene.member.doc.shots;
+    if own.is_empty() || own.len() > scene.pool.task.max_shots {
+        return None;
+    }
+    let mut offers = offers_of_labels(scene);
+    let shown: BTreeSet<Hash> = own.iter().map(|s| s.example).collect();
+    offers.retain(|offer| !shown.contains(&offer.shot.example));
+    let (mut shots, sure) = (own.clone(), scene.draw.below(own.len()));
+    for at in 0..own.len() {
+        if at == sure || scene.draw.below(2) == 0 {
+            shots[at] = stand_in(scene, &shots, at, &offers)?;
+        }
+    }
+    let doc = PromptDoc {
+        shots,
+        ..scene.member.doc.clone()
+    };
+    Some((vec![scene.parent], Write::Made(doc)))
+}
+
+/// An example with the right answer of the one at this place. Where the task has labels, that is said in the words that stand
+/// there.
+fn stand_in(scene: &mut Scene<'_>, shots: &[Shot], at: usize, offers: &[Offer]) -> Option<Shot> {
+    let label = label_of(scene, &shots[at]);
+    let mut left = not_shown(shots, offers);
+    left.retain(|offer| offer.label == label);
+    let mut shot = scene.draw.one(&left)?.shot.clone();
+    if !label.is_empty() {
+        shot.output.clone_from(&shots[at].output);
+    }
+    Some(shot)
+}
+
 /// What can be shown with right answers.
 pub fn offers_of_labels(scene: &Scene<'_>) -> Vec<Offer> {
     let known = scene.pool.examples.iter();
@@ -154,10 +191,38 @@ fn made(scene: &mut Scene<'_>, offers: &[Offer]) -> Sketch {
     (doc.shots != *own).then_some((vec![scene.parent], Write::Made(doc)))
 }
 
-/// From one to `most` demonstrations: every second time taken from the labels in turn, else from all. A model that leans to one
-/// label is put right by sets that lean to another, and by none that is even.
+/// How often a set is drawn anew because one with the same answers in the same order was tried.
+const DRAWN: usize = 10;
+
+/// Demonstrations, if that can be with answers in an order that no member shows: which answers stand where
+/// decides what a small model leans to, so that of the orders some work and many do not, whatever the examples.
+/// [`recast`] looks for better examples in those that do.
 fn fresh(scene: &mut Scene<'_>, offers: &[Offer], most: usize) -> Vec<Shot> {
-    let n = 1 + scene.draw.below(most);
+    let members = scene.pool.members.iter();
+    let tried: BTreeSet<Vec<String>> = members.map(|m| order(scene, &m.doc.shots)).collect();
+    let mut shots = drawn(scene, offers, most);
+    for _ in 1..DRAWN {
+        if !tried.contains(&order(scene, &shots)) {
+            break;
+        }
+        shots = drawn(scene, offers, most);
+    }
+    shots
+}
+
+/// The answers of these demonstrations, in their order.
+fn order(scene: &Scene<'_>, shots: &[Shot]) -> Vec<String> {
+    shots.iter().map(|s| label_of(scene, s)).collect()
+}
+
+/// Every second time as many as may be shown, else any number: more do better as a rule. Every second time taken from the labels
+/// in turn, else from all. A model that leans to one label is put right by sets that
+/// lean to another, and by none that is even.
+fn drawn(scene: &mut Scene<'_>, offers: &[Offer], most: usize) -> Vec<Shot> {
+    let n = match scene.draw.below(2) {
+        0 => most,
+        _ => 1 + scene.draw.below(most),
+    };
     let even = scene.draw.below(2) == 0;
     let mut shots: Vec<Shot> = Vec::new();
     while shots.len() < n {
@@ -174,7 +239,7 @@ fn fresh(scene: &mut Scene<'_>, offers: &[Offer], most: usize) -> Vec<Shot> {
 fn next(scene: &mut Scene<'_>, shots: &[Shot], offers: &[Offer], even: bool) -> Option<Shot> {
     let mut left = not_shown(shots, offers);
     if even {
-        let labels: Vec<String> = shots.iter().map(|s| label_of(scene, s)).collect();
+        let labels = order(scene, shots);
         let count = |o: &Offer| labels.iter().filter(|l| **l == o.label).count();
         let least = left.iter().map(|o| count(o)).min()?;
         let mut of: BTreeMap<&str, Vec<&Offer>> = BTreeMap::new();

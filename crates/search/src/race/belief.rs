@@ -77,6 +77,13 @@ impl Guess {
         spread: 0.1,
         alike: 0.3,
     };
+    /// Other examples with the same answers in the same order, which is what makes a model lean to one.
+    const RECAST: Self = Self {
+        kept: [0.7, 0.0],
+        adds: (0.0, 0.05),
+        spread: 0.08,
+        alike: 0.2,
+    };
     /// The instruction of one, the demonstrations of another, which decide more.
     const CROSSED: Self = Self {
         kept: [0.2, 0.5],
@@ -89,6 +96,7 @@ impl Guess {
         match Operator::from_name(operator) {
             Some(Operator::Shots | Operator::Bootstrapped) => Self::DEMONSTRATIONS,
             Some(Operator::Corrected) => Self::CORRECTED,
+            Some(Operator::Recast) => Self::RECAST,
             Some(Operator::Crossover) => Self::CROSSED,
             _ => Self::WORDS,
         }
