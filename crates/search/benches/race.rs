@@ -1,12 +1,20 @@
-//! Simulated searches in four worlds: the mean true accuracy of the choice at 200, 600 and 1,500 calls, the standard error of
+//! Simulated searches in six worlds: the mean true accuracy of the choice at 200, 600 and 1,500 calls, the standard error of
 //! the last, and by how much the estimate of the choice flatters. `RUNS` is how many searches each row is of; an argument picks
 //! the rows whose names contain it.
 
 #[path = "../tests/sim/mod.rs"]
 mod sim;
 
+use search::operator::Operator;
 use search::race::Rules;
-use sim::{Asking, Breeding, Choosing, Policy, Search, worlds, worlds::Setting};
+use sim::{
+    Asking, Breeding, Choosing, Policy, Search,
+    orders::{self, Leaning},
+    worlds,
+    worlds::Setting,
+};
+
+const BUDGETS: [usize; 3] = [200, 600, 1_500];
 
 const RACE: Policy = (Asking::Race, Choosing::Shrunk, Breeding::Fronts);
 
@@ -22,6 +30,43 @@ fn main() {
     for (world, setting) in worlds {
         policies(world, &setting, runs);
         settings(world, &setting, runs);
+    }
+    orders("half lean", &orders::half_lean(), runs);
+    orders("most lean", &orders::most_lean(), runs);
+}
+
+/// The real operators, in worlds where the order of the answers decides what a model leans to.
+fn orders(world: &str, usual: &Leaning, runs: u64) {
+    let without = |operators: &[Operator]| Leaning {
+        operators: (usual.operators.iter().copied())
+            .filter(|o| !operators.contains(o))
+            .collect(),
+        ..usual.clone()
+    };
+    let drawn = [Operator::Shots];
+    let rows = [
+        ("all", usual.clone()),
+        ("without recast", without(&[Operator::Recast])),
+        ("without corrected", without(&[Operator::Corrected])),
+        ("without crossover", without(&[Operator::Crossover])),
+        (
+            "sets drawn at random alone",
+            Leaning {
+                operators: drawn.to_vec(),
+                ..usual.clone()
+            },
+        ),
+        (
+            "grades alone are believed",
+            Leaning {
+                told: false,
+                ..usual.clone()
+            },
+        ),
+    ];
+    for (name, world_of_row) in rows {
+        let one = |seed| orders::Run::new(&world_of_row, 1_000 + seed).run(&BUDGETS);
+        told(&format!("{world}: {name}"), runs, &one);
     }
 }
 
@@ -86,18 +131,22 @@ fn settings(world: &str, usual: &Setting, runs: u64) {
     }
 }
 
-#[expect(clippy::print_stdout, reason = "the table is what a bench is for")]
 fn row(name: &str, setting: &Setting, policy: Policy, runs: u64) {
+    let one = |seed| Search::new(setting, 1_000 + seed).run(policy);
+    told(name, runs, &one);
+}
+
+#[expect(clippy::print_stdout, reason = "the table is what a bench is for")]
+fn told(name: &str, runs: u64, one: &dyn Fn(u64) -> (Vec<f64>, f64)) {
     let wanted = std::env::args().skip(1).find(|arg| !arg.starts_with('-'));
     if wanted.is_some_and(|part| !name.contains(&part)) {
         return;
     }
-    let one = |s| Search::new(setting, 1_000 + s).run(policy);
     let all: Vec<(Vec<f64>, f64)> = (0..runs).map(one).collect();
     let n = runs as f64;
     let mean = |k: usize| all.iter().map(|r| r.0[k]).sum::<f64>() / n;
-    let means: Vec<f64> = (0..setting.budgets.len()).map(mean).collect();
-    let last = setting.budgets.len() - 1;
+    let means: Vec<f64> = (0..BUDGETS.len()).map(mean).collect();
+    let last = BUDGETS.len() - 1;
     let squares = all.iter().map(|r| (r.0[last] - means[last]).powi(2));
     let error = squares.sum::<f64>().sqrt() / n;
     let flattered = all.iter().map(|r| r.1).sum::<f64>() / n;

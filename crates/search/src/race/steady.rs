@@ -118,8 +118,8 @@ mod tests {
             let mut made = pool(&[]);
             let start = made.members.remove(0);
             let mut lot = crate::race::tests::Lot::new(seed);
-            for m in 0..50 {
-                let (from, wrong) = (lot.unit(), if m % 5 == 0 { 0.35 } else { 0.0 });
+            for m in 0..50usize {
+                let (from, wrong) = (lot.unit(), if m.is_multiple_of(5) { 0.35 } else { 0.0 });
                 let mut child = start.clone();
                 let from = (from * 6.0) as usize;
                 child.trials = (from..from + 6)
@@ -144,7 +144,11 @@ mod tests {
     /// one half "negative".
     fn answer(pool: &Pool, example: usize, m: usize, wrong: bool) -> Trial {
         let is = pool.examples[example].answer.as_deref() == Some("positive");
-        let says = if m % 5 == 0 { is != wrong } else { m % 2 == 0 };
+        let says = if m.is_multiple_of(5) {
+            is != wrong
+        } else {
+            m.is_multiple_of(2)
+        };
         Trial {
             example,
             value: f64::from(u8::from(says == is)),

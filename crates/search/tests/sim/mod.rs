@@ -7,6 +7,7 @@
 
 #![allow(dead_code)] // the bench and the test each use a part
 
+pub mod orders;
 pub mod worlds;
 
 use domain::{
