@@ -98,7 +98,7 @@ class Bench:
         test = test[:QUICK_TEST] if self.options.quick else test
         account, url = self.gateway.open(called, budget, tasks.digest(task, seed, method, budget))
         account.method = method
-        folder = self.options.folder / called
+        folder = home(self.options) / called
         folder.mkdir(exist_ok=True)
         told = job(task, seed, method, budget, url, pool, folder, self.options.program)
         (folder / "job.json").write_text(json.dumps(told))
@@ -219,8 +219,12 @@ def name(task, seed, method, budget):
 
 def path(options, cell):
     """Where a cell's result is kept."""
-    apart = "quick" if options.quick else "tuning" if options.tuning else None
-    return (options.folder / apart if apart else RESULTS) / f"{name(*cell)}.json"
+    return (home(options) if options.quick or options.tuning else RESULTS) / f"{name(*cell)}.json"
+
+
+def home(options):
+    """Where cells work: what is tuned by, or looked at quickly, must not meet what a cell of the table has left."""
+    return options.folder / ("quick" if options.quick else "tuning" if options.tuning else "")
 
 
 def main():
@@ -238,8 +242,7 @@ def main():
     # So that what was started is stopped too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))
     options.folder.mkdir(parents=True, exist_ok=True)
-    for apart in ("quick", "tuning"):
-        (options.folder / apart).mkdir(exist_ok=True)
+    home(options).mkdir(exist_ok=True)
     RESULTS.mkdir(exist_ok=True)
     left = [cell for cell in cells(options) if not path(options, cell).exists()]
     until = time.monotonic() + options.minutes * 60
