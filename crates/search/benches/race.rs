@@ -37,32 +37,22 @@ fn main() {
 
 /// The real operators, in worlds where the order of the answers decides what a model leans to.
 fn orders(world: &str, usual: &Leaning, runs: u64) {
-    let without = |operators: &[Operator]| Leaning {
-        operators: (usual.operators.iter().copied())
-            .filter(|o| !operators.contains(o))
-            .collect(),
-        ..usual.clone()
+    let with = |change: &dyn Fn(&mut Leaning)| {
+        let mut world = usual.clone();
+        change(&mut world);
+        world
     };
-    let drawn = [Operator::Shots];
+    let without = |operator| with(&|w| w.operators.retain(|o| *o != operator));
     let rows = [
         ("all", usual.clone()),
-        ("without recast", without(&[Operator::Recast])),
-        ("without corrected", without(&[Operator::Corrected])),
-        ("without crossover", without(&[Operator::Crossover])),
+        ("without recast", without(Operator::Recast)),
+        ("without corrected", without(Operator::Corrected)),
+        ("without crossover", without(Operator::Crossover)),
         (
             "sets drawn at random alone",
-            Leaning {
-                operators: drawn.to_vec(),
-                ..usual.clone()
-            },
+            with(&|w| w.operators = vec![Operator::Shots]),
         ),
-        (
-            "grades alone are believed",
-            Leaning {
-                told: false,
-                ..usual.clone()
-            },
-        ),
+        ("grades alone are believed", with(&|w| w.told = false)),
     ];
     for (name, world_of_row) in rows {
         let one = |seed| orders::Run::new(&world_of_row, 1_000 + seed).run(&BUDGETS);

@@ -176,14 +176,14 @@ impl Operator {
     /// Whether it rewrites questions. Demonstrations have no place beside a question that is asked once, and what an answer
     /// should look like stands outside the words that are rewritten.
     pub fn rewrites(&self) -> bool {
-        !matches!(
+        !self.shows() && !matches!(self, Operator::AnswerForm | Operator::Frame)
+    }
+
+    /// Whether all that it changes is which train examples are shown.
+    fn shows(&self) -> bool {
+        matches!(
             self,
-            Operator::Shots
-                | Operator::Bootstrapped
-                | Operator::Corrected
-                | Operator::Recast
-                | Operator::AnswerForm
-                | Operator::Frame
+            Operator::Shots | Operator::Bootstrapped | Operator::Corrected | Operator::Recast
         )
     }
 
@@ -199,27 +199,17 @@ impl Operator {
     /// Successes and failures believed before its first child. Demonstrations are believed in a little more: they need
     /// no skill of a proposer's. Three children outweigh that.
     pub fn prior(&self) -> (f64, f64) {
-        match self {
-            Operator::Shots | Operator::Bootstrapped | Operator::Corrected | Operator::Recast => {
-                (2.0, 1.0)
-            }
-            _ => (1.0, 1.0),
-        }
+        if self.shows() { (2.0, 1.0) } else { (1.0, 1.0) }
     }
 
     /// Whether an instruction of its needs a proposer's reply: a call. The others make a prompt from the pool. Every rewrite
     /// needs one.
     pub fn asks(&self) -> bool {
-        !matches!(
+        let made = matches!(
             self,
-            Operator::Crossover
-                | Operator::Shots
-                | Operator::Bootstrapped
-                | Operator::Corrected
-                | Operator::Recast
-                | Operator::AnswerForm
-                | Operator::Frame
-        )
+            Operator::Crossover | Operator::AnswerForm | Operator::Frame
+        );
+        !made && !self.shows()
     }
 }
 

@@ -61,11 +61,7 @@ pub fn corrected(scene: &mut Scene<'_>) -> Sketch {
         shots.remove(scene.draw.below(shots.len()));
     }
     shots.push(shot);
-    let doc = PromptDoc {
-        shots,
-        ..member.doc.clone()
-    };
-    Some((vec![scene.parent], Write::Made(doc)))
+    showing(scene, shots)
 }
 
 /// Other examples in the places of some: which answers stand where is kept. A small model says what the order of the answers
@@ -85,11 +81,7 @@ pub fn recast(scene: &mut Scene<'_>) -> Sketch {
             shots[at] = stand_in(scene, &shots, at, &offers)?;
         }
     }
-    let doc = PromptDoc {
-        shots,
-        ..scene.member.doc.clone()
-    };
-    Some((vec![scene.parent], Write::Made(doc)))
+    showing(scene, shots)
 }
 
 /// An example with the right answer of the one at this place. Where the task has labels, that is said in the words that stand
@@ -103,6 +95,15 @@ fn stand_in(scene: &mut Scene<'_>, shots: &[Shot], at: usize, offers: &[Offer]) 
         shot.output.clone_from(&shots[at].output);
     }
     Some(shot)
+}
+
+/// The parent with these demonstrations.
+fn showing(scene: &Scene<'_>, shots: Vec<Shot>) -> Sketch {
+    let doc = PromptDoc {
+        shots,
+        ..scene.member.doc.clone()
+    };
+    Some((vec![scene.parent], Write::Made(doc)))
 }
 
 /// What can be shown with right answers.
@@ -184,11 +185,11 @@ fn made(scene: &mut Scene<'_>, offers: &[Offer]) -> Sketch {
             without(own, at)
         }
     };
-    let doc = PromptDoc {
-        shots: shots.into_iter().take(most).collect(),
-        ..scene.member.doc.clone()
-    };
-    (doc.shots != *own).then_some((vec![scene.parent], Write::Made(doc)))
+    let shots: Vec<Shot> = shots.into_iter().take(most).collect();
+    if shots == *own {
+        return None;
+    }
+    showing(scene, shots)
 }
 
 /// How often a set is drawn anew because one with the same answers in the same order was tried.

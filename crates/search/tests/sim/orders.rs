@@ -7,8 +7,8 @@
 //! ```
 //!
 //! The lean is a sum of what the order of the shown answers does, the same for all sets with that order; what the set itself does;
-//! and what the instruction does. The skill, how far a right answer moves the model, is the set's. All is normal and hangs on hashes of seed and text alone, so that a
-//! prompt asked again answers the same. A prompt's true accuracy is the mean over all examples there could be.
+//! and what the instruction does. The skill, how far a right answer moves the model, is the set's. All is normal and hangs on
+//! hashes of seed and text alone, so that a prompt asked again answers the same. A prompt's true accuracy is the mean over all examples there could be.
 
 use super::{known, normal, phi};
 use domain::{hash::Hash, prompt::PromptDoc};
