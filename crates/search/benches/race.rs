@@ -45,7 +45,6 @@ fn orders(world: &str, usual: &Leaning, runs: u64) {
     let without = |operator| with(&|w| w.operators.retain(|o| *o != operator));
     let rows = [
         ("all", usual.clone()),
-        ("without recast", without(Operator::Recast)),
         ("without corrected", without(Operator::Corrected)),
         ("without crossover", without(Operator::Crossover)),
         (

@@ -9,6 +9,9 @@ use crate::{
 
 /// How often an operator is drawn at random, whatever it has done: what helps late is not what helps early.
 const EXPLORE: f64 = 0.1;
+/// How often one that begins anew is drawn, where there is one, whatever is expected of it: what can be gained over the best by
+/// going on from it is known, what has not been seen yet is not.
+const ANEW: f64 = 0.2;
 /// How often one that has made nothing yet is drawn, while there is one and nobody knows what operators are worth.
 const UNTRIED: f64 = 0.5;
 /// Draws by which weights are estimated.
@@ -51,6 +54,8 @@ struct Arm {
     worth: Option<f64>,
     /// Successes and failures believed before the first child.
     prior: (f64, f64),
+    /// Whether its children owe next to nothing to their parents.
+    anew: bool,
 }
 
 impl Arms {
@@ -143,8 +148,9 @@ impl Arms {
 
     /// The next operator; empty where there are none that may be picked.
     ///
-    /// One in ten picks goes to any. The rest is shared out by what the operators' next children are expected to gain: one
-    /// that would gain twice as much is picked four times as often.
+    /// One in five picks goes to those that begin anew, where there are such, and one in ten of the others to any. The rest is
+    /// shared out by what the operators' next children are expected to gain: one that would gain twice as much is picked four
+    /// times as often.
     ///
     /// Where no member was tried yet, and in rewrite mode, half of all picks go to operators without a child while there are
     /// such, so that all get their turn and no round is made of beginners only; the others by Thompson sampling of their
@@ -166,6 +172,10 @@ impl Arms {
         let (some_new, all_new) = (new.iter().any(|w| *w > 0.0), !new.contains(&0.0));
         if !known && (all_new || (some_new && draws.unit() < UNTRIED)) {
             return draws.weighted(&new);
+        }
+        let anew = weights(&|a| f64::from(u8::from(a.anew)));
+        if anew.contains(&1.0) && draws.unit() < ANEW {
+            return draws.weighted(&anew);
         }
         if draws.unit() < EXPLORE {
             return draws.weighted(&weights(&|_| 1.0));
@@ -190,6 +200,7 @@ impl Arm {
             won: 0,
             worth: None,
             prior: Operator::from_name(name).map_or((1.0, 1.0), |o| o.prior()),
+            anew: Operator::from_name(name).is_some_and(|o| o.begins_anew()),
         }
     }
 
@@ -303,6 +314,19 @@ mod tests {
         let shares: Vec<f64> = weights.iter().map(|w| w.1).collect();
         assert!(shares[1] > 0.6, "{shares:?}");
         assert!(shares[0] > 0.05 && shares[2] > 0.05, "{shares:?}");
+    }
+
+    /// Sets of demonstrations that were all wrong, and shorter words that were all right or all wrong: nothing is expected of
+    /// another set.
+    #[test]
+    fn what_begins_anew_is_drawn_whatever_is_expected() {
+        let all = |value: f64| (0..40).map(|i| (i, value)).collect::<Vec<_>>();
+        let mut pool = pool(40, &[&all(0.4)]);
+        (0..12).for_each(|_| bear(&mut pool, "shots", &all(0.0)));
+        (0..12).for_each(|k| bear(&mut pool, "shorten", &all(f64::from(k % 2))));
+        let names = ["shorten", "shots"].map(String::from);
+        let shots = Arms::learned(&names, &pool).weights()[1].1;
+        assert!((0.2..0.3).contains(&shots), "{shots}");
     }
 
     #[test]

@@ -79,8 +79,6 @@ pub enum Operator {
     Bootstrapped,
     /// Shows an example that the prompt got wrong, with its right answer, as the last demonstration.
     Corrected,
-    /// Shows other train examples in the places of some that a prompt shows, with the same right answers.
-    Recast,
     /// Sets a closing sentence about the form of the answer.
     AnswerForm,
     /// States the task in a plain frame.
@@ -91,7 +89,7 @@ pub enum Operator {
 
 impl Operator {
     /// All of them.
-    pub const ALL: [Operator; 23] = [
+    pub const ALL: [Operator; 22] = [
         Operator::Improve,
         Operator::Trajectory,
         Operator::ZeroOrder,
@@ -111,7 +109,6 @@ impl Operator {
         Operator::Shots,
         Operator::Bootstrapped,
         Operator::Corrected,
-        Operator::Recast,
         Operator::AnswerForm,
         Operator::Frame,
         Operator::Rewriter,
@@ -119,11 +116,10 @@ impl Operator {
 
     /// Those that are drawn where a spec of `instruct` mode names none: at least one of each family. Every further one costs a first child
     /// before it is known to be no better, and a search of some hundred calls has some twenty.
-    pub const DEFAULT: [Operator; 12] = [
+    pub const DEFAULT: [Operator; 11] = [
         Operator::Shots,
         Operator::Bootstrapped,
         Operator::Corrected,
-        Operator::Recast,
         Operator::Crossover,
         Operator::AnswerForm,
         Operator::Frame,
@@ -156,7 +152,6 @@ impl Operator {
             Operator::Shots => "shots",
             Operator::Bootstrapped => "bootstrapped",
             Operator::Corrected => "corrected",
-            Operator::Recast => "recast",
             Operator::AnswerForm => "answer_form",
             Operator::Frame => "frame",
             Operator::Rewriter => "rewriter",
@@ -183,14 +178,19 @@ impl Operator {
     fn shows(&self) -> bool {
         matches!(
             self,
-            Operator::Shots | Operator::Bootstrapped | Operator::Corrected | Operator::Recast
+            Operator::Shots | Operator::Bootstrapped | Operator::Corrected
         )
+    }
+
+    /// Whether its children owe next to nothing to their parents: a new set of demonstrations decides more than the words above it.
+    pub fn begins_anew(&self) -> bool {
+        matches!(self, Operator::Shots | Operator::Bootstrapped)
     }
 
     /// Raised whenever the text of its messages, or what it makes of the same pool and seed, changes.
     pub fn version(&self) -> u32 {
         match self {
-            Operator::Shots | Operator::Bootstrapped => 3,
+            Operator::Shots | Operator::Bootstrapped => 4,
             Operator::Crossover => 2,
             _ => 1,
         }
@@ -274,7 +274,6 @@ fn sketch(operator: Operator, scene: &mut Scene<'_>) -> Sketch {
         Operator::Shots => shots::labelled(scene),
         Operator::Bootstrapped => shots::bootstrapped(scene),
         Operator::Corrected => shots::corrected(scene),
-        Operator::Recast => shots::recast(scene),
         Operator::AnswerForm => form::answer_form(scene),
         Operator::Frame => form::frame(scene),
         Operator::Rewriter => wording::rewriter(scene),

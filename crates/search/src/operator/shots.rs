@@ -64,39 +64,6 @@ pub fn corrected(scene: &mut Scene<'_>) -> Sketch {
     showing(scene, shots)
 }
 
-/// Other examples in the places of some: which answers stand where is kept. A small model says what the order of the answers
-/// makes it say, so that sets with the same answers in the same order lean alike; what the examples are decides how well it
-/// tells inputs apart.
-pub fn recast(scene: &mut Scene<'_>) -> Sketch {
-    let own = &scene.member.doc.shots;
-    if own.is_empty() || own.len() > scene.pool.task.max_shots {
-        return None;
-    }
-    let mut offers = offers_of_labels(scene);
-    let shown: BTreeSet<Hash> = own.iter().map(|s| s.example).collect();
-    offers.retain(|offer| !shown.contains(&offer.shot.example));
-    let (mut shots, sure) = (own.clone(), scene.draw.below(own.len()));
-    for at in 0..own.len() {
-        if at == sure || scene.draw.below(2) == 0 {
-            shots[at] = stand_in(scene, &shots, at, &offers)?;
-        }
-    }
-    showing(scene, shots)
-}
-
-/// An example with the right answer of the one at this place. Where the task has labels, that is said in the words that stand
-/// there.
-fn stand_in(scene: &mut Scene<'_>, shots: &[Shot], at: usize, offers: &[Offer]) -> Option<Shot> {
-    let label = label_of(scene, &shots[at]);
-    let mut left = not_shown(shots, offers);
-    left.retain(|offer| offer.label == label);
-    let mut shot = scene.draw.one(&left)?.shot.clone();
-    if !label.is_empty() {
-        shot.output.clone_from(&shots[at].output);
-    }
-    Some(shot)
-}
-
 /// The parent with these demonstrations.
 fn showing(scene: &Scene<'_>, shots: Vec<Shot>) -> Sketch {
     let doc = PromptDoc {
@@ -149,47 +116,15 @@ pub fn rights<'a>(scene: &Scene<'a>) -> Vec<&'a Trial> {
     of_example.into_values().collect()
 }
 
-/// How a set of demonstrations changes.
-#[derive(Clone, Copy)]
-enum Move {
-    Fresh,
-    Add,
-    Replace,
-    Reorder,
-    Drop,
-}
-
+/// A set that has nothing to do with the parent's: one example more or less, or another order, leans a model as far another way
+/// as a new set does.
 fn made(scene: &mut Scene<'_>, offers: &[Offer]) -> Sketch {
     let most = scene.pool.task.max_shots;
     if most == 0 || offers.is_empty() {
         return None;
     }
-    let own = &scene.member.doc.shots;
-    let mut moves = vec![Move::Fresh];
-    if !own.is_empty() {
-        moves.extend([Move::Replace, Move::Drop]);
-    }
-    if (1..most).contains(&own.len()) {
-        moves.push(Move::Add);
-    }
-    if own.len() > 1 {
-        moves.push(Move::Reorder);
-    }
-    let shots = match scene.draw.one(&moves)? {
-        Move::Fresh => fresh(scene, offers, most),
-        Move::Add => added(scene, own, offers)?,
-        Move::Replace => replaced(scene, own, offers)?,
-        Move::Reorder => reordered(scene, own),
-        Move::Drop => {
-            let at = scene.draw.below(own.len());
-            without(own, at)
-        }
-    };
-    let shots: Vec<Shot> = shots.into_iter().take(most).collect();
-    if shots == *own {
-        return None;
-    }
-    showing(scene, shots)
+    let shots = fresh(scene, offers, most);
+    (shots != scene.member.doc.shots).then(|| showing(scene, shots))?
 }
 
 /// How often a set is drawn anew because one with the same answers in the same order was tried.
@@ -197,7 +132,6 @@ const DRAWN: usize = 10;
 
 /// Demonstrations, if that can be with answers in an order that no member shows: which answers stand where
 /// decides what a small model leans to, so that of the orders some work and many do not, whatever the examples.
-/// [`recast`] looks for better examples in those that do.
 fn fresh(scene: &mut Scene<'_>, offers: &[Offer], most: usize) -> Vec<Shot> {
     let members = scene.pool.members.iter();
     let tried: BTreeSet<Vec<String>> = members.map(|m| order(scene, &m.doc.shots)).collect();
@@ -270,15 +204,6 @@ fn label_of(scene: &Scene<'_>, shot: &Shot) -> String {
     known.map(|k| label(scene, k)).unwrap_or_default()
 }
 
-fn added(scene: &mut Scene<'_>, own: &[Shot], offers: &[Offer]) -> Option<Vec<Shot>> {
-    let even = scene.draw.below(2) == 0;
-    let shot = next(scene, own, offers, even)?;
-    let at = scene.draw.below(own.len() + 1);
-    let mut shots = own.to_vec();
-    shots.insert(at, shot);
-    Some(shots)
-}
-
 /// With one of them replaced by one that is not shown yet. `None` where there is none.
 pub fn replaced(scene: &mut Scene<'_>, own: &[Shot], offers: &[Offer]) -> Option<Vec<Shot>> {
     let at = scene.draw.below(own.len());
@@ -288,24 +213,10 @@ pub fn replaced(scene: &mut Scene<'_>, own: &[Shot], offers: &[Offer]) -> Option
         .filter(|o| o.shot.example != gone)
         .cloned()
         .collect();
-    let mut shots = without(own, at);
+    let mut shots = own.to_vec();
+    shots.remove(at);
     let even = scene.draw.below(2) == 0;
     let shot = next(scene, &shots, &others, even)?;
     shots.insert(at, shot);
     Some(shots)
-}
-
-fn without(own: &[Shot], at: usize) -> Vec<Shot> {
-    let mut shots = own.to_vec();
-    shots.remove(at);
-    shots
-}
-
-fn reordered(scene: &mut Scene<'_>, own: &[Shot]) -> Vec<Shot> {
-    let mut shots = own.to_vec();
-    scene.draw.shuffle(&mut shots);
-    if shots == own {
-        shots.rotate_left(1);
-    }
-    shots
 }

@@ -794,23 +794,13 @@ fn shots() {
       "instruction": "Decide whether the writer would see the film again; write positive or negative.",
       "shots": [
         {
-          "example": "48890a58891274b5a26fdf46b21001fe",
-          "input": "A dull film number 7.",
-          "output": "negative"
+          "example": "44500f13d4bca4b54a5d82e4c3df184b",
+          "input": "A fine film number 2.",
+          "output": "positive"
         },
         {
           "example": "63dee01a3c81fb91a2ce7ff5e03bd535",
           "input": "A fine film number 8.",
-          "output": "positive"
-        },
-        {
-          "example": "c329d4cbb656906e462e244eb930679c",
-          "input": "A dull film number 9.",
-          "output": "negative"
-        },
-        {
-          "example": "44500f13d4bca4b54a5d82e4c3df184b",
-          "input": "A fine film number 2.",
           "output": "positive"
         }
       ]
@@ -835,16 +825,6 @@ fn bootstrapped() {
         {
           "example": "13b7a20690f0474d37260fc87a45b681",
           "input": "A fine film number 4.",
-          "output": "positive"
-        },
-        {
-          "example": "44500f13d4bca4b54a5d82e4c3df184b",
-          "input": "A fine film number 2.",
-          "output": "positive"
-        },
-        {
-          "example": "72679ce6c5cdd5c1ab969e1b9ab901a3",
-          "input": "A fine film number 0.",
           "output": "positive"
         }
       ]
@@ -882,37 +862,6 @@ fn corrected() {
           "example": "4b75e0c86ba8acf7609841e663cb8d15",
           "input": "A dull film number 1.",
           "output": "negative"
-        }
-      ]
-    }
-    "#);
-}
-
-#[test]
-fn recast() {
-    let mut pool = with_shots();
-    pool.members[3].doc.shots = pool.members[1].doc.shots.clone();
-    assert_snapshot!(of_pool(Operator::Recast, &pool), @r#"
-    from [3]
-    {
-      "version": 1,
-      "user": "{input}",
-      "instruction": "Decide whether the writer would see the film again; write positive or negative.",
-      "shots": [
-        {
-          "example": "63dee01a3c81fb91a2ce7ff5e03bd535",
-          "input": "A fine film number 8.",
-          "output": "positive"
-        },
-        {
-          "example": "48890a58891274b5a26fdf46b21001fe",
-          "input": "A dull film number 7.",
-          "output": "negative"
-        },
-        {
-          "example": "13b7a20690f0474d37260fc87a45b681",
-          "input": "A fine film number 4.",
-          "output": "positive"
         }
       ]
     }

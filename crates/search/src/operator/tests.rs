@@ -123,9 +123,9 @@ fn names_are_the_words_of_serde() {
 fn every_operator_does_what_it_says_and_the_seed_matters() {
     let pool = with_shots();
     for operator in Operator::ALL.into_iter().filter(Operator::instructs) {
-        // What is corrected or recast has demonstrations.
+        // What is corrected has demonstrations.
         let parent = match operator {
-            Operator::Corrected | Operator::Recast => 1,
+            Operator::Corrected => 1,
             _ => 3,
         };
         let of = |seed| draft(operator, &pool, parent, seed);
@@ -209,7 +209,6 @@ fn what_a_pool_lacks_is_not_made_up() {
         Operator::Shots,
         Operator::Bootstrapped,
         Operator::Corrected,
-        Operator::Recast,
         Operator::Crossover,
     ] {
         lacks(operator, no_shots);

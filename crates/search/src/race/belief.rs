@@ -63,9 +63,9 @@ impl Guess {
         spread: 0.07,
         alike: 0.7,
     };
-    /// Other demonstrations: no poorer on the whole, and anything can come of them.
+    /// Other demonstrations: next to nothing of the parent is left, and anything can come of them.
     const DEMONSTRATIONS: Self = Self {
-        kept: [0.4, 0.0],
+        kept: [0.05, 0.0],
         adds: (0.0, 0.05),
         spread: 0.13,
         alike: 0.0,
@@ -77,13 +77,6 @@ impl Guess {
         spread: 0.1,
         alike: 0.3,
     };
-    /// Other examples with the same answers in the same order, which is what makes a model lean to one.
-    const RECAST: Self = Self {
-        kept: [0.7, 0.0],
-        adds: (0.0, 0.05),
-        spread: 0.08,
-        alike: 0.2,
-    };
     /// The instruction of one, the demonstrations of another, which decide more.
     const CROSSED: Self = Self {
         kept: [0.2, 0.5],
@@ -94,9 +87,8 @@ impl Guess {
 
     fn of(operator: &str) -> Self {
         match Operator::from_name(operator) {
-            Some(Operator::Shots | Operator::Bootstrapped) => Self::DEMONSTRATIONS,
+            Some(operator) if operator.begins_anew() => Self::DEMONSTRATIONS,
             Some(Operator::Corrected) => Self::CORRECTED,
-            Some(Operator::Recast) => Self::RECAST,
             Some(Operator::Crossover) => Self::CROSSED,
             _ => Self::WORDS,
         }

@@ -57,63 +57,21 @@ fn what_was_wrong_is_shown_last_with_its_right_answer() {
     assert_eq!(draft(Operator::Corrected, &pool, 0, 1), None);
 }
 
-/// What stands there says the same as before, in the same words, of other examples; without labels any example will do.
 #[test]
-fn a_recast_set_keeps_its_answers_in_their_order() {
-    let mut pool = with_shots();
-    pool.members[1].doc.shots[1].output = "Negative.".to_owned();
-    let own = pool.members[1].doc.shots.clone();
-    let mut changes = BTreeSet::new();
-    for labels in [pool.task.labels.clone(), Vec::new()] {
-        pool.task.labels = labels;
-        for seed in 0..60 {
-            let draft = draft(Operator::Recast, &pool, 1, seed).unwrap();
-            let shots = &doc(&draft).shots;
-            let moved: Vec<bool> = (0..3).map(|k| shots[k].example != own[k].example).collect();
-            for (k, shot) in shots.iter().enumerate().filter(|(k, _)| moved[*k]) {
-                let known = pool.examples.iter().find(|e| e.id == shot.example).unwrap();
-                assert!(own.iter().all(|o| o.example != shot.example));
-                match pool.task.labels.is_empty() {
-                    true => assert_eq!(known.answer.as_ref(), Some(&shot.output)),
-                    false => {
-                        assert_eq!(shot.output, own[k].output);
-                        assert!(
-                            own[k]
-                                .output
-                                .to_lowercase()
-                                .contains(known.answer.as_deref().unwrap())
-                        );
-                    }
-                }
-            }
-            changes.insert(moved);
-        }
-    }
-    // Any but none.
-    assert_eq!(changes.len(), 7, "{changes:?}");
-    assert_eq!(draft(Operator::Recast, &pool, 0, 1), None);
-}
-
-#[test]
-fn a_set_of_demonstrations_is_varied() {
+fn a_set_of_demonstrations_is_new_each_time() {
     let pool = with_shots();
     let own = &pool.members[1].doc.shots;
-    let key = |s: &[domain::prompt::Shot]| s.iter().map(|s| s.example).collect::<BTreeSet<_>>();
-    let mut seen = BTreeSet::new();
-    for seed in 0..80 {
-        let Some(draft) = draft(Operator::Shots, &pool, 1, seed) else {
-            continue;
-        };
-        let shots = &doc(&draft).shots;
-        assert_ne!(shots, own);
-        assert!(shots.len() <= 4 && key(shots).len() == shots.len());
-        let kept = key(shots).intersection(&key(own)).count();
-        seen.insert((shots.len(), kept));
+    let mut sizes = BTreeSet::new();
+    for parent in [0, 1] {
+        for seed in 0..80 {
+            let draft = draft(Operator::Shots, &pool, parent, seed).unwrap();
+            let shots = &doc(&draft).shots;
+            let shown: BTreeSet<_> = shots.iter().map(|s| s.example).collect();
+            assert!(shown.len() == shots.len() && shots != own);
+            sizes.insert(shots.len());
+        }
     }
-    // Added, replaced, reordered, dropped.
-    for change in [(4, 3), (3, 2), (3, 3), (2, 2)] {
-        assert!(seen.contains(&change), "{change:?} {seen:?}");
-    }
+    assert_eq!(sizes, BTreeSet::from([1, 2, 3, 4]));
 }
 
 #[test]
