@@ -13,6 +13,7 @@ import numpy
 
 import stats
 from harness import BUDGETS, MOMENTS, OURS, RESULTS, RUNS, VARIANTS
+from methods.promptimal import plain
 from tasks import LABELS
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -32,10 +33,10 @@ NAMES = {
 # What is changed in a variant of Promptimal.
 NAMED = {
     OURS: "all",
-    f"{OURS}+shown": "demonstrations alone (`shots`, `bootstrapped`, `corrected`, `recast`, `crossover`)",
+    f"{OURS}+shown": "demonstrations alone (`shots`, `bootstrapped`, `corrected`, `crossover`)",
     f"{OURS}+unwritten": "nothing that a proposer writes (the same, `answer_form`, `frame`)",
     f"{OURS}+written": "only what a proposer writes (the other five)",
-    f"{OURS}+even": "all twelve, drawn equally often",
+    f"{OURS}+even": "all eleven, drawn equally often",
     f"{OURS}+alike": "no race: each new prompt on 24 examples",
 }
 PEERS = [method for method in NAMES if method not in (OURS, "start")]
@@ -186,6 +187,25 @@ def ablation(results):
     return lines
 
 
+def operators(results):
+    """What each operator made in Promptimal's runs of the table, and in how many of them it had a part in the last choice."""
+    notes = [results.point(task, seed, OURS, BUDGETS[-1])["note"] or {} for task, seed in results.pairs()]
+    notes = [note for note in notes if "operators" in note]
+    names = {name: None for note in notes for name in note["operators"]}
+    lines = ["| operator | prompts tried | refused | better than their parent | made the choice | in the choice's line |", "| --- |" + " ---: |" * 5]
+    for name in names:
+        made = [note["operators"].get(name, {"tried": 0, "refused": 0, "better": 0, "of": 0}) for note in notes]
+        compared = sum(m["of"] for m in made)
+        better = sum(m["better"] * m["of"] for m in made) / max(compared, 1)
+        lines.append(
+            f"| `{name}` | {statistics.mean(m['tried'] for m in made):.1f} | {statistics.mean(m['refused'] for m in made):.1f} | "
+            f"{percent(better)}% | {sum(plain(note['operator']) == name for note in notes)} | "
+            f"{sum(name in note['line'] for note in notes)} |"
+        )
+    said = f"What each operator made in a run to {BUDGETS[-1]:,} calls, mean of {len(notes)}, and in how many of them it made the choice or one of its ancestors:"
+    return [said, "", *lines] if notes else []
+
+
 def versions():
     """The peers, as they are pinned."""
     crate = re.search(r'^dspy-rs = "=(.+)"$', (HERE / "dspy-rs" / "Cargo.toml").read_text(), re.MULTILINE)
@@ -209,7 +229,7 @@ def report(results):
         f"{', '.join(versions())}; {seeds}. Test accuracy in percent, 95% intervals in "
         f"brackets. Load average {min(load):.1f} to {max(load):.1f}: seconds say little."
     )
-    return "\n".join([head, "", *parts, "", *costs(results, wanted), "", *goals(results, mean, drawn, wanted), "", PARTS, "", *ablation(results)])
+    return "\n".join([head, "", *parts, "", *costs(results, wanted), "", *goals(results, mean, drawn, wanted), "", PARTS, "", *ablation(results), "", *operators(results)]).rstrip()
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ the bench has a test of its own; so that its last evaluation asks nothing, and i
 import json
 import pathlib
 import shutil
+import sqlite3
 import subprocess
 
 from cell import INPUT
@@ -47,7 +48,7 @@ calls = {budget}
 instruction = {start}
 """
 
-SHOWN = ["shots", "bootstrapped", "corrected", "recast", "crossover"]
+SHOWN = ["shots", "bootstrapped", "corrected", "crossover"]
 WORDED = ["answer_form", "frame"]
 WRITTEN = ["reflect", "trajectory", "ga", "first_order", "shorten"]
 # What a variant says in `[instruct]`. A round has 50 calls where nothing is said.
@@ -76,6 +77,29 @@ def messages(doc):
     return turns
 
 
+# The history that `promptimal` keeps has a view for it.
+LINE = "SELECT DISTINCT operator FROM lineage WHERE candidate_id = ? AND arm = 'search' ORDER BY operator"
+
+
+def line(data, candidate):
+    """The operators by which a prompt came about: its own, its parents', theirs."""
+    with sqlite3.connect(data / "promptimal.db") as store:
+        return [plain(operator) for (operator,) in store.execute(LINE, [candidate])]
+
+
+def plain(operator):
+    return operator.partition("@")[0]
+
+
+def made(found):
+    """What each operator made: prompts that were tried, prompts that were refused, and how many of the first beat their first
+    parent where both met an example."""
+    told = {}
+    for of in found["operators"]:
+        told[of["operator"]] = {"tried": of["accepted"], "refused": of["rejected"], "better": of["success"], "of": of["compared"]}
+    return told
+
+
 def run(job):
     folder = pathlib.Path(job.folder)
     rows = [json.dumps({"input": row.text, "reference": row.label}) for row in job.pool]
@@ -95,5 +119,8 @@ def run(job):
         told = {"round": step["round"], "shots": len(step["doc"].get("shots", []))}
         job.incumbent(messages(step["doc"]), step["estimate"], calls=step["calls"], note=told)
     chosen = found["chosen"]
-    told = {"operator": chosen["operator"], "shots": len(chosen["doc"].get("shots", []))}
+    told = {
+        "operator": chosen["operator"], "shots": len(chosen["doc"].get("shots", [])),
+        "line": line(folder / "data", chosen["candidate"]), "operators": made(found),
+    }  # fmt: skip
     job.incumbent(messages(chosen["doc"]), chosen["estimate"], note=told)

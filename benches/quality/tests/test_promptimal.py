@@ -1,7 +1,10 @@
+import pathlib
+import sqlite3
+import tempfile
 import unittest
 
 from cell import INPUT
-from methods.promptimal import messages
+from methods.promptimal import line, messages
 
 SHOTS = [{"example": "00", "input": "fine film", "output": "positive"}]
 
@@ -23,6 +26,17 @@ class Messages(unittest.TestCase):
         doc = {"instruction": "Judge.", "system": "Be brief. {instruction}", "user": "{input}", "shots": SHOTS}
         told = [("system", "Be brief. Judge."), ("user", "fine film"), ("assistant", "positive"), ("user", INPUT)]
         self.assertEqual(self.texts(doc), told)
+
+
+class Line(unittest.TestCase):
+    def test_it_names_the_operators_of_all_ancestors(self):
+        with tempfile.TemporaryDirectory() as folder:
+            data = pathlib.Path(folder)
+            with sqlite3.connect(data / "promptimal.db") as store:
+                store.execute("CREATE TABLE lineage (candidate_id, arm, operator)")
+                rows = [("c", "search", "shots@4"), ("c", "search", "shots@4"), ("c", "search", "ga@1"), ("c", "original", "none"), ("d", "search", "de@1")]
+                store.executemany("INSERT INTO lineage VALUES (?, ?, ?)", rows)
+            self.assertEqual(line(data, "c"), ["ga", "shots"])
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ import tempfile
 import unittest
 
 from harness import BUDGETS, MOMENTS, RUNS, is_ours
-from table import NAMED, Results, ablation, report
+from table import NAMED, Results, ablation, operators, report
 
 
 def cell(task, seed, method, budget, share):
@@ -68,6 +68,16 @@ class Table(unittest.TestCase):
         self.assertIn("| sst2 0 |", next(l for l in ablation(Results(self.folder)) if NAMED["promptimal+even"] in l))
         (self.folder / "sst2.0.promptimal+even.1500.json").unlink()
         self.assertNotIn(NAMED["promptimal+even"], "\n".join(ablation(Results(self.folder))))
+
+    def test_what_each_operator_did_is_counted_over_the_runs(self):
+        self.assertEqual(operators(Results(self.folder)), [])
+        for seed, tried in ((0, 4), (1, 1)):
+            found = cell("sst2", seed, "promptimal", 1500, lambda _: 0.7)
+            made = {"shots": {"tried": tried, "refused": 1, "better": 0.5, "of": tried}}
+            found["points"][-1]["note"] = {"operator": "shorten@1", "line": ["shorten", "shots"][seed:], "operators": made}
+            self.put(found)
+        row = next(line for line in operators(Results(self.folder)) if line.startswith("| `shots`"))
+        self.assertEqual(row, "| `shots` | 2.5 | 1.0 | 50.0% | 0 | 2 |")
 
 
 if __name__ == "__main__":
