@@ -142,7 +142,8 @@ pub struct RunArgs {
     /// Print the plan (calls for each stage, tokens, cost, time) and stop.
     #[arg(long)]
     pub dry_run: bool,
-    /// Also draw the result into this folder: gains.svg, and loss.svg where a rewriter was trained.
+    /// Also draw the result into this folder: gains.svg, search.svg and front.svg where one instruction was searched, loss.svg
+    /// where a rewriter was trained.
     #[arg(long, value_name = "DIR")]
     pub plots: Option<PathBuf>,
     /// How it is printed.
@@ -164,6 +165,10 @@ pub struct ResumeArgs {
     /// Raise the cap on US dollars.
     #[arg(long, value_parser = dollars, allow_negative_numbers = true)]
     pub max_usd: Option<f64>,
+    /// Also draw the result into this folder: gains.svg, search.svg and front.svg where one instruction was searched, loss.svg
+    /// where a rewriter was trained.
+    #[arg(long, value_name = "DIR", conflicts_with = "url")]
+    pub plots: Option<PathBuf>,
     /// Who is asked, where it is a cluster.
     #[command(flatten)]
     pub remote: Remote,
@@ -295,7 +300,8 @@ pub struct ShowArgs {
     /// The run: its id, the beginning of it, its name, or `last`.
     #[arg(default_value = "last")]
     pub run: String,
-    /// Also draw the result into this folder: gains.svg, and loss.svg where a rewriter was trained.
+    /// Also draw the result into this folder: gains.svg, search.svg and front.svg where one instruction was searched, loss.svg
+    /// where a rewriter was trained.
     #[arg(long, value_name = "DIR", conflicts_with = "url")]
     pub plots: Option<PathBuf>,
     /// Who is asked, where it is a cluster.

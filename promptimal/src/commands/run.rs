@@ -108,7 +108,7 @@ pub async fn resume(site: &Site, args: &ResumeArgs) -> anyhow::Result<ExitCode> 
     let way = Way {
         site,
         bus: &args.bus,
-        plots: None,
+        plots: args.plots.as_deref(),
     };
     go(way, store, (run, stored), how).await
 }

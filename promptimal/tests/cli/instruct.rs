@@ -79,10 +79,12 @@ fn an_instruction_is_found_shown_and_handed_over() {
     ] {
         assert!(done.stdout.contains(words), "{words}: {}", done.stdout);
     }
-    for name in ["gains.svg", "search.svg"] {
-        assert!(scene.path("plots").join(name).exists(), "{name}");
-    }
     let asked = scene.server.requests();
+    scene.run(&["resume", "last", "--plots", "again"]).exits(0);
+    for name in ["gains.svg", "search.svg"] {
+        let drawn = |folder| std::fs::read(scene.path(folder).join(name)).expect(name);
+        assert_eq!(drawn("plots"), drawn("again"), "{name}");
+    }
     let found = scene.run(&["run", "spec.toml", "--json"]).exits(0).json();
     assert_eq!(scene.server.requests(), asked, "nothing is asked again");
     assert_eq!(found["start"]["test"]["mean"], 0.0);
