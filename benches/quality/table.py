@@ -191,19 +191,24 @@ def operators(results):
     """What each operator made in Promptimal's runs of the table, and in how many of them it had a part in the last choice."""
     notes = [results.point(task, seed, OURS, BUDGETS[-1])["note"] or {} for task, seed in results.pairs()]
     notes = [note for note in notes if "operators" in note]
-    names = {name: None for note in notes for name in note["operators"]}
-    lines = ["| operator | prompts tried | refused | better than their parent | made the choice | in the choice's line |", "| --- |" + " ---: |" * 5]
-    for name in names:
-        made = [note["operators"].get(name, {"tried": 0, "refused": 0, "better": 0, "of": 0}) for note in notes]
-        compared = sum(m["of"] for m in made)
-        better = sum(m["better"] * m["of"] for m in made) / max(compared, 1)
+    if not notes:
+        return []
+    head = ["prompts tried", "refused", "better than their parent", "made the choice", "in the choice's line"]
+    lines = ["| operator | " + " | ".join(head) + " |", "| --- |" + " ---: |" * len(head)]
+    for name in dict.fromkeys(name for note in notes for name in note["operators"]):
+        made = [note["operators"][name] for note in notes if name in note["operators"]]
+        mean = lambda what: sum(m[what] for m in made) / len(notes)
+        better = sum(m["better"] * m["of"] for m in made) / max(sum(m["of"] for m in made), 1)
+        chosen = sum(plain(note["operator"]) == name for note in notes)
         lines.append(
-            f"| `{name}` | {statistics.mean(m['tried'] for m in made):.1f} | {statistics.mean(m['refused'] for m in made):.1f} | "
-            f"{percent(better)}% | {sum(plain(note['operator']) == name for note in notes)} | "
+            f"| `{name}` | {mean('tried'):.1f} | {mean('refused'):.1f} | {percent(better)}% | {chosen} | "
             f"{sum(name in note['line'] for note in notes)} |"
         )
-    said = f"What each operator made in a run to {BUDGETS[-1]:,} calls, mean of {len(notes)}, and in how many of them it made the choice or one of its ancestors:"
-    return [said, "", *lines] if notes else []
+    said = (
+        f"What each operator made in a run to {BUDGETS[-1]:,} calls, mean of {len(notes)}, and in how many of them it made the "
+        "choice or one of its ancestors:"
+    )
+    return ["", said, "", *lines]
 
 
 def versions():
@@ -229,7 +234,8 @@ def report(results):
         f"{', '.join(versions())}; {seeds}. Test accuracy in percent, 95% intervals in "
         f"brackets. Load average {min(load):.1f} to {max(load):.1f}: seconds say little."
     )
-    return "\n".join([head, "", *parts, "", *costs(results, wanted), "", *goals(results, mean, drawn, wanted), "", PARTS, "", *ablation(results), "", *operators(results)]).rstrip()
+    made = [PARTS, "", *ablation(results), *operators(results)]
+    return "\n".join([head, "", *parts, "", *costs(results, wanted), "", *goals(results, mean, drawn, wanted), "", *made])
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@ the bench has a test of its own; so that its last evaluation asks nothing, and i
 
 `promptimal+VARIANT` is the same with one thing changed, to see what that thing is worth ([`VARIANTS`])."""
 
+import contextlib
 import json
 import pathlib
 import shutil
@@ -83,7 +84,7 @@ LINE = "SELECT DISTINCT operator FROM lineage WHERE candidate_id = ? AND arm = '
 
 def line(data, candidate):
     """The operators by which a prompt came about: its own, its parents', theirs."""
-    with sqlite3.connect(data / "promptimal.db") as store:
+    with contextlib.closing(sqlite3.connect(data / "promptimal.db")) as store:
         return [plain(operator) for (operator,) in store.execute(LINE, [candidate])]
 
 
@@ -92,12 +93,12 @@ def plain(operator):
 
 
 def made(found):
-    """What each operator made: prompts that were tried, prompts that were refused, and how many of the first beat their first
-    parent where both met an example."""
-    told = {}
-    for of in found["operators"]:
-        told[of["operator"]] = {"tried": of["accepted"], "refused": of["rejected"], "better": of["success"], "of": of["compared"]}
-    return told
+    """What each operator made: prompts that were tried, prompts that were refused, and the share that is believed better than
+    their parents, of those that could be compared."""
+    return {
+        of["operator"]: {"tried": of["accepted"], "refused": of["rejected"], "better": of["success"], "of": of["compared"]}
+        for of in found["operators"]
+    }
 
 
 def run(job):

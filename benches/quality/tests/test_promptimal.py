@@ -34,7 +34,8 @@ class Line(unittest.TestCase):
             data = pathlib.Path(folder)
             with sqlite3.connect(data / "promptimal.db") as store:
                 store.execute("CREATE TABLE lineage (candidate_id, arm, operator)")
-                rows = [("c", "search", "shots@4"), ("c", "search", "shots@4"), ("c", "search", "ga@1"), ("c", "original", "none"), ("d", "search", "de@1")]
+                rows = [("c", "search", "shots@4"), ("c", "search", "shots@4"), ("c", "search", "ga@1")]
+                rows += [("c", "original", "none"), ("d", "search", "de@1")]
                 store.executemany("INSERT INTO lineage VALUES (?, ?, ?)", rows)
             self.assertEqual(line(data, "c"), ["ga", "shots"])
 

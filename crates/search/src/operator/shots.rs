@@ -124,14 +124,17 @@ fn made(scene: &mut Scene<'_>, offers: &[Offer]) -> Sketch {
         return None;
     }
     let shots = fresh(scene, offers, most);
-    (shots != scene.member.doc.shots).then(|| showing(scene, shots))?
+    if shots == scene.member.doc.shots {
+        return None;
+    }
+    showing(scene, shots)
 }
 
 /// How often a set is drawn anew because one with the same answers in the same order was tried.
 const DRAWN: usize = 10;
 
-/// Demonstrations, if that can be with answers in an order that no member shows: which answers stand where
-/// decides what a small model leans to, so that of the orders some work and many do not, whatever the examples.
+/// Demonstrations, if that can be with answers in an order that no member shows: which answers stand where decides what a small
+/// model leans to, so that of the orders some work and many do not, whatever the examples.
 fn fresh(scene: &mut Scene<'_>, offers: &[Offer], most: usize) -> Vec<Shot> {
     let members = scene.pool.members.iter();
     let tried: BTreeSet<Vec<String>> = members.map(|m| order(scene, &m.doc.shots)).collect();
@@ -151,8 +154,7 @@ fn order(scene: &Scene<'_>, shots: &[Shot]) -> Vec<String> {
 }
 
 /// Every second time as many as may be shown, else any number: more do better as a rule. Every second time taken from the labels
-/// in turn, else from all. A model that leans to one label is put right by sets that
-/// lean to another, and by none that is even.
+/// in turn, else from all: a model that leans to one label is put right by sets that lean to another, and by none that is even.
 fn drawn(scene: &mut Scene<'_>, offers: &[Offer], most: usize) -> Vec<Shot> {
     let n = match scene.draw.below(2) {
         0 => most,
