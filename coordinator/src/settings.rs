@@ -110,6 +110,8 @@ pub struct InstructPlan {
     pub bearing: u32,
     /// New prompts in each of those.
     pub candidates: u32,
+    /// The most prompts that are alive while there are new ones, where losers of tournaments make room.
+    pub population: Option<usize>,
     /// The most demonstrations in one prompt.
     pub shots: usize,
     /// Examples in a block of the race.
@@ -417,6 +419,7 @@ fn instruct_plan(spec: &Spec, kind: RunKind) -> Option<InstructPlan> {
         rounds: of.rounds(),
         bearing: of.bearing(),
         candidates: of.newcomers(),
+        population: of.population,
         shots: of.shots,
         block: of.block,
         alpha: of.alpha,

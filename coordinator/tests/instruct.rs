@@ -25,7 +25,7 @@ use llm::{Identity, ModelError, Request, scripted::ScriptedModel};
 use queue::memory::MemoryQueue;
 use runtime::shutdown::Shutdown;
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::{Arc, Mutex},
 };
 use store::{Examples, MemberPage, Results, Runs};
@@ -131,6 +131,14 @@ impl Scene {
         Self { world, asked }
     }
 
+    async fn with_population(n: usize, population: Option<usize>) -> Self {
+        let mut scene = Self::new(n).await;
+        if let Some(plan) = &mut scene.world.settings.instruct {
+            plan.population = population;
+        }
+        scene
+    }
+
     async fn summary(&self) -> InstructSummary {
         let run = self.world.store.run(self.world.run).await.unwrap().unwrap();
         summary::instruct(self.world.store.as_ref(), &run, &self.world.settings, 2)
@@ -207,6 +215,7 @@ fn settings() -> Settings {
             calls: CALLS,
             rounds: ROUNDS,
             candidates: 3,
+            population: None,
             shots: 3,
             block: 8,
             alpha: 0.05,
@@ -347,31 +356,33 @@ async fn the_same_seed_makes_the_same_search_and_another_seed_another() {
 /// The coordinator dies again and again while queue and worker live on.
 #[tokio::test]
 async fn no_death_of_the_coordinator_changes_what_is_found() {
-    let calm = Scene::new(200).await;
-    let expected = calm.finished().await;
-    let hurt = Scene::new(200).await;
-    let worker = hurt.world.worker();
-    let mut ended = None;
-    for life in 0..2_000usize {
-        let (config, deps) = hurt.world.parts();
-        let driven = coordinator::run(hurt.world.run, config, deps, Shutdown::new(), false);
-        ended = support::killed_after(20 + life % 97, driven).await;
-        if ended.is_some() {
-            break;
+    for population in [None, Some(4)] {
+        let calm = Scene::with_population(200, population).await;
+        let expected = calm.finished().await;
+        let hurt = Scene::with_population(200, population).await;
+        let worker = hurt.world.worker();
+        let mut ended = None;
+        for life in 0..2_000usize {
+            let (config, deps) = hurt.world.parts();
+            let driven = coordinator::run(hurt.world.run, config, deps, Shutdown::new(), false);
+            ended = support::killed_after(20 + life % 97, driven).await;
+            if ended.is_some() {
+                break;
+            }
         }
+        assert_eq!(
+            ended.expect("the run never ends").unwrap(),
+            Outcome::Finished
+        );
+        worker.abort();
+        let found = hurt.summary().await;
+        assert_eq!(
+            (found.start.map(|s| s.test), found.gain),
+            (expected.start.map(|s| s.test), expected.gain)
+        );
+        let of = async |s: &Scene| s.world.store.projection(s.world.run).await.unwrap();
+        assert_eq!(of(&hurt).await, of(&calm).await);
     }
-    assert_eq!(
-        ended.expect("the run never ends").unwrap(),
-        Outcome::Finished
-    );
-    worker.abort();
-    let found = hurt.summary().await;
-    assert_eq!(
-        (found.start.map(|s| s.test), found.gain),
-        (expected.start.map(|s| s.test), expected.gain)
-    );
-    let of = async |s: &Scene| s.world.store.projection(s.world.run).await.unwrap();
-    assert_eq!(of(&hurt).await, of(&calm).await);
 }
 
 #[tokio::test]
@@ -397,4 +408,39 @@ async fn fixed_weights_are_kept_to() {
     );
     // Nobody had to be asked.
     assert!(scene.asked.lock().unwrap().is_empty());
+}
+
+/// For each round how many prompts were asked in it.
+async fn asked_in_rounds(scene: &Scene) -> Vec<usize> {
+    let mut out = Vec::new();
+    for status in scene.world.store.steps(scene.world.run).await.unwrap() {
+        if status.key.step != Step::Answer || status.kind == RoundKind::Confirm {
+            continue;
+        }
+        let mut pages = Pages::new(status.key);
+        let mut asked = BTreeSet::new();
+        while let Some(page) = pages.next(scene.world.store.as_ref()).await.unwrap() {
+            asked.extend(page.into_iter().filter_map(|o| o.item.candidate));
+        }
+        out.push(asked.len());
+    }
+    out
+}
+
+/// Promptbreeder's way: the loser of a tournament is replaced by a changed copy of the winner.
+#[tokio::test]
+async fn losers_of_tournaments_make_room_and_are_asked_no_more() {
+    let free = Scene::new(200).await;
+    let limited = Scene::with_population(200, Some(4)).await;
+    let (without, with) = (free.finished().await, limited.finished().await);
+    let alive = |s: &InstructSummary| s.trajectory.iter().map(|r| r.alive).collect::<Vec<_>>();
+    assert!(alive(&without).iter().any(|n| *n > 8), "{without:?}");
+    // One start prompt, three newcomers, and then each takes another's place.
+    assert_eq!(alive(&with)[0], 1);
+    assert!(alive(&with)[1..].iter().all(|n| *n == 4), "{with:?}");
+    assert!(with.trajectory.iter().map(|r| r.accepted).sum::<u64>() > 12);
+    assert!(asked_in_rounds(&free).await.iter().any(|n| *n > 4));
+    assert!(asked_in_rounds(&limited).await.iter().all(|n| *n <= 4));
+    // Who left may still be chosen: what was measured of it stays.
+    assert!(with.chosen.unwrap().estimate > 0.6);
 }

@@ -280,6 +280,7 @@ fn instruct() -> Settings {
             calls: CALLS,
             rounds: 4,
             candidates: 3,
+            population: None,
             shots: 0,
             block: 6,
             alpha: 0.05,

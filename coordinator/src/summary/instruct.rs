@@ -8,7 +8,7 @@ use crate::{
     CoordinatorError,
     board::{Pages, graded_in},
     plan::instruct::{
-        chosen, dropped,
+        alive, chosen,
         field::{Field, History, Until},
         learned,
     },
@@ -241,13 +241,13 @@ fn trajectory(
                 .filter(|c| (c.verdict == Verdict::Accepted) == accepted)
                 .count() as u64
         };
-        let alive = dropped(plan, &field.pool);
+        let alive = alive(plan, &field);
         out.push(InstructRound {
             round,
             calls: field.asked,
             accepted: of_round(true),
             rejected: of_round(false),
-            alive: alive.iter().filter(|d| d.is_none()).count() as u64,
+            alive: alive.iter().filter(|a| **a).count() as u64,
             best: best.id,
             estimate: choice.estimate,
             p_best: choice.p_best,

@@ -52,6 +52,9 @@ fn orders(world: &str, usual: &Leaning, runs: u64) {
             with(&|w| w.operators = vec![Operator::Shots]),
         ),
         ("grades alone are believed", with(&|w| w.told = false)),
+        ("a population of 8", with(&|w| w.population = Some(8))),
+        ("a population of 16", with(&|w| w.population = Some(16))),
+        ("a population of 32", with(&|w| w.population = Some(32))),
     ];
     for (name, world_of_row) in rows {
         let one = |seed| orders::Run::new(&world_of_row, 1_000 + seed).run(&BUDGETS);
@@ -66,7 +69,8 @@ fn policies(world: &str, setting: &Setting, runs: u64) {
             row(&format!("{world}: {policy:?}"), setting, policy, runs);
         }
     }
-    for breeding in [Breeding::Best, Breeding::Any] {
+    let limited = [8, 16, 32].map(Breeding::Population);
+    for breeding in [[Breeding::Best, Breeding::Any].as_slice(), &limited].concat() {
         let policy = (Asking::Race, Choosing::Shrunk, breeding);
         row(&format!("{world}: {policy:?}"), setting, policy, runs);
     }

@@ -9,6 +9,7 @@
 //! | [`pool`] | what is known: members, the examples they were tried on, how they did |
 //! | [`bandit`] | which operator makes the next child |
 //! | [`pareto`] | which member has the next child, and which prompts trade several aims best |
+//! | [`tournament`] | the same in a population of a fixed size, and who leaves it |
 //! | [`operator`] | ways to make a candidate: what a proposer is told, how its reply is read, what is made without one |
 //! | [`guard`] | which prompts are refused before they are tried |
 //! | [`refused`] | why a reply or a prompt is refused |
@@ -27,3 +28,4 @@ pub mod race;
 pub mod refused;
 pub mod similar;
 mod text;
+pub mod tournament;

@@ -22,6 +22,9 @@ pub struct Instruct {
     /// New prompts in each round; see [`Instruct::newcomers`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub candidates: Option<u32>,
+    /// The most prompts that are alive while there are new ones; nobody makes room where nothing is said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub population: Option<usize>,
     /// The most demonstrations in one prompt.
     pub shots: usize,
     /// Examples in one block of the race.
@@ -61,6 +64,7 @@ impl Default for Instruct {
             calls: 600,
             rounds: None,
             candidates: None,
+            population: None,
             shots: 4,
             block: 6,
             alpha: 0.05,

@@ -204,6 +204,7 @@ pub const KEYS: &[Key] = &[
     key("instruct.calls", Count(1, MANY), Is("600"), "calls of the target in the search; the last evaluation, on validation and test, comes on top"),
     key("instruct.rounds", Count(1, 1000), Says("one for each 50 calls, from 4 to 40"), "rounds after the first look at the start prompts; calls are shared out evenly, and the last fifth of the rounds makes no new prompts"),
     key("instruct.candidates", Count(1, 64), Says("ten for each 100 calls"), "new prompts in each round"),
+    key("instruct.population", Count(2, 10_000), Nothing, "so many prompts are alive, as in Promptbreeder: of two drawn at random the better one has the next new prompt, which takes the other's place; unless said, only those that cannot win go, and the better ones have more new prompts"),
     key("instruct.shots", Count(0, 64), Is("4"), "the most demonstrations in one prompt; 0: none are shown"),
     key("instruct.block", Count(1, 1000), Is("6"), "examples in one block of the race: what a new prompt is tried on first"),
     key("instruct.alpha", Number(0.0001, 0.5), Is("0.05"), "how probable it may be that the race drops the best prompt"),

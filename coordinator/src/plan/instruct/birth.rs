@@ -1,6 +1,6 @@
 //! New prompts: drafts of operators, what the proposer wrote, and the guards.
 
-use super::{field::Field, tries::alive};
+use super::{field::Field, living::Bearing};
 use crate::{
     CoordinatorError,
     plan::{Additions, Planner, guard::replies, order::Place, propose},
@@ -15,7 +15,6 @@ use search::{
     bandit::Arms,
     guard::judge,
     operator::{self, Draft, Operator, Write},
-    pareto::Parents,
     pool::Pool,
     refused::Refused,
 };
@@ -143,13 +142,13 @@ fn drafts(settings: &Settings, field: &Field, round: u32) -> Vec<(u32, Draft)> {
         return Vec::new();
     }
     let arms = learned(plan, settings, &field.pool);
-    let parents = Parents::of(&field.pool, &alive(plan, &field.pool));
+    let bearing = Bearing::of(plan, field, (settings.seed, round));
     let mut out: Vec<(u32, Draft)> = Vec::new();
     for nth in 0..plan.candidates {
         let one = |attempt: u32| {
             let seed = seed(settings.seed, round, nth, attempt);
             let operator = Operator::from_name(arms.pick(seed))?;
-            let draft = operator::draft(operator, &field.pool, parents.pick(seed), seed)?;
+            let draft = operator::draft(operator, &field.pool, bearing.parent(nth, seed), seed)?;
             usable(&draft, &field.pool, &out).then_some(draft)
         };
         if let Some(draft) = (0..TRIES).find_map(one) {

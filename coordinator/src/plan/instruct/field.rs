@@ -3,7 +3,7 @@
 use crate::{
     CoordinatorError,
     board::{Members, Pages, graded_in},
-    plan::Planner,
+    plan::{Planner, instruct::living},
     settings::{InstructPlan, Settings},
 };
 use domain::{
@@ -65,6 +65,8 @@ pub struct History {
     asked: Vec<(u32, u64)>,
     /// Graded answers, each with its round.
     tried: Vec<(u32, Outcome)>,
+    /// Whose place a newcomer took, each with the round.
+    left: Vec<(u32, CandidateId)>,
 }
 
 /// A search, up to some round.
@@ -78,6 +80,8 @@ pub struct Field {
     pub pool: Pool,
     /// The accepted candidates: those of the pool, in its order.
     pub candidates: Vec<Candidate>,
+    /// Of each of them whether a newcomer took its place.
+    pub left: Vec<bool>,
     /// Answers asked for by now.
     pub asked: u64,
     /// What the graded answers of each member took, by example.
@@ -108,6 +112,7 @@ impl History {
                 history.gather(store, status.key).await?;
             }
         }
+        history.replay(settings);
         Ok(history)
     }
 
@@ -134,7 +139,17 @@ impl History {
             candidates,
             asked: Vec::new(),
             tried: Vec::new(),
+            left: Vec::new(),
         })
+    }
+
+    /// Plays all tournaments so far again, in order: who was alive in a round hangs on who had left before.
+    fn replay(&mut self, settings: &Settings) {
+        let last = self.candidates.last().map_or(0, |c| c.round);
+        for round in 1..=last {
+            let left = living::left(self, settings, round, &self.candidates);
+            self.left.extend(left.into_iter().map(|id| (round, id)));
+        }
     }
 
     async fn gather(&mut self, store: &dyn Store, key: StepKey) -> Result<(), CoordinatorError> {
@@ -160,7 +175,12 @@ impl History {
         let candidates: Vec<Candidate> = kept.into_iter().cloned().collect();
         let refused = refused.into_iter().map(|c| plain_name(&c.operator));
         let asked = self.asked.iter().filter(|(round, _)| *round < until.tried);
+        let left = |c: &Candidate| {
+            let mut left = self.left.iter().filter(|(round, _)| *round < until.born);
+            left.any(|(_, id)| *id == c.id)
+        };
         Field {
+            left: candidates.iter().map(left).collect(),
             spent: self.spent(&candidates, until.tried),
             pool: Pool {
                 task: self.task.clone(),

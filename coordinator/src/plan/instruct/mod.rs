@@ -15,11 +15,12 @@
 mod birth;
 pub mod field;
 mod last;
+mod living;
 mod tries;
 
 pub use birth::learned;
 pub use last::chosen;
-pub use tries::dropped;
+pub use living::alive;
 
 use super::{Additions, Planner, order::Place};
 use crate::CoordinatorError;

@@ -1,6 +1,9 @@
 //! Who is tried on which examples next.
 
-use super::field::{Field, History, Until, plan, target};
+use super::{
+    field::{Field, History, Until, plan, target},
+    living::alive,
+};
 use crate::{
     CoordinatorError,
     plan::{Additions, Planner, block::Question, mine::as_given, order::Place, tries::grading},
@@ -56,7 +59,7 @@ fn asked(planner: &Planner<'_>, field: &Field, round: u32) -> Additions {
         left = left.min(FIRST * plan.block * plan.starts.len());
     }
     let seed = Hash::of([planner.settings.seed, u64::from(round)].map(u64::to_le_bytes)).seed();
-    let mut alive = alive(plan, &field.pool);
+    let mut alive = alive(plan, field);
     if let (true, Some(first)) = (field.grader.is_judge() && round > 0, alive.first_mut()) {
         // It ties with itself on any example: it is asked for the sake of others alone.
         *first = false;
@@ -177,13 +180,8 @@ pub(super) fn rules(plan: &InstructPlan) -> Rules {
 }
 
 /// Whom the race has dropped, and why.
-pub fn dropped(plan: &InstructPlan, pool: &Pool) -> Vec<Option<race::Drop>> {
+pub(super) fn dropped(plan: &InstructPlan, pool: &Pool) -> Vec<Option<race::Drop>> {
     race::dropped(pool, &rules(plan))
-}
-
-/// Who may still win.
-pub(super) fn alive(plan: &InstructPlan, pool: &Pool) -> Vec<bool> {
-    dropped(plan, pool).iter().map(Option::is_none).collect()
 }
 
 #[cfg(test)]

@@ -25,6 +25,7 @@ use search::{
     pareto,
     pool::{Known, Member, Pool, Trial},
     race::{Span, allocate, dropped},
+    tournament::tournaments,
 };
 use worlds::Setting;
 
@@ -65,6 +66,8 @@ pub enum Breeding {
     Best,
     /// One of those that have not been dropped.
     Any,
+    /// The winner of a tournament, whose loser leaves, where so many are alive; else `pareto::Parents`.
+    Population(usize),
 }
 
 /// A policy.
@@ -82,6 +85,8 @@ pub struct Search {
     like: Vec<Option<usize>>,
     /// Who says one label whatever the input is, and which.
     constant: Vec<Option<u64>>,
+    /// Who lost a tournament.
+    left: Vec<usize>,
     difficulties: Vec<f64>,
     /// Accuracy by skill, from -10 in steps of 0.05.
     curve: Vec<f64>,
@@ -108,6 +113,7 @@ impl Search {
             skills: Vec::new(),
             like: Vec::new(),
             constant: Vec::new(),
+            left: Vec::new(),
             difficulties,
             curve: curve.collect(),
             rng,
@@ -213,11 +219,20 @@ impl Search {
     }
 
     fn breed(&mut self, alive: &[bool], policy: Policy, round: u64) {
-        for k in 0..self.setting.newcomers as u64 {
+        let newcomers = self.setting.newcomers;
+        let met = match policy.2 {
+            Breeding::Population(size) => tournaments(&self.pool, alive, size, newcomers, round),
+            _ => vec![None; newcomers],
+        };
+        for (k, met) in (0..).zip(met) {
             let seed = round * 1_000 + k;
+            self.left.extend(met.map(|of| of.loser));
             let open: Vec<usize> = (0..alive.len()).filter(|m| alive[*m]).collect();
             let parent = match policy.2 {
-                Breeding::Fronts => pareto::Parents::of(&self.pool, alive).pick(seed),
+                Breeding::Fronts | Breeding::Population(_) => met.map_or_else(
+                    || pareto::Parents::of(&self.pool, alive).pick(seed),
+                    |of| of.winner,
+                ),
                 Breeding::Best => self.choice(policy.1),
                 Breeding::Any => open[(self.rng.next_u64() % open.len() as u64) as usize],
             };
@@ -256,13 +271,15 @@ impl Search {
     }
 
     fn alive(&self, asking: Asking) -> Vec<bool> {
-        match asking {
+        let mut alive: Vec<bool> = match asking {
             Asking::Race | Asking::Uniform => (dropped(&self.pool, &self.setting.rules).iter())
                 .map(Option::is_none)
                 .collect(),
             Asking::Halving => vec![true; self.pool.members.len()],
             Asking::Capo => self.capo(),
-        }
+        };
+        self.left.iter().for_each(|m| alive[*m] = false);
+        alive
     }
 
     fn plan(
@@ -272,9 +289,10 @@ impl Search {
         calls: usize,
         (round, last): (u64, bool),
     ) -> Vec<Vec<usize>> {
-        // Those born since are alive.
+        // Those born since are alive, and those whose places they took are not.
         let born = self.pool.members.len() - alive.len();
-        let alive = [alive, &vec![true; born]].concat();
+        let mut alive = [alive, &vec![true; born]].concat();
+        self.left.iter().for_each(|m| alive[*m] = false);
         match asking {
             Asking::Race => {
                 let span = self.span((!last).then_some(round as usize));

@@ -20,6 +20,7 @@ use search::{
     pareto::Parents,
     pool::{Member, Pool, Task, Trial},
     race::{Rules, Span, allocate, dropped},
+    tournament::tournaments,
 };
 
 /// Mean and standard deviation of the skill of a set of four.
@@ -44,6 +45,8 @@ pub struct Leaning {
     pub operators: Vec<Operator>,
     /// Whether the search is told what the model said.
     pub told: bool,
+    /// How many prompts may be alive, where losers of tournaments make room.
+    pub population: Option<usize>,
 }
 
 /// Like sst2: of random sets of four half make the model say one label.
@@ -54,6 +57,7 @@ pub fn half_lean() -> Leaning {
         words: 0.4,
         operators: Operator::DEFAULT.to_vec(),
         told: true,
+        population: None,
     }
 }
 
@@ -72,6 +76,8 @@ pub struct Run<'a> {
     pool: Pool,
     seed: u64,
     looks: Vec<f64>,
+    /// Who lost a tournament.
+    left: Vec<usize>,
 }
 
 impl<'a> Run<'a> {
@@ -106,6 +112,7 @@ impl<'a> Run<'a> {
             },
             seed,
             looks: Vec::new(),
+            left: Vec::new(),
         };
         run.looks = (0..300)
             .map(|i| run.normal(&format!("example {i}")))
@@ -169,10 +176,7 @@ impl<'a> Run<'a> {
         let mut flattered = 0.0;
         for &budget in budgets {
             while spent < budget {
-                let alive: Vec<bool> = dropped(&self.pool, &rules)
-                    .iter()
-                    .map(Option::is_none)
-                    .collect();
+                let alive = self.alive(&rules);
                 let bears = spent * 5 < all * 4;
                 if round > 0 && bears {
                     self.breed(&alive, round);
@@ -188,7 +192,7 @@ impl<'a> Run<'a> {
                     &rules,
                 );
                 let alive: Vec<bool> = (0..self.pool.members.len())
-                    .map(|m| alive.get(m).copied().unwrap_or(true))
+                    .map(|m| alive.get(m).copied().unwrap_or(true) && !self.left.contains(&m))
                     .collect();
                 let asked = allocate(&self.pool, &alive, (calls, span), &rules, self.seed ^ round);
                 (0..asked.len()).for_each(|m| self.ask(m, &asked[m]));
@@ -202,7 +206,17 @@ impl<'a> Run<'a> {
         (found, flattered)
     }
 
+    fn alive(&self, rules: &Rules) -> Vec<bool> {
+        let dropped = dropped(&self.pool, rules);
+        let stays = |(m, drop): (usize, &Option<_>)| drop.is_none() && !self.left.contains(&m);
+        dropped.iter().enumerate().map(stays).collect()
+    }
+
     fn breed(&mut self, alive: &[bool], round: u64) {
+        let met = match self.world.population {
+            Some(size) => tournaments(&self.pool, alive, size, ROUND.1, self.seed ^ round),
+            None => vec![None; ROUND.1],
+        };
         let names: Vec<String> = self
             .world
             .operators
@@ -214,12 +228,13 @@ impl<'a> Run<'a> {
             Parents::of(&self.pool, alive),
         );
         let mut born = Vec::new();
-        for k in 0..ROUND.1 as u64 {
+        for (k, met) in (0..).zip(&met) {
             // An operator that lacks what it needs is passed over.
             let made = (0..10).find_map(|again| {
                 let seed = self.seed.wrapping_mul(7_919) + round * 1_000 + 10 * k + again;
                 let operator = Operator::from_name(arms.pick(seed))?;
-                let drafted = draft(operator, &self.pool, parents.pick(seed), seed)?;
+                let parent = met.map_or_else(|| parents.pick(seed), |of| of.winner);
+                let drafted = draft(operator, &self.pool, parent, seed)?;
                 let parent = &self.pool.members[*drafted.parents.first()?];
                 let doc = match drafted.write {
                     Write::Made(doc) => doc,
@@ -229,11 +244,11 @@ impl<'a> Run<'a> {
                         ..parent.doc.clone()
                     },
                 };
-                Some((operator, drafted.parents, doc))
+                Some((operator, drafted.parents, doc, *met))
             });
             born.extend(made);
         }
-        for (operator, parents, doc) in born {
+        for (operator, parents, doc, met) in born {
             if self.pool.members.iter().all(|m| m.doc != doc) {
                 self.pool.members.push(Member {
                     doc,
@@ -242,6 +257,7 @@ impl<'a> Run<'a> {
                     round: round as u32,
                     trials: Vec::new(),
                 });
+                self.left.extend(met.map(|of| of.loser));
             }
         }
     }

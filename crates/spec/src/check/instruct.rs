@@ -27,6 +27,7 @@ pub(super) fn check(c: &mut Check<'_>, spec: &Spec) {
             around(c, spec);
             starts(c, instruct);
             drawn(c, instruct);
+            population(c, instruct);
         }
     }
 }
@@ -78,6 +79,19 @@ fn starts(c: &mut Check<'_>, instruct: &Instruct) {
             let message = format!("contains {text:?}, which instruct.must_not_contain forbids");
             c.report.wrong(&key, message);
         }
+    }
+}
+
+/// Of so many only as many can be replaced in a round as there are, less one.
+fn population(c: &mut Check<'_>, instruct: &Instruct) {
+    let newcomers = instruct.newcomers();
+    let replaced = |size: &usize| *size <= newcomers as usize;
+    if instruct.population.as_ref().is_some_and(replaced) {
+        let message = format!(
+            "has to be more than the {newcomers} new prompts of a round, each of which takes another's place: raise it, or \
+             lower candidates"
+        );
+        c.report.wrong("instruct.population", message);
     }
 }
 
