@@ -37,7 +37,7 @@ fn counts(rows: &[Row]) -> BTreeMap<&str, usize> {
 #[test]
 fn labels_are_balanced() {
     let sentences = mapped("instruct/sentiment.jsonl", "text", "label");
-    let wanted = BTreeMap::from([("negative", 40), ("positive", 40)]);
+    let wanted = BTreeMap::from([("negative", 120), ("positive", 120)]);
     assert_eq!(counts(&sentences), wanted);
     let headlines = mapped("instruct/news.jsonl", "headline", "topic");
     let wanted = ["business", "politics", "science", "sports"].map(|topic| (topic, 20));

@@ -105,7 +105,7 @@ fn a_spec_for_a_server_needs_no_key_to_be_written() {
     assert_eq!(told["file"], "mine.toml");
     assert_eq!(
         (&told["mode"], &told["rows"]),
-        (&"rewrite".into(), &80.into())
+        (&"rewrite".into(), &240.into())
     );
     assert_eq!(told["labels"], serde_json::json!(["positive", "negative"]));
     assert_eq!(told["next"], "promptimal run mine.toml --dry-run");
@@ -119,7 +119,6 @@ fn a_spec_for_a_server_needs_no_key_to_be_written() {
     assert!(text.contains("probe = false"), "{text}");
 }
 
-/// Waits for `mode = "instruct"`.
 #[test]
 fn an_instruct_spec_is_written_and_planned_for_each_kind_of_answer() {
     let dir = folder();
@@ -150,7 +149,6 @@ fn an_instruct_spec_is_written_and_planned_for_each_kind_of_answer() {
     }
 }
 
-/// Waits for `mode = "instruct"`.
 #[test]
 fn an_instruction_and_a_number_of_calls_are_taken_over() {
     let dir = folder();
