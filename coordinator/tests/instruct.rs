@@ -248,6 +248,9 @@ async fn a_better_instruction_is_found_and_measured_on_what_was_sealed() {
     assert_eq!(summary.unmeasured, 0);
     // What is believed of the choice is near what it is, though it was the best of many.
     assert!((chosen.estimate - 0.85).abs() < 0.08, "{chosen:?}");
+    // It is listed whole, beside the start prompt, which is shorter.
+    let listed: Vec<_> = summary.front.iter().map(|p| (p.chosen, &p.doc)).collect();
+    assert!(listed.contains(&(true, &chosen.doc)) && listed.contains(&(false, &start.doc)));
     let made: u64 = summary.operators.iter().map(|o| o.accepted).sum();
     assert!(made >= u64::from(ROUNDS), "{:?}", summary.operators);
     let drawn: f64 = summary.operators.iter().map(|o| o.weight).sum();

@@ -140,10 +140,8 @@ pub struct FrontPoint {
     pub call_usd: Option<f64>,
     /// Whether it is the chosen one.
     pub chosen: bool,
-    /// Its instruction.
-    pub instruction: String,
-    /// How many demonstrations it shows.
-    pub shots: usize,
+    /// The prompt itself.
+    pub doc: PromptDoc,
 }
 
 /// Computes the summary of a search for one instruction from what is stored.
@@ -318,8 +316,7 @@ fn front(field: &Field, estimates: &[Option<f64>], best: Option<usize>) -> Vec<F
             call_tokens: Costs::known(&costs.tokens, member),
             call_usd: micros.and_then(|of| Some(Costs::known(of, member)? / 1e6)),
             chosen: best == Some(member),
-            instruction: of.words().to_owned(),
-            shots: candidate.doc.shots.len(),
+            doc: candidate.doc.clone(),
         })
     };
     pareto::front(&points)

@@ -151,7 +151,6 @@ fn a_rewrite_spec_loads_whatever_is_graded() {
     assert_eq!(loaded.spec.datasets[0].grader().unwrap().name(), "label");
 }
 
-/// Waits for `mode = "instruct"`.
 #[test]
 fn an_instruct_spec_loads_whatever_is_graded() {
     for (task, kind) in [

@@ -163,11 +163,11 @@ fn front(s: &InstructSummary) -> comfy_table::Table {
     for p in &s.front {
         let mark = if p.chosen { "* " } else { "" };
         out.add_row([
-            format!("{mark}{}", brief(&p.instruction)),
+            format!("{mark}{}", brief(p.doc.words().unwrap_or_default())),
             format!("{:.3}", p.estimate),
             format!("{:.0}", p.tokens),
             call(p),
-            p.shots.to_string(),
+            p.doc.shots.len().to_string(),
         ]);
     }
     out
