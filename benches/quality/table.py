@@ -169,12 +169,14 @@ def goals(results, mean, drawn, wanted):
 
 def ablation(results):
     """What the parts of Promptimal are worth: each variant on the tasks and seeds that it has been run on, less the whole on
-    the same."""
+    the same. The whole stands in the first row, on those that all variants have."""
     last = BUDGETS[-1]
     head = ["on", *(f"{calls:,} calls" for calls in BUDGETS), f"less all, at {last:,}"]
     lines = ["| Promptimal | " + " | ".join(head) + " |", "| --- | --- |" + " ---: |" * (len(head) - 1)]
-    for method in [OURS, *VARIANTS]:
-        seeds = results.shared(method, OURS)
+    known = [variant for variant in VARIANTS if results.shared(variant, OURS)]
+    for method in [OURS, *known]:
+        # The whole on what all of them have, where there is such, so that rows compare.
+        seeds = results.shared(method, OURS) if method in known else results.shared(OURS, *known)
         if not seeds:
             continue
         at = {calls: results.outcomes(calls, [method, OURS], seeds) for calls in BUDGETS}
