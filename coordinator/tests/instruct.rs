@@ -123,7 +123,7 @@ impl Scene {
             _dir: dir,
             store,
             queue: Arc::new(MemoryQueue::new()),
-            model: Arc::new(model(asked.clone())),
+            model: Arc::new(model(asked.clone(), true)),
             settings: settings(),
             quota: None,
             run,
@@ -170,7 +170,8 @@ impl Scene {
     }
 }
 
-fn model(asked: Asked) -> ScriptedModel {
+/// Where it is not able, the target never says a label.
+fn model(asked: Asked, able: bool) -> ScriptedModel {
     let identity = Identity {
         key: "scripted".into(),
         name: "scripted".into(),
@@ -182,7 +183,10 @@ fn model(asked: Asked) -> ScriptedModel {
         };
         Ok(Answer {
             reply: Reply::Text {
-                text: reply(messages, request.key, &asked),
+                text: match able || is_proposal(messages) {
+                    true => reply(messages, request.key, &asked),
+                    false => "I cannot tell.".to_owned(),
+                },
             },
             usage: Usage {
                 prompt_tokens: 10,
@@ -411,6 +415,18 @@ async fn fixed_weights_are_kept_to() {
     );
     // Nobody had to be asked.
     assert!(scene.asked.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_search_that_found_nothing_says_so() {
+    let says_so = |s: &InstructSummary| s.marks.iter().any(|m| m.contains("keep that one"));
+    let able = Scene::new(200).await;
+    assert!(!says_so(&able.finished().await));
+    let mut unable = Scene::new(200).await;
+    unable.world.model = Arc::new(model(unable.asked.clone(), false));
+    let summary = unable.finished().await;
+    assert!(says_so(&summary), "{:?}", summary.marks);
+    assert_eq!(summary.chosen.unwrap().train_mean, 0.0);
 }
 
 /// For each round how many prompts were asked in it.

@@ -168,6 +168,11 @@ pub async fn instruct(
         let estimate = estimates.get(member).copied().flatten()?;
         result(&field, &last, (member, estimate), settings.seed)
     };
+    let (start, chosen) = (result(0), best.and_then(result));
+    let mut marks = marks(settings, &history, &last, &field);
+    if last.has(Split::Test) {
+        marks.extend(nothing_better(start.as_ref(), chosen.as_ref()));
+    }
     Ok(InstructSummary {
         run: run.id,
         name: run.name.clone(),
@@ -176,8 +181,8 @@ pub async fn instruct(
         reason: run.reason.clone(),
         dataset: field.target.dataset.clone(),
         grader: field.grader.name().to_owned(),
-        start: result(0),
-        chosen: best.and_then(result),
+        start,
+        chosen,
         gain: best.and_then(|best| last.gain(&field, best, settings.seed)),
         noise_floor: last.noise_floor(&field),
         trajectory: trajectory(plan, &history, &all, &steps),
@@ -189,7 +194,7 @@ pub async fn instruct(
         rejected: totals.rejected.into_iter().collect(),
         unmeasured: unmeasured(&steps),
         seconds: (run.finished_at.unwrap_or(now) - run.created_at) as f64 / 1e6,
-        marks: marks(settings, &history, &last, &field),
+        marks,
     })
 }
 
@@ -350,6 +355,19 @@ fn marks(settings: &Settings, history: &History, last: &Last, field: &Field) -> 
         );
     }
     out
+}
+
+/// Who is believed to be better by less is not worth another prompt.
+const WORTH: f64 = 0.01;
+
+/// Says so where the search found nothing.
+fn nothing_better(start: Option<&PromptResult>, chosen: Option<&PromptResult>) -> Option<String> {
+    let gained = chosen?.estimate - start?.estimate;
+    (gained < WORTH).then(|| {
+        "the search believes of no prompt that it is better than the start prompt by a point: keep that one. Where the target \
+         gets almost nothing right, or almost all, no instruction is seen to help"
+            .to_owned()
+    })
 }
 
 /// Values by example (its cluster and hash) and repeat.
