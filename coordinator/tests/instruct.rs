@@ -23,7 +23,6 @@ use domain::{
 };
 use llm::{Identity, ModelError, Request, scripted::ScriptedModel};
 use queue::memory::MemoryQueue;
-use runtime::shutdown::Shutdown;
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     sync::{Arc, Mutex},
@@ -368,19 +367,9 @@ async fn no_death_of_the_coordinator_changes_what_is_found() {
         let expected = calm.finished().await;
         let hurt = Scene::with_population(200, population).await;
         let worker = hurt.world.worker();
-        let mut ended = None;
-        for life in 0..2_000usize {
-            let (config, deps) = hurt.world.parts();
-            let driven = coordinator::run(hurt.world.run, config, deps, Shutdown::new(), false);
-            ended = support::killed_after(20 + life % 97, driven).await;
-            if ended.is_some() {
-                break;
-            }
-        }
-        assert_eq!(
-            ended.expect("the run never ends").unwrap(),
-            Outcome::Finished
-        );
+        hurt.world
+            .outlive(2_000, |life| 20 + life % 97, |_| {})
+            .await;
         worker.abort();
         let found = hurt.summary().await;
         assert_eq!(

@@ -389,23 +389,14 @@ async fn no_death_of_coordinator_or_worker_changes_what_is_found() {
         calm.finished().await;
         let hurt = Scene::new(n, Taste::Longer, settings).await;
         let mut worker = hurt.world.worker();
-        let mut ended = None;
-        for life in 0..3_000usize {
-            let (config, deps) = hurt.world.parts();
-            let driven = coordinator::run(hurt.world.run, config, deps, Shutdown::new(), false);
-            ended = support::killed_after(10 + life % 53, driven).await;
-            if ended.is_some() {
-                break;
-            }
+        let replaced = |life| {
             if life % 7 == 6 {
                 worker.abort();
                 worker = hurt.world.worker();
             }
-        }
-        assert_eq!(
-            ended.expect("the run never ends").unwrap(),
-            Outcome::Finished
-        );
+        };
+        let polls = |life| 10 + life % 53;
+        hurt.world.outlive(3_000, polls, replaced).await;
         worker.abort();
         assert_eq!(hurt.projection().await, calm.projection().await);
     }

@@ -17,7 +17,6 @@ use domain::{
     run::Limits,
 };
 use llm::{Identity, ModelError, Request, scripted::ScriptedModel};
-use runtime::shutdown::Shutdown;
 use search::operator::Operator;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -410,21 +409,9 @@ async fn no_death_of_the_coordinator_changes_what_is_written() {
     let expected = calm.finished().await;
     let hurt = Scene::new(&rewriting(), |_| {}).await;
     let worker = hurt.world.worker();
-    let (mut ended, mut deaths) = (None, 0);
-    for life in 0..4_000usize {
-        let (config, deps) = hurt.world.parts();
-        let driven = coordinator::run(hurt.world.run, config, deps, Shutdown::new(), false);
-        ended = support::killed_after(20 + life % 97, driven).await;
-        if ended.is_some() {
-            break;
-        }
-        deaths += 1;
-    }
+    let polls = |life| 20 + life % 97;
+    let deaths = hurt.world.outlive(4_000, polls, |_| {}).await;
     assert!(deaths > 20, "only {deaths} deaths: the test proves little");
-    assert_eq!(
-        ended.expect("the run never ends").unwrap(),
-        Outcome::Finished
-    );
     worker.abort();
     assert_eq!(hurt.summary().await.operators, expected.operators);
     assert_eq!(hurt.projection().await, calm.projection().await);

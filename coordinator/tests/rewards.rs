@@ -385,23 +385,14 @@ async fn no_death_of_coordinator_or_scorer_loses_or_doubles_anything() {
 
     let hurt = Open::new(16).await;
     let mut workers = hurt.workers(reward);
-    let mut ended = None;
-    for life in 0..2_000usize {
-        let (config, deps) = hurt.world.parts();
-        let driven = coordinator::run(hurt.world.run, config, deps, Shutdown::new(), false);
-        ended = support::killed_after(5 + life % 37, driven).await;
-        if ended.is_some() {
-            break;
-        }
+    let replaced = |life| {
         if life % 5 == 4 {
             workers.iter().for_each(tokio::task::JoinHandle::abort);
             workers = hurt.workers(reward);
         }
-    }
-    assert_eq!(
-        ended.expect("the run never ends").unwrap(),
-        Outcome::Finished
-    );
+    };
+    let polls = |life| 5 + life % 37;
+    hurt.world.outlive(2_000, polls, replaced).await;
     workers.iter().for_each(tokio::task::JoinHandle::abort);
     let found = hurt.world.store.projection(hurt.world.run).await.unwrap();
     assert_eq!(found, expected);

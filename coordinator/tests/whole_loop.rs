@@ -261,19 +261,8 @@ async fn a_coordinator_that_dies_anywhere_loses_no_report() {
 
     let world = World::new(20).await;
     let worker = world.worker();
-    let mut deaths = 0;
-    for polls in (3..).step_by(2) {
-        let (config, deps) = world.parts();
-        let driven = coordinator::run(world.run, config, deps, Shutdown::new(), false);
-        match support::killed_after(polls % 97 + 5, driven).await {
-            Some(ended) => {
-                assert_eq!(ended.unwrap(), Outcome::Finished);
-                break;
-            }
-            None => deaths += 1,
-        }
-        assert!(deaths < 5_000, "the run does not get on");
-    }
+    let polls = |life| (3 + 2 * life) % 97 + 5;
+    let deaths = world.outlive(5_000, polls, |_| {}).await;
     assert!(deaths >= 20, "only {deaths} deaths: the test proves little");
     assert_eq!(world.store.projection(world.run).await.unwrap(), expected);
     worker.abort();

@@ -206,6 +206,26 @@ impl World {
         }
     }
 
+    /// Runs the coordinator to the end of the run, killing it again and again: life n ends after so many polls, and then `died` is
+    /// told. How often it died.
+    pub async fn outlive(
+        &self,
+        most: usize,
+        polls: impl Fn(usize) -> usize,
+        mut died: impl FnMut(usize),
+    ) -> usize {
+        for life in 0..most {
+            let (config, deps) = self.parts();
+            let driven = coordinator::run(self.run, config, deps, Shutdown::new(), false);
+            if let Some(ended) = killed_after(polls(life), driven).await {
+                assert_eq!(ended.unwrap(), Outcome::Finished);
+                return life;
+            }
+            died(life);
+        }
+        panic!("the run never ends")
+    }
+
     /// What the coordinator is given.
     pub fn parts(&self) -> (Config, Deps) {
         let config = Config {
