@@ -313,6 +313,13 @@ fn weights_and_operators_have_names_and_numbers() {
     let with = |keys: &str| said(&instruct(&format!("[instruct]\n{keys}\n{START}")), &world);
     assert_snapshot!(with("weights = [\"shots\"]"), @r#"specs/s.toml:14: instruct.weights = ["shots"]: "shots" is no weight: write "name=2", with a number that is at least 0"#);
     assert_snapshot!(with("weights = [\"shots=0\"]"), @r#"specs/s.toml:14: instruct.weights = ["shots=0"]: are all 0: no operator would make a prompt"#);
+    assert_snapshot!(with("calls = 11"), @"specs/s.toml:14: instruct.calls = 11: is less than two blocks of 6: not even two prompts could be compared");
+}
+
+#[test]
+fn a_population_has_room_for_the_newcomers_of_a_round() {
+    let world = World::small();
+    let with = |keys: &str| said(&instruct(&format!("[instruct]\n{keys}\n{START}")), &world);
     assert_snapshot!(with("calls = 100\nrounds = 4\npopulation = 3"), @"specs/s.toml:16: instruct.population = 3: has to be more than the 3 new prompts of a round, each of which takes another's place: raise it, or lower candidates");
     assert!(
         load(
@@ -321,7 +328,6 @@ fn weights_and_operators_have_names_and_numbers() {
         )
         .is_ok()
     );
-    assert_snapshot!(with("calls = 11"), @"specs/s.toml:14: instruct.calls = 11: is less than two blocks of 6: not even two prompts could be compared");
 }
 
 #[test]

@@ -60,7 +60,7 @@ pub struct History {
     task: Task,
     examples: Vec<Known>,
     /// Accepted and refused, in the order of birth.
-    candidates: Vec<Candidate>,
+    pub(super) candidates: Vec<Candidate>,
     /// Answers asked for in each round of the search.
     asked: Vec<(u32, u64)>,
     /// Graded answers, each with its round.
@@ -145,9 +145,13 @@ impl History {
 
     /// Plays all tournaments so far again, in order: who was alive in a round hangs on who had left before.
     fn replay(&mut self, settings: &Settings) {
+        let limited = |plan: &&InstructPlan| plan.population.is_some();
+        let Some(plan) = settings.instruct.as_ref().filter(limited) else {
+            return;
+        };
         let last = self.candidates.last().map_or(0, |c| c.round);
         for round in 1..=last {
-            let left = living::left(self, settings, round, &self.candidates);
+            let left = living::left(self, plan, (settings.seed, round));
             self.left.extend(left.into_iter().map(|id| (round, id)));
         }
     }

@@ -4,7 +4,7 @@ use super::{
     field::{Field, History, Until},
     tries::dropped,
 };
-use crate::settings::{InstructPlan, Settings};
+use crate::settings::InstructPlan;
 use domain::{
     candidate::{Candidate, Verdict},
     hash::Hash,
@@ -54,37 +54,29 @@ fn met(
     let Some(population) = plan.population else {
         return Vec::new();
     };
-    let seed = Hash::of([run, u64::from(round)].map(u64::to_le_bytes)).seed();
-    tournaments(
-        &field.pool,
-        alive,
-        population,
-        plan.candidates as usize,
-        seed,
-    )
+    let (newcomers, seed) = (plan.candidates as usize, round_seed(run, round));
+    tournaments(&field.pool, alive, population, newcomers, seed)
+}
+
+/// What all chance of a round is drawn by, each purpose in its own way.
+pub(super) fn round_seed(run: u64, round: u32) -> u64 {
+    Hash::of([run, u64::from(round)].map(u64::to_le_bytes)).seed()
 }
 
 /// Whose place was taken in a round: they lost a tournament, and the draft that it was for became an accepted prompt. All of it
 /// follows from what was stored before the round.
 pub(super) fn left(
     history: &History,
-    settings: &Settings,
-    round: u32,
-    born: &[Candidate],
+    plan: &InstructPlan,
+    (run, round): (u64, u32),
 ) -> Vec<CandidateId> {
-    let limited = settings
-        .instruct
-        .as_ref()
-        .filter(|plan| plan.population.is_some() && (1..=plan.bearing).contains(&round));
-    let Some(plan) = limited else {
-        return Vec::new();
-    };
     let field = history.until(Until::before(round));
-    let met = met(plan, &field, &alive(plan, &field), (settings.seed, round));
+    let met = met(plan, &field, &alive(plan, &field), (run, round));
     let accepted = |c: &&Candidate| c.round == round && c.verdict == Verdict::Accepted;
     let lost = |c: &Candidate| {
         let of = met.get(c.ordinal as usize).copied().flatten()?;
         Some(field.candidates.get(of.loser)?.id)
     };
-    born.iter().filter(accepted).filter_map(lost).collect()
+    let born = history.candidates.iter().filter(accepted);
+    born.filter_map(lost).collect()
 }

@@ -2,7 +2,7 @@
 
 use super::{
     field::{Field, History, Until, plan, target},
-    living::alive,
+    living::{alive, round_seed},
 };
 use crate::{
     CoordinatorError,
@@ -58,7 +58,7 @@ fn asked(planner: &Planner<'_>, field: &Field, round: u32) -> Additions {
     if round == 0 {
         left = left.min(FIRST * plan.block * plan.starts.len());
     }
-    let seed = Hash::of([planner.settings.seed, u64::from(round)].map(u64::to_le_bytes)).seed();
+    let seed = round_seed(planner.settings.seed, round);
     let mut alive = alive(plan, field);
     if let (true, Some(first)) = (field.grader.is_judge() && round > 0, alive.first_mut()) {
         // It ties with itself on any example: it is asked for the sake of others alone.

@@ -85,8 +85,10 @@ fn starts(c: &mut Check<'_>, instruct: &Instruct) {
 /// Of so many only as many can be replaced in a round as there are, less one.
 fn population(c: &mut Check<'_>, instruct: &Instruct) {
     let newcomers = instruct.newcomers();
-    let replaced = |size: &usize| *size <= newcomers as usize;
-    if instruct.population.as_ref().is_some_and(replaced) {
+    if instruct
+        .population
+        .is_some_and(|size| size <= newcomers as usize)
+    {
         let message = format!(
             "has to be more than the {newcomers} new prompts of a round, each of which takes another's place: raise it, or \
              lower candidates"
