@@ -132,11 +132,14 @@ impl Chart {
             let (_, y) = chart.backend_coord(&(low, self.height(i)));
             root.draw(&Text::new(short(name), (14, y - 7), words(14)))?;
         }
-        chart
-            .configure_series_labels()
-            .background_style(WHITE.mix(0.8))
-            .label_font(words(13))
-            .draw()?;
+        // One kind needs no name, which would lie on its interval and look like another.
+        if self.kinds.len() > 1 {
+            chart
+                .configure_series_labels()
+                .background_style(WHITE.mix(0.8))
+                .label_font(words(13))
+                .draw()?;
+        }
         root.present()?;
         Ok(())
     }

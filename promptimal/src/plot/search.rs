@@ -38,14 +38,17 @@ pub(super) fn course(summary: &InstructSummary) -> Option<Picture> {
     })
 }
 
-/// Prompts of which none is both better and shorter.
+/// Prompts of which none is better, shorter and cheaper: two may lie under a third that costs more.
 pub(super) fn front(summary: &InstructSummary) -> Option<Picture> {
     let place = |p: &coordinator::summary::FrontPoint| (p.tokens, p.estimate);
     let mut points: Vec<(f64, f64)> = summary.front.iter().map(place).collect();
     points.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.total_cmp(&b.1)));
     let chosen = summary.front.iter().filter(|p| p.chosen);
     (points.len() > 1).then(|| Picture {
-        title: format!("{}: prompts that no other beats in both", summary.name),
+        title: format!(
+            "{}: prompts that no other beats in grade, length and cost",
+            summary.name
+        ),
         x: "length of the prompt (tokens)",
         y: "mean grade, as believed",
         marked: chosen.map(place).collect(),
